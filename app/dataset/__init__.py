@@ -1,0 +1,1 @@
+"""The pure domain: request, model card, plan, streams, shards, comparisons, manifest. No input or output here."""

@@ -1,0 +1,102 @@
+"""Comparison lists as formulas: which pairs of samples are compared, mated and non-mated, each once.
+
+Legend: S subjects with K samples each, D distractors with one; sample 0 of every subject is its reference,
+the others are probes. A distractor has a reference only.
+"""
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Literal, NamedTuple
+
+from app.dataset.streams import permuted
+
+Selection = Literal["balanced", "crossed", "complete", "none"]
+
+
+class Comparison(NamedTuple):
+    """One comparison: (subject, sample) of the reference and of the probe."""
+
+    reference: tuple[int, int]
+    probe: tuple[int, int]
+
+    @property
+    def mated(self) -> bool:
+        """Whether both sides are of one subject."""
+        return self.reference[0] == self.probe[0]
+
+
+class ComparisonCounts(NamedTuple):
+    """How many comparisons a selection lists."""
+
+    mated: int
+    non_mated: int
+
+
+def count_comparisons(selection: Selection, subjects: int, samples: int, distractors: int) -> ComparisonCounts:
+    """Count a selection by formula, S, K, D as in the legend."""
+    pairs = samples * (samples - 1) // 2
+    if selection == "none":
+        return ComparisonCounts(0, 0)
+    if selection == "balanced":
+        return ComparisonCounts(subjects * pairs, subjects * pairs)
+    if selection == "crossed":
+        probes = subjects * (samples - 1)
+        return ComparisonCounts(probes, probes * (subjects + distractors - 1))
+    total = subjects * samples + distractors
+    mated = subjects * pairs
+    return ComparisonCounts(mated, total * (total - 1) // 2 - mated)
+
+
+def list_comparisons(
+    selection: Selection, subjects: int, samples: int, distractors: int, seed: int
+) -> Iterator[Comparison]:
+    """Yield every comparison of a selection in a fixed order; memory does not grow with the set."""
+    if selection == "balanced":
+        yield from _balanced(subjects, samples, seed)
+    elif selection == "crossed":
+        yield from _crossed(subjects, samples, distractors)
+    elif selection == "complete":
+        yield from _complete(subjects, samples, distractors)
+
+
+def _balanced(subjects: int, samples: int, seed: int) -> Iterator[Comparison]:
+    """Every mated pair (i, j), and beside it reference i with probe j of another subject.
+
+    The other subject is a fixed number of places further on (around the end), one number for each (i, j), drawn
+    by the seed. So every probe is used equally often; and no pair comes twice, for i < j tells which side is the
+    reference, and (i, j) tells the distance.
+    """
+    pairs = list(combinations(range(samples), 2))
+    shifts = subjects - 1
+    for subject in range(subjects):
+        for number, (first, second) in enumerate(pairs):
+            yield Comparison((subject, first), (subject, second))
+            shift = 1 + permuted(number % shifts, shifts, key=seed)
+            yield Comparison((subject, first), ((subject + shift) % subjects, second))
+
+
+def _crossed(subjects: int, samples: int, distractors: int) -> Iterator[Comparison]:
+    """Every reference, distractors' too, with every probe."""
+    for reference in range(subjects + distractors):
+        for subject in range(subjects):
+            for sample in range(1, samples):
+                yield Comparison((reference, 0), (subject, sample))
+
+
+def _complete(subjects: int, samples: int, distractors: int) -> Iterator[Comparison]:
+    """Every unordered pair of samples; a distractor's only sample is on the reference side of its pairs
+    with subjects, so that it is never presented."""
+    for subject in range(subjects):
+        for sample in range(samples):
+            first = (subject, sample)
+            for later in range(sample + 1, samples):
+                yield Comparison(first, (subject, later))
+            for other in range(subject + 1, subjects):
+                for later in range(samples):
+                    yield Comparison(first, (other, later))
+    for distractor in range(subjects, subjects + distractors):
+        for subject in range(subjects):
+            for sample in range(samples):
+                yield Comparison((distractor, 0), (subject, sample))
+        for other in range(distractor + 1, subjects + distractors):
+            yield Comparison((distractor, 0), (other, 0))

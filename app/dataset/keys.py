@@ -1,0 +1,87 @@
+"""Where everything lies in the object store. The one place that spells a key."""
+
+MODELS = "models/"
+UNFINISHED = "unfinished/"
+API_KEYS = "api-keys/"
+
+
+def model_card(name: str) -> str:
+    """Card of a published model."""
+    return f"{MODELS}{name}/card.json"
+
+
+def default_model() -> str:
+    """Which model `default` means, as the workers published it."""
+    return "default-model.json"
+
+
+def api_key(key_id: str) -> str:
+    """Record of an API key: tenant and hash, never the key."""
+    return f"{API_KEYS}{key_id}.json"
+
+
+def datasets(tenant: str) -> str:
+    """Prefix of a tenant's datasets."""
+    return f"tenants/{tenant}/datasets/"
+
+
+def idempotency(tenant: str, digest: str) -> str:
+    """What was made under an Idempotency-Key (its SHA-256)."""
+    return f"tenants/{tenant}/idempotency/{digest}.json"
+
+
+def preview(tenant: str, digest: str) -> str:
+    """A contact sheet made for a preview request (digest over request and model)."""
+    return f"tenants/{tenant}/previews/{digest}.png"
+
+
+def unfinished(tenant: str, dataset: str) -> str:
+    """Marker of a dataset that still has work to do."""
+    return f"{UNFINISHED}{tenant}/{dataset}"
+
+
+class DatasetKeys:
+    """Keys of one dataset."""
+
+    def __init__(self, tenant: str, dataset: str) -> None:
+        self.prefix = f"{datasets(tenant)}{dataset}/"
+        self.request = f"{self.prefix}request.json"
+        self.plan = f"{self.prefix}plan.json"
+        self.cancelled = f"{self.prefix}cancelled.json"
+        self.failed = f"{self.prefix}failed.json"
+        self.identities = f"{self.prefix}identities.json"
+        self.comparisons = f"{self.prefix}comparisons.csv"
+        self.contact_sheet = f"{self.prefix}contact-sheet.png"
+        self.summary = f"{self.prefix}summary.json"
+        self.manifest = f"{self.prefix}manifest.json"
+        self.surveys = f"{self.prefix}surveys/"
+        self.shards = f"{self.prefix}shards/"
+        self.all_attempts = f"{self.prefix}attempts/"
+
+    def survey(self, block: int) -> str:
+        """Templates of a block of identities (.npy, float32)."""
+        return f"{self.surveys}{block:06d}.npy"
+
+    def shard_samples(self, shard: int) -> str:
+        """The shard's samples, as an uncompressed tar."""
+        return f"{self.shards}{shard:06d}/samples.tar"
+
+    def shard_report(self, shard: int) -> str:
+        """What the shard holds; written last."""
+        return f"{self.shards}{shard:06d}/report.json"
+
+    def attempts(self, task: str) -> str:
+        """Prefix of the markers that count how often a task was begun (`generate-000012`)."""
+        return f"{self.all_attempts}{task}/"
+
+
+def number_in(key: str, prefix: str) -> int:
+    """The shard or block number in a key below `prefix`."""
+    return int(key[len(prefix) : len(prefix) + 6])
+
+
+def owner_of(unfinished_key: str) -> tuple[str, str]:
+    """(tenant, dataset) in the key of an unfinished marker."""
+    tenant, dataset = unfinished_key[len(UNFINISHED) :].split("/")
+    return tenant, dataset
+

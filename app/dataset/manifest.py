@@ -1,0 +1,120 @@
+"""The manifest: what a finished dataset is. Written as a stream, a line a sample, so that its size is no matter."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from app.dataset.plan import Plan
+from app.dataset.shard import IdentityChoice, Missing, SampleRow, ShardReport
+
+DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+"""IPTC term for media made by a trained model. https://cv.iptc.org/newscodes/digitalsourcetype/"""
+
+SCHEMA_VERSION = 1
+
+
+class Tally:
+    """Counts and digests over the shards' reports, taken up one by one; small whatever the set's size."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.bytes = 0
+        self.rejected = 0
+        self.missing: list[Missing] = []
+        self._subjects: set[str] = set()
+        self._distractors: set[str] = set()
+        self._pixels = hashlib.sha256()
+        self._files = hashlib.sha256()
+
+    def add(self, report: ShardReport) -> None:
+        """Take up the next shard's report; shards must come in order."""
+        for stored in report.samples:
+            row = stored.row
+            self.samples += 1
+            self.bytes += row.bytes
+            (self._distractors if row.role == "distractor" else self._subjects).add(row.subject)
+            self._pixels.update(f"{row.id} {row.pixel_sha256}\n".encode())
+            self._files.update(f"{row.id} {row.file_sha256}\n".encode())
+        self.rejected += len(report.rejected)
+        self.missing.extend(report.missing)
+
+    def counts(self) -> dict[str, int]:
+        """What came out: subjects and distractors with a sample at least, samples, rejected draws, shortfall."""
+        return {
+            "subjects": len(self._subjects),
+            "distractors": len(self._distractors),
+            "samples": self.samples,
+            "rejected": self.rejected,
+            "shortfall": len(self.missing),
+            "bytes": self.bytes,
+        }
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 over the lines `id digest` of all samples in order, of pixels and of files."""
+        return {"pixels": self._pixels.hexdigest(), "files": self._files.hexdigest()}
+
+
+def summarize(
+    plan: Plan,
+    request: dict[str, Any],
+    *,
+    name: str,
+    created_at: str,
+    tally: Tally,
+    choice: IdentityChoice | None,
+    comparisons: dict[str, Any],
+    device: str,
+    report_digests: list[str],
+) -> dict[str, Any]:
+    """Build everything of the manifest but the sample lines."""
+    counts = tally.counts()
+    if choice:
+        counts["rejected_identities"] = len(choice.rejected)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "dataset": plan.dataset,
+        "name": name,
+        "created_at": created_at,
+        "request": request,
+        "model": plan.model.model_dump(),
+        "seed": plan.seed,
+        "sigma": plan.sigma,
+        "counts": counts,
+        "asked": {
+            "subjects": plan.subjects,
+            "samples": plan.samples,
+            "distractors": plan.distractors,
+        },
+        "checks": {
+            "face_found": plan.face_found,
+            "unique": choice
+            and {
+                "matcher": choice.matcher,
+                "matcher_digest": choice.matcher_digest,
+                "threshold": choice.threshold,
+                "rejected_identities": [item.model_dump() for item in choice.rejected],
+            },
+        },
+        "shortfall": [item.model_dump() for item in tally.missing],
+        "digests": tally.digests(),
+        "shard_reports": {
+            "count": len(report_digests),
+            "sha256": hashlib.sha256("\n".join(report_digests).encode()).hexdigest(),
+        },
+        "comparisons": comparisons,
+        "device": device,
+        "synthetic": {"digital_source_type": DIGITAL_SOURCE_TYPE, "marked": "in every file"},
+    }
+
+
+def manifest_lines(summary: dict[str, Any], rows: Iterable[SampleRow]) -> Iterator[bytes]:
+    """Yield the manifest as UTF-8 JSON: the summary's fields, then `samples`, one line each."""
+    head = json.dumps(summary, indent=1, ensure_ascii=False)
+    yield head[: head.rindex("\n}")].encode() + b',\n "samples": [\n'
+    first = True
+    for row in rows:
+        line = json.dumps(row.model_dump(mode="json"), ensure_ascii=False, separators=(", ", ": "))
+        yield (b"  " if first else b",\n  ") + line.encode()
+        first = False
+    yield b"\n ]\n}\n"

@@ -1,0 +1,160 @@
+"""The model card: what a generator offers, as data that the API can read without torch."""
+
+import hashlib
+import json
+import math
+from statistics import NormalDist
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_NORMAL = NormalDist()
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Latents(_Data):
+    """Sizes of the latent spaces; every latent is N(0, 1) before scaling."""
+
+    identity: int = Field(gt=0)
+    """Dimensions of z_I."""
+    observation: dict[str, tuple[int, int]]
+    """Factor name to [start, stop) within z_O, in order, without gaps."""
+
+    @model_validator(mode="after")
+    def _contiguous(self) -> Self:
+        end = 0
+        for name, (start, stop) in self.observation.items():
+            if start != end or stop <= start:
+                raise ValueError(f"latent.observation.{name} must start at {end} and not be empty")
+            end = stop
+        return self
+
+    @property
+    def observation_size(self) -> int:
+        """Dimensions of z_O."""
+        return max(stop for _, stop in self.observation.values())
+
+
+class ChoiceAttribute(_Data):
+    """An attribute with named values, each an interval of one identity latent."""
+
+    kind: Literal["choice"]
+    latent: int = Field(ge=0)
+    values: dict[str, tuple[float | None, float | None]]
+    """Value to [low, high) of z_I[latent]; None is unbounded."""
+
+
+class RangeAttribute(_Data):
+    """An attribute with a number, uniform between min and max, monotone in one identity latent."""
+
+    kind: Literal["range"]
+    latent: int = Field(ge=0)
+    min: float
+    max: float
+    unit: str = ""
+
+
+class ShareAttribute(_Data):
+    """An attribute that a subject has or has not; it has it where z_I[latent] >= threshold."""
+
+    kind: Literal["share"]
+    latent: int = Field(ge=0)
+    threshold: float
+
+
+Attribute = Annotated[ChoiceAttribute | RangeAttribute | ShareAttribute, Field(discriminator="kind")]
+
+
+class UniqueCheckCard(_Data):
+    """The comparison score from which two identities of this model count as copies."""
+
+    matcher: str
+    threshold: float
+    basis: str
+    """How the threshold was found."""
+
+
+class ChecksCard(_Data):
+    """Constants of the checks, measured on this model."""
+
+    unique: UniqueCheckCard | None = None
+
+
+class WeightsCard(_Data):
+    """Which file holds the weights."""
+
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class ModelCard(_Data):
+    """All that is known of one generator. Unknown fields are kept: a card may say more than code reads."""
+
+    schema_version: int = 1
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    version: str
+    kind: str
+    description: str
+    sizes: tuple[tuple[int, int], ...] = Field(min_length=1)
+    """Image sizes offered, [width, height] in pixels; the first is the model's own."""
+    latent: Latents
+    attributes: dict[str, Attribute] = {}
+    checks: ChecksCard = ChecksCard()
+    weights: WeightsCard | None = None
+    """None for a model that is code only."""
+    licence: str
+    provenance: str
+
+    @model_validator(mode="after")
+    def _latents_exist(self) -> Self:
+        for name, attribute in self.attributes.items():
+            if attribute.latent >= self.latent.identity:
+                raise ValueError(f"attributes.{name}.latent is beyond latent.identity")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over the card's canonical JSON, and through it over the weights' digest."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def quantile_range(attribute: Attribute, value: str | bool | tuple[float, float]) -> tuple[float, float]:
+    """Where the attribute's latent must lie for it to have this value, as quantiles of N(0, 1).
+
+    `value` is a name (choice), whether the subject has it (share), or (min, max) in the attribute's unit
+    (range). Returns (low, high) with 0 <= low < high <= 1.
+    """
+    if isinstance(attribute, ChoiceAttribute):
+        low, high = attribute.values[str(value)]
+        return (
+            0.0 if low is None else _NORMAL.cdf(low),
+            1.0 if high is None else _NORMAL.cdf(high),
+        )
+    if isinstance(attribute, ShareAttribute):
+        split = _NORMAL.cdf(attribute.threshold)
+        return (split, 1.0) if value else (0.0, split)
+    if not isinstance(value, tuple):
+        raise TypeError("a range attribute takes (min, max)")
+    span = attribute.max - attribute.min
+    return (value[0] - attribute.min) / span, (value[1] - attribute.min) / span
+
+
+def attribute_value(attribute: Attribute, latent: float) -> str | float | bool:
+    """The value that an identity latent gives this attribute: a name, a number in its unit, or has/has not."""
+    if isinstance(attribute, ChoiceAttribute):
+        for name, (low, high) in attribute.values.items():
+            if (-math.inf if low is None else low) <= latent < (math.inf if high is None else high):
+                return name
+        raise ValueError(f"no value of the attribute covers latent {latent}")
+    if isinstance(attribute, ShareAttribute):
+        return bool(latent >= attribute.threshold)
+    return attribute.min + (attribute.max - attribute.min) * _NORMAL.cdf(latent)
+
+
+def card_summary(card: ModelCard) -> dict[str, Any]:
+    """The three fields by which a dataset names its model."""
+    return {"name": card.name, "version": card.version, "digest": card.digest}

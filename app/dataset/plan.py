@@ -1,0 +1,341 @@
+"""The plan: a request resolved against a model card. Formulas and ranges only, however large the set.
+
+Subjects 0 … subjects-1 have `samples_per_subject` samples each; subjects after them are distractors with one
+sample each. Samples are numbered through, subject by subject; a shard is a range of those numbers, so where
+shards begin and end changes nothing in a sample.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.dataset.apportion import apportion, cell_of
+from app.dataset.comparisons import Selection, count_comparisons
+from app.dataset.model import (
+    Attribute,
+    ChoiceAttribute,
+    ModelCard,
+    RangeAttribute,
+    ShareAttribute,
+    quantile_range,
+)
+from app.dataset.request import DatasetRequest
+from app.errors import RequestRefused
+
+SURVEY_BLOCK = 256
+"""Subjects whose portraits one task templates for the uniqueness check."""
+
+MAX_ATTEMPTS = 5
+"""How often a sample or an identity is drawn before it counts as shortfall."""
+
+MIN_AGE_SPAN_SHARE = 0.02
+"""A slice of a range attribute narrower than this share of it would make look-alikes of all subjects."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlannedAttribute(_Frozen):
+    """One attribute that was asked for: how many subjects get which slice of one identity latent."""
+
+    name: str
+    latent: int
+    counts: tuple[int, ...]
+    quantiles: tuple[tuple[float, float], ...]
+    """[low, high) for each count, as quantiles of N(0, 1)."""
+
+
+class PlannedModel(_Frozen):
+    """The model, pinned by the digest of its card."""
+
+    name: str
+    version: str
+    digest: str
+
+
+class PlannedImage(_Frozen):
+    """The file every sample becomes."""
+
+    width: int
+    height: int
+    format: Literal["png", "jpeg"]
+    quality: int | None
+
+    @property
+    def suffix(self) -> str:
+        """File name ending, with its dot."""
+        return ".png" if self.format == "png" else ".jpg"
+
+
+class PlannedUnique(_Frozen):
+    """Two identities whose neutral portraits score at or above the threshold count as copies."""
+
+    matcher: str
+    threshold: float
+
+
+class Place(NamedTuple):
+    """One sample's place in the set."""
+
+    subject: int
+    sample: int
+
+
+class Plan(_Frozen):
+    """Everything that decides the pixels and lists of one dataset."""
+
+    schema_version: Literal[1] = 1
+    dataset: str
+    model: PlannedModel
+    seed: int
+    subjects: int = Field(ge=1)
+    samples_per_subject: int = Field(ge=1)
+    distractors: int = Field(ge=0)
+    sigma: dict[str, float]
+    """σ of every factor of the model."""
+    attributes: tuple[PlannedAttribute, ...]
+    image: PlannedImage
+    unique: PlannedUnique | None
+    face_found: bool
+    max_attempts: int = MAX_ATTEMPTS
+    comparisons: Selection
+    shard_size: int = Field(ge=1)
+
+    @property
+    def identities(self) -> int:
+        """Subjects and distractors together."""
+        return self.subjects + self.distractors
+
+    @property
+    def samples(self) -> int:
+        """All samples of the set."""
+        return self.subjects * self.samples_per_subject + self.distractors
+
+    @property
+    def shards(self) -> int:
+        """How many shards the samples fall into."""
+        return -(-self.samples // self.shard_size)
+
+    @property
+    def survey_blocks(self) -> int:
+        """How many blocks of identities are templated before generation; 0 without the uniqueness check."""
+        return -(-self.identities // SURVEY_BLOCK) if self.unique else 0
+
+    def shard(self, number: int) -> range:
+        """Numbers of the samples in one shard."""
+        if not 0 <= number < self.shards:
+            raise ValueError(f"shard {number} is not in 0 … {self.shards - 1}")
+        return range(number * self.shard_size, min((number + 1) * self.shard_size, self.samples))
+
+    def survey_block(self, number: int) -> range:
+        """Numbers of the subjects in one survey block."""
+        if not 0 <= number < self.survey_blocks:
+            raise ValueError(f"survey block {number} is not in 0 … {self.survey_blocks - 1}")
+        return range(number * SURVEY_BLOCK, min((number + 1) * SURVEY_BLOCK, self.identities))
+
+    def place(self, index: int) -> Place:
+        """Subject and sample of the sample with this number."""
+        if not 0 <= index < self.samples:
+            raise ValueError(f"sample {index} is not in 0 … {self.samples - 1}")
+        mated = self.subjects * self.samples_per_subject
+        if index < mated:
+            return Place(*divmod(index, self.samples_per_subject))
+        return Place(self.subjects + index - mated, 0)
+
+    def index(self, place: Place) -> int:
+        """Number of the sample at this place."""
+        if place.subject < self.subjects:
+            if not (place.subject >= 0 and 0 <= place.sample < self.samples_per_subject):
+                raise ValueError(f"no sample at {place}")
+            return place.subject * self.samples_per_subject + place.sample
+        if place.sample != 0 or place.subject >= self.identities:
+            raise ValueError(f"no sample at {place}")
+        return self.subjects * self.samples_per_subject + place.subject - self.subjects
+
+    def places(self, indices: range) -> Iterator[Place]:
+        """Places of a range of samples, in order."""
+        return (self.place(index) for index in indices)
+
+    def quantiles(self, subject: int) -> dict[int, tuple[float, float]]:
+        """For the identity latents that attributes constrain: latent to [low, high) in quantiles."""
+        slices: dict[int, tuple[float, float]] = {}
+        for number, attribute in enumerate(self.attributes):
+            cell = cell_of(subject, attribute.counts, key=self.seed * 64 + number)
+            slices[attribute.latent] = attribute.quantiles[cell]
+        return slices
+
+
+def make_plan(
+    request: DatasetRequest, card: ModelCard, *, dataset: str, seed: int, shard_size: int, max_comparisons: int
+) -> Plan:
+    """Resolve a request against a model card.
+
+    Raises RequestRefused with every problem found: factors, attributes or sizes that the model does not have,
+    and lists of comparisons longer than `max_comparisons`.
+    """
+    problems: list[tuple[str, str]] = []
+    sigma = _sigma(request, card, problems)
+    identities = request.subjects + request.distractors
+    attributes = _attributes(request, card, identities, problems)
+    image = _image(request, card, problems)
+    unique = _unique(request, card, problems)
+    selection = request.comparisons.selection or (
+        "balanced" if request.samples_per_subject > 1 and request.subjects > 1 else "none"
+    )
+    counts = count_comparisons(selection, request.subjects, request.samples_per_subject, request.distractors)
+    if sum(counts) > max_comparisons:
+        problems.append(
+            (
+                "comparisons.selection",
+                f"{selection!r} would list {sum(counts):,} comparisons and this service lists at most "
+                f"{max_comparisons:,}; choose 'balanced' or 'none', or fewer subjects",
+            )
+        )
+    if problems:
+        raise RequestRefused(problems)
+    return Plan(
+        dataset=dataset,
+        model=PlannedModel(name=card.name, version=card.version, digest=card.digest),
+        seed=seed,
+        subjects=request.subjects,
+        samples_per_subject=request.samples_per_subject,
+        distractors=request.distractors,
+        sigma=sigma,
+        attributes=attributes,
+        image=image,
+        unique=unique,
+        face_found=request.checks.face_found,
+        comparisons=selection,
+        shard_size=shard_size,
+    )
+
+
+def _sigma(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, str]]) -> dict[str, float]:
+    offered = card.latent.observation
+    for name in request.variability.factors:
+        if name not in offered:
+            problems.append(
+                (
+                    f"variability.factors.{name}",
+                    f"model {card.name!r} has no such factor; it has {', '.join(offered)}",
+                )
+            )
+    return {
+        name: request.variability.scale * request.variability.factors.get(name, 1.0) for name in offered
+    }
+
+
+def _attributes(
+    request: DatasetRequest, card: ModelCard, identities: int, problems: list[tuple[str, str]]
+) -> tuple[PlannedAttribute, ...]:
+    asked: list[PlannedAttribute] = []
+    for name in type(request.attributes).model_fields:
+        wish = getattr(request.attributes, name)
+        if wish is None:
+            continue
+        attribute = card.attributes.get(name)
+        if attribute is None:
+            offered = ", ".join(card.attributes) or "none"
+            problems.append(
+                (f"attributes.{name}", f"model {card.name!r} cannot honour it; its attributes: {offered}")
+            )
+        elif isinstance(attribute, ChoiceAttribute):
+            asked.extend(_choice(name, wish, attribute, identities, card, problems))
+        elif isinstance(attribute, RangeAttribute):
+            asked.extend(_range(name, (wish.min, wish.max), attribute, identities, card, problems))
+        else:
+            asked.append(_share(name, wish, attribute, identities))
+    return tuple(asked)
+
+
+def _planned(
+    name: str, attribute: Attribute, cells: list[tuple[int, str | bool | tuple[float, float]]]
+) -> PlannedAttribute:
+    kept = [(count, quantile_range(attribute, value)) for count, value in cells if count]
+    return PlannedAttribute(
+        name=name,
+        latent=attribute.latent,
+        counts=tuple(count for count, _ in kept),
+        quantiles=tuple(quantiles for _, quantiles in kept),
+    )
+
+
+def _choice(
+    name: str,
+    wish: dict[str, float],
+    attribute: ChoiceAttribute,
+    identities: int,
+    card: ModelCard,
+    problems: list[tuple[str, str]],
+) -> Iterator[PlannedAttribute]:
+    unknown = [value for value in wish if value not in attribute.values]
+    for value in unknown:
+        problems.append(
+            (
+                f"attributes.{name}.{value}",
+                f"model {card.name!r} has no such value; it has {', '.join(attribute.values)}",
+            )
+        )
+    if not unknown:
+        counts = apportion(wish, identities)
+        yield _planned(name, attribute, [(count, value) for value, count in counts.items()])
+
+
+def _range(
+    name: str,
+    wish: tuple[float, float],
+    attribute: RangeAttribute,
+    identities: int,
+    card: ModelCard,
+    problems: list[tuple[str, str]],
+) -> Iterator[PlannedAttribute]:
+    low, high = wish
+    if low < attribute.min or high > attribute.max:
+        problems.append(
+            (
+                f"attributes.{name}",
+                f"model {card.name!r} reaches {attribute.min:g} to {attribute.max:g}{attribute.unit and ' '}"
+                f"{attribute.unit}; ask for a range within it",
+            )
+        )
+    elif (high - low) < MIN_AGE_SPAN_SHARE * (attribute.max - attribute.min):
+        problems.append((f"attributes.{name}", "the range is too narrow to be told apart; widen it"))
+    else:
+        yield _planned(name, attribute, [(identities, wish)])
+
+
+def _share(name: str, wish: float, attribute: ShareAttribute, identities: int) -> PlannedAttribute:
+    counts = apportion({"with": wish, "without": 1 - wish}, identities)
+    return _planned(name, attribute, [(counts["with"], True), (counts["without"], False)])
+
+
+def _image(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, str]]) -> PlannedImage:
+    wish = request.image.size
+    size = card.sizes[0] if wish is None else (wish, wish) if isinstance(wish, int) else wish
+    if size not in card.sizes:
+        offered = ", ".join(str(w) if w == h else f"[{w}, {h}]" for w, h in card.sizes)
+        problems.append(
+            (
+                "image.size",
+                f"model {card.name!r} does not make {size[0]}×{size[1]} (and nothing is upscaled); "
+                f"it makes {offered}",
+            )
+        )
+    quality = (request.image.quality or 95) if request.image.format == "jpeg" else None
+    return PlannedImage(width=size[0], height=size[1], format=request.image.format, quality=quality)
+
+
+def _unique(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, str]]) -> PlannedUnique | None:
+    if not request.checks.unique:
+        return None
+    if card.checks.unique is None:
+        problems.append(
+            (
+                "checks.unique",
+                f"the card of model {card.name!r} has no measured threshold for this check; set it to false",
+            )
+        )
+        return None
+    return PlannedUnique(matcher=card.checks.unique.matcher, threshold=card.checks.unique.threshold)

@@ -1,0 +1,164 @@
+"""The request for a dataset, as users write it, and what can be wrong with it by itself.
+
+What only the model can answer (factors, attributes, sizes) is checked in `app.dataset.plan`.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+
+MAX_SCALE = 4.0
+"""Beyond this the latents' bounded maps are saturated; more would promise what no model gives."""
+
+SEED_LIMIT = 2**63 - 1
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(ge=0, le=MAX_SCALE, allow_inf_nan=False)]
+Side = Annotated[StrictInt, Field(ge=16, le=4096)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Variability(_Part):
+    """How far the samples of one subject lie apart: the scale σ of the observation latents."""
+
+    scale: Scale = 1.0
+    """σ of all factors; 0 makes every sample of a subject the same portrait."""
+    factors: dict[str, Scale] = {}
+    """Multiplies `scale` for the factors named; the others keep 1."""
+
+
+class AgeRange(_Part):
+    """Apparent age, uniform between min and max."""
+
+    min: float = Field(ge=0, le=120, allow_inf_nan=False)
+    max: float = Field(ge=0, le=120, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max - self.min < 1:
+            raise ValueError("max must be at least one year above min")
+        return self
+
+
+def _sums_to_one(shares: dict[str, float] | None, field: str) -> None:
+    if shares is not None and abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError(f"the shares of {field} sum to {sum(shares.values()):g}; make them sum to 1")
+
+
+class Attributes(_Part):
+    """Who the subjects are, as distributions that are met exactly in count (largest remainder)."""
+
+    sex: Annotated[dict[str, Share], Field(min_length=1)] | None = None
+    age: AgeRange | None = None
+    skin_tone: Annotated[dict[str, Share], Field(min_length=1)] | None = None
+    glasses: Share | None = None
+    """Share of subjects who wear glasses (unless an observation takes them off)."""
+
+    @model_validator(mode="after")
+    def _distributions(self) -> Self:
+        _sums_to_one(self.sex, "sex")
+        _sums_to_one(self.skin_tone, "skin_tone")
+        return self
+
+
+class ImageSpec(_Part):
+    """Size and file format of every sample."""
+
+    size: Side | tuple[Side, Side] | None = None
+    """Pixels: one number for a square, or [width, height]; left out, the model's own size."""
+    format: Literal["png", "jpeg"] = "png"
+    quality: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
+    """JPEG only; left out, 95."""
+
+    @model_validator(mode="after")
+    def _quality_is_for_jpeg(self) -> Self:
+        if self.quality is not None and self.format != "jpeg":
+            raise ValueError("quality applies to jpeg only; remove it or set format to jpeg")
+        return self
+
+
+class Checks(_Part):
+    """What a sample or identity must pass; what fails takes its next attempt."""
+
+    unique: StrictBool = True
+    """No two subjects alike, by the matcher and threshold of the model card."""
+    face_found: StrictBool = True
+    """The face detector finds a face in every sample."""
+
+
+class ComparisonsSpec(_Part):
+    """Which comparisons are listed with the set."""
+
+    selection: Literal["balanced", "crossed", "complete", "none"] | None = None
+    """balanced: every mated pair, and as many non-mated; crossed: each reference with each probe;
+    complete: every pair of samples; none. Left out: balanced, or none where no mated pair exists."""
+
+
+class DatasetRequest(_Part):
+    """One request for a synthetic identity set."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "default"
+    subjects: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+    samples_per_subject: Annotated[StrictInt, Field(ge=1, le=10_000)]
+    distractors: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = 0
+    """Further subjects with one sample each, for the gallery only."""
+    seed: Annotated[StrictInt, Field(ge=0, le=SEED_LIMIT)] | None = None
+    """The same seed, request and model give the same pixels; left out, the service draws one and reports it."""
+    variability: Variability = Variability()
+    attributes: Attributes = Attributes()
+    image: ImageSpec = ImageSpec()
+    checks: Checks = Checks()
+    comparisons: ComparisonsSpec = ComparisonsSpec()
+    layouts: Annotated[list[Literal["plain"]], Field(max_length=1)] = ["plain"]
+    """Archive layouts to offer."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "gate-7 smoke",
+                    "model": "default",
+                    "subjects": 20,
+                    "samples_per_subject": 5,
+                    "seed": 7,
+                    "variability": {"scale": 1.0, "factors": {"pose": 0.5, "illumination": 1.5}},
+                    "attributes": {"sex": {"female": 0.5, "male": 0.5}, "age": {"min": 20, "max": 65}},
+                    "image": {"format": "png"},
+                    "checks": {"unique": True, "face_found": True},
+                }
+            ]
+        },
+    )
+
+    @model_validator(mode="after")
+    def _comparisons_exist(self) -> Self:
+        selection = self.comparisons.selection
+        if selection in ("balanced", "crossed") and self.samples_per_subject < 2:
+            raise ValueError(
+                f"comparisons.selection {selection!r} needs samples_per_subject of 2 or more, "
+                "for with 1 there is no mated pair; choose 'complete' or 'none'"
+            )
+        if selection == "balanced" and self.subjects < 2:
+            raise ValueError(
+                "comparisons.selection 'balanced' needs 2 subjects or more for its non-mated pairs; "
+                "choose 'complete' or 'none'"
+            )
+        return self
+
+
+class PreviewRequest(_Part):
+    """A small contact sheet, for choosing a variability: a row a subject, a column a sample."""
+
+    model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "default"
+    subjects: Annotated[StrictInt, Field(ge=1, le=64)] = 4
+    samples_per_subject: Annotated[StrictInt, Field(ge=1, le=64)] = 6
+    seed: Annotated[StrictInt, Field(ge=0, le=SEED_LIMIT)] = 0
+    variability: Variability = Variability()
+    attributes: Attributes = Attributes()
+    image: ImageSpec = ImageSpec()

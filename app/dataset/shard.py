@@ -1,0 +1,86 @@
+"""What a worker reports of one shard: every sample that it stored, what it rejected, and what is missing."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+AttributeValue = str | float | bool
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SampleRow(_Frozen):
+    """One stored sample, as the manifest lists it."""
+
+    id: str
+    subject: str
+    role: Literal["reference", "probe", "distractor"]
+    file: str
+    width: int
+    height: int
+    bytes: int
+    pixel_sha256: str
+    """SHA-256 over `"{width}x{height} RGB8\\n"` and the decoded file's pixels, row by row."""
+    file_sha256: str
+    identity_attempt: int
+    """Which draw of the subject's identity this is, from 0."""
+    attempt: int
+    """Which draw of the observation this is, from 0."""
+    attributes: dict[str, AttributeValue]
+    """The subject's attributes as its identity latents give them."""
+
+
+class StoredSample(_Frozen):
+    """A sample and where its bytes lie in the shard's tar."""
+
+    row: SampleRow
+    offset: int
+    """First byte of the file within the tar."""
+
+
+class Rejection(_Frozen):
+    """A draw that failed a check and was followed by another."""
+
+    id: str
+    attempt: int
+    reason: str
+
+
+class Missing(_Frozen):
+    """A sample that no permitted attempt could make."""
+
+    id: str
+    reason: str
+
+
+class ShardReport(_Frozen):
+    """The record of one finished shard."""
+
+    schema_version: Literal[1] = 1
+    shard: int
+    samples: tuple[StoredSample, ...]
+    rejected: tuple[Rejection, ...]
+    missing: tuple[Missing, ...]
+    tar_bytes: int
+    """Size of the tar's members, without the two zero blocks that end an archive."""
+    device: str
+
+
+class IdentityChoice(_Frozen):
+    """Which draw each identity ended on; only exceptions from draw 0 are listed."""
+
+    schema_version: Literal[1] = 1
+    matcher: str
+    matcher_digest: str
+    threshold: float
+    attempts: dict[int, int]
+    """Subject to the attempt chosen, where it is not 0."""
+    rejected: tuple[Rejection, ...]
+    missing: dict[int, str]
+    """Subject to why no identity could be found for it."""
+
+    def attempt(self, subject: int) -> int:
+        """The draw to use for a subject."""
+        return self.attempts.get(subject, 0)

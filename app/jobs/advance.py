@@ -1,0 +1,81 @@
+"""Moving a dataset on: enqueue what can be done now, and look over whatever is unfinished."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from app.dataset import keys
+from app.dataset.keys import DatasetKeys
+from app.errors import NotFound
+from app.jobs.records import read_plan, write_json
+from app.jobs.state import read_facts, state_of, work_left
+from app.queue import ADVANCE, Task, TaskQueue
+from app.storage import ObjectStore
+
+log = structlog.get_logger()
+
+HALF_ACCEPTED_S = 600.0
+"""A marker without a request older than this is what a crash between two writes left behind."""
+
+
+def advance(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str) -> int:
+    """Enqueue every task of the dataset that can be done now and is not on its way; returns how many.
+
+    A dataset at its end loses its unfinished marker. To call it once too often does no harm.
+    """
+    try:
+        plan = read_plan(store, tenant, dataset)
+    except NotFound:
+        return 0
+    facts = read_facts(store, tenant, dataset)
+    if state_of(facts, plan).final:
+        store.delete(keys.unfinished(tenant, dataset))
+        return 0
+    return sum(queue.enqueue(task) for task in work_left(facts, plan, tenant))
+
+
+def advance_if_phase_ended(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str, name: str) -> None:
+    """After a task named `name`: enqueue the next phase if that was the last of its phase.
+
+    Tasks of the same phase are on their way already; asking the queue about each would cost as much as the work.
+    """
+    plan = read_plan(store, tenant, dataset)
+    left = work_left(read_facts(store, tenant, dataset), plan, tenant)
+    if not left or left[0].name != name:
+        advance(store, queue, tenant, dataset)
+
+
+def reconcile(
+    store: ObjectStore, queue: TaskQueue, clock: Callable[[], float] = time.time
+) -> dict[str, int]:
+    """Advance every unfinished dataset, and clear away what an interrupted submission left.
+
+    Returns how many datasets were looked at, tasks enqueued and left-overs cleared.
+    """
+    seen = enqueued = cleared = 0
+    for marker in store.list(keys.UNFINISHED):
+        tenant, dataset = keys.owner_of(marker.key)
+        seen += 1
+        at = DatasetKeys(tenant, dataset)
+        if store.exists(at.request):
+            enqueued += advance(store, queue, tenant, dataset)
+        elif clock() - marker.modified > HALF_ACCEPTED_S:
+            store.delete_prefix(at.prefix)
+            store.delete(marker.key)
+            cleared += 1
+    if enqueued or cleared:
+        log.info("reconciled", unfinished=seen, enqueued=enqueued, cleared=cleared)
+    return {"unfinished": seen, "enqueued": enqueued, "cleared": cleared}
+
+
+def first_step(queue: TaskQueue, tenant: str, dataset: str) -> None:
+    """Ask a worker to advance a dataset, however many tasks that means."""
+    queue.enqueue(Task(ADVANCE, tenant, dataset))
+
+
+def fail(store: ObjectStore, tenant: str, dataset: str, reason: str) -> None:
+    """End a dataset as failed; `reason` is shown to the user."""
+    write_json(store, DatasetKeys(tenant, dataset).failed, {"reason": reason})
+    store.delete(keys.unfinished(tenant, dataset))
+    log.error("dataset_failed", tenant=tenant, dataset=dataset, reason=reason)

@@ -1,0 +1,54 @@
+"""Reading and writing what the store keeps of a dataset beside its samples."""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from app.dataset.keys import DatasetKeys
+from app.dataset.plan import Plan
+from app.errors import NotFound, ObjectNotFound
+from app.storage import ObjectStore
+
+JSON = "application/json"
+
+
+class Accepted(BaseModel):
+    """`request.json`: what was accepted, written before anything is enqueued. Its existence is the acceptance."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    tenant: str
+    name: str
+    created_at: str
+    request: dict[str, Any]
+    """As the user wrote it."""
+
+
+def read_accepted(store: ObjectStore, tenant: str, dataset: str) -> Accepted:
+    """Read what was accepted; raises NotFound, which also hides other tenants' datasets."""
+    try:
+        return Accepted.model_validate_json(store.get(DatasetKeys(tenant, dataset).request))
+    except ObjectNotFound as exc:
+        raise NotFound(f"there is no dataset {dataset!r}") from exc
+
+
+def read_plan(store: ObjectStore, tenant: str, dataset: str) -> Plan:
+    """Read a dataset's plan; raises NotFound."""
+    try:
+        return Plan.model_validate_json(store.get(DatasetKeys(tenant, dataset).plan))
+    except ObjectNotFound as exc:
+        raise NotFound(f"there is no dataset {dataset!r}") from exc
+
+
+def write_json(store: ObjectStore, key: str, value: BaseModel | dict[str, Any]) -> None:
+    """Write one JSON object."""
+    text = value.model_dump_json() if isinstance(value, BaseModel) else json.dumps(value, ensure_ascii=False)
+    store.put(key, text.encode(), JSON)
+
+
+def read_json(store: ObjectStore, key: str) -> dict[str, Any]:
+    """Read one JSON object; raises ObjectNotFound."""
+    found: dict[str, Any] = json.loads(store.get(key))
+    return found

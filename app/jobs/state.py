@@ -1,0 +1,104 @@
+"""The state machine. What exists in the store is the state; what is missing is the work.
+
+    accepted → running → assembling → succeeded
+                                    ↘ failed | cancelled (from any state before)
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.dataset.keys import DatasetKeys, number_in
+from app.dataset.plan import Plan
+from app.queue import ASSEMBLE, CHOOSE, GENERATE, SURVEY, Task
+from app.storage import ObjectStore
+
+
+class State(StrEnum):
+    """Where a dataset stands."""
+
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    ASSEMBLING = "assembling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the store holds of one dataset."""
+
+    cancelled: bool
+    failed: bool
+    manifest: bool
+    identities: bool
+    surveyed: frozenset[int]
+    """Survey blocks that are done."""
+    reported: frozenset[int]
+    """Shards that are done."""
+    begun: bool
+    """Whether a worker has begun anything."""
+
+
+def read_facts(store: ObjectStore, tenant: str, dataset: str) -> Facts:
+    """List what there is of a dataset; one pass over its keys."""
+    at = DatasetKeys(tenant, dataset)
+    names: set[str] = set()
+    surveyed: set[int] = set()
+    reported: set[int] = set()
+    begun = False
+    for found in store.list(at.prefix):
+        if found.key.startswith(at.surveys):
+            surveyed.add(number_in(found.key, at.surveys))
+        elif found.key.startswith(at.shards):
+            if found.key.endswith("/report.json"):
+                reported.add(number_in(found.key, at.shards))
+        elif found.key.startswith(at.all_attempts):
+            begun = True
+        else:
+            names.add(found.key)
+    return Facts(
+        cancelled=at.cancelled in names,
+        failed=at.failed in names,
+        manifest=at.manifest in names,
+        identities=at.identities in names,
+        surveyed=frozenset(surveyed),
+        reported=frozenset(reported),
+        begun=begun or bool(surveyed or reported),
+    )
+
+
+def state_of(facts: Facts, plan: Plan) -> State:
+    """Name the state that the facts are."""
+    if facts.cancelled:
+        return State.CANCELLED
+    if facts.failed:
+        return State.FAILED
+    if facts.manifest:
+        return State.SUCCEEDED
+    if len(facts.reported) == plan.shards:
+        return State.ASSEMBLING
+    return State.RUNNING if facts.begun else State.ACCEPTED
+
+
+def work_left(facts: Facts, plan: Plan, tenant: str) -> list[Task]:
+    """List the tasks that can be done now; none when the dataset is at its end.
+
+    Identities first (templates block by block, then one choice over all), then shards, then the assembly.
+    """
+    if state_of(facts, plan).final:
+        return []
+    if plan.unique and not facts.identities:
+        blocks = [block for block in range(plan.survey_blocks) if block not in facts.surveyed]
+        if blocks:
+            return [Task(SURVEY, tenant, plan.dataset, block) for block in blocks]
+        return [Task(CHOOSE, tenant, plan.dataset)]
+    shards = [shard for shard in range(plan.shards) if shard not in facts.reported]
+    if shards:
+        return [Task(GENERATE, tenant, plan.dataset, shard) for shard in shards]
+    return [Task(ASSEMBLE, tenant, plan.dataset)]

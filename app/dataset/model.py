@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from statistics import NormalDist
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -153,8 +153,3 @@ def attribute_value(attribute: Attribute, latent: float) -> str | float | bool:
     if isinstance(attribute, ShareAttribute):
         return bool(latent >= attribute.threshold)
     return attribute.min + (attribute.max - attribute.min) * _NORMAL.cdf(latent)
-
-
-def card_summary(card: ModelCard) -> dict[str, Any]:
-    """The three fields by which a dataset names its model."""
-    return {"name": card.name, "version": card.version, "digest": card.digest}

@@ -1,0 +1,73 @@
+"""Previews: a small contact sheet made at once, kept under the digest of its plan."""
+
+import hashlib
+
+from app.config import Settings
+from app.dataset import keys
+from app.dataset.plan import Plan, make_plan
+from app.dataset.request import Checks, ComparisonsSpec, DatasetRequest, PreviewRequest
+from app.errors import NotFound, ObjectNotFound, RequestRefused
+from app.jobs.models import ModelCatalogue
+from app.queue import TaskQueue
+from app.storage import ObjectStore
+
+
+class PreviewService:
+    """Asks workers for contact sheets and fetches them; each call is one tenant's."""
+
+    def __init__(
+        self, store: ObjectStore, queue: TaskQueue, models: ModelCatalogue, settings: Settings
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._models = models
+        self._limits = settings.limits
+
+    def ask(self, tenant: str, request: PreviewRequest) -> str:
+        """Put a preview on its way unless it is there; returns its id. Raises RequestRefused, Unavailable."""
+        for field, value, limit in (
+            ("subjects", request.subjects, self._limits.preview_subjects),
+            ("samples_per_subject", request.samples_per_subject, self._limits.preview_samples_per_subject),
+        ):
+            if value > limit:
+                raise RequestRefused([(field, f"a preview shows at most {limit}; ask for a dataset instead")])
+        text = self._plan(request).model_dump_json()
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if not self._store.exists(keys.preview(tenant, digest)):
+            self._queue.enqueue_preview(tenant, digest, text)
+        return digest
+
+    def fetch(self, tenant: str, preview: str) -> bytes | None:
+        """The contact sheet as PNG, or None while it is not there."""
+        try:
+            return self._store.get(keys.preview(tenant, preview))
+        except ObjectNotFound:
+            return None
+
+    def find(self, tenant: str, preview: str) -> bytes:
+        """The contact sheet as PNG; raises NotFound."""
+        sheet = self.fetch(tenant, preview)
+        if sheet is None:
+            raise NotFound("there is no such preview, or it is not made yet; repeat the POST that asked for it")
+        return sheet
+
+    def _plan(self, request: PreviewRequest) -> Plan:
+        wanted = DatasetRequest(
+            name="preview",
+            model=request.model,
+            subjects=request.subjects,
+            samples_per_subject=request.samples_per_subject,
+            variability=request.variability,
+            attributes=request.attributes,
+            image=request.image,
+            checks=Checks(unique=False, face_found=False),
+            comparisons=ComparisonsSpec(selection="none"),
+        )
+        return make_plan(
+            wanted,
+            self._models.asked_for(request.model),
+            dataset="preview",
+            seed=request.seed,
+            shard_size=request.subjects * request.samples_per_subject,
+            max_comparisons=0,
+        )

@@ -1,0 +1,130 @@
+"""What can be downloaded of a succeeded dataset, each as segments of bytes with an ETag."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Lock
+
+from app.dataset.keys import DatasetKeys
+from app.dataset.names import parse_sample_name
+from app.dataset.shard import ShardReport, StoredSample
+from app.errors import Conflict, NotFound, ObjectNotFound
+from app.jobs.archive import Segment, lay_out_archive, read_segments
+from app.jobs.records import read_accepted, read_json, read_plan
+from app.jobs.state import read_facts, state_of
+from app.storage import ObjectStore
+
+REMEMBERED_REPORTS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """Something to download."""
+
+    media_type: str
+    filename: str
+    etag: str
+    """Without quotes."""
+    segments: tuple[Segment, ...]
+    size: int
+
+
+class ProductService:
+    """Finds the products of succeeded datasets; each call is one tenant's."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._reports: OrderedDict[str, ShardReport] = OrderedDict()
+        self._lock = Lock()
+
+    def manifest(self, tenant: str, dataset: str) -> Product:
+        """The manifest, JSON."""
+        at = self._succeeded(tenant, dataset, "a manifest")
+        return self._object(at.manifest, "application/json", f"{dataset}-manifest.json")
+
+    def comparisons(self, tenant: str, dataset: str) -> Product:
+        """The list of comparisons, CSV."""
+        at = self._succeeded(tenant, dataset, "comparisons")
+        return self._object(at.comparisons, "text/csv; charset=utf-8", f"{dataset}-comparisons.csv")
+
+    def contact_sheet(self, tenant: str, dataset: str) -> Product:
+        """The contact sheet, PNG."""
+        at = self._succeeded(tenant, dataset, "a contact sheet")
+        return self._object(at.contact_sheet, "image/png", f"{dataset}-contact-sheet.png")
+
+    def archive(self, tenant: str, dataset: str) -> Product:
+        """Everything in one uncompressed tar."""
+        at = self._succeeded(tenant, dataset, "an archive")
+        digests = read_json(self._store, at.summary)["digests"]
+        archive = lay_out_archive(self._store, at)
+        return Product(
+            media_type="application/x-tar",
+            filename=f"{dataset}.tar",
+            etag=f"{digests['files'][:32]}-{archive.size}-plain",
+            segments=archive.segments,
+            size=archive.size,
+        )
+
+    def sample(self, tenant: str, dataset: str, name: str) -> Product:
+        """One sample by its label (S0000012_0003); there as soon as its shard is done."""
+        read_accepted(self._store, tenant, dataset)
+        plan = read_plan(self._store, tenant, dataset)
+        place = parse_sample_name(name)
+        try:
+            index = plan.index(place) if place else None
+        except ValueError:
+            index = None
+        if index is None:
+            raise NotFound(f"dataset {dataset!r} has no sample {name!r}; samples are called like S0000012_0003")
+        shard = index // plan.shard_size
+        at = DatasetKeys(tenant, dataset)
+        stored = self._stored(at.shard_report(shard), name)
+        return Product(
+            media_type="image/png" if plan.image.format == "png" else "image/jpeg",
+            filename=stored.row.file.rsplit("/", 1)[-1],
+            etag=stored.row.file_sha256,
+            segments=(
+                Segment(stored.row.bytes, key=at.shard_samples(shard), offset=stored.offset),
+            ),
+            size=stored.row.bytes,
+        )
+
+    def read(self, product: Product, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes [start, stop) of a product."""
+        return read_segments(self._store, product.segments, start, stop)
+
+    def _stored(self, report_key: str, name: str) -> StoredSample:
+        with self._lock:
+            report = self._reports.get(report_key)
+        if report is None:
+            try:
+                report = ShardReport.model_validate_json(self._store.get(report_key))
+            except ObjectNotFound as exc:
+                raise NotFound(f"sample {name!r} is not made yet, or was taken away with its dataset") from exc
+            with self._lock:
+                self._reports[report_key] = report
+                if len(self._reports) > REMEMBERED_REPORTS:
+                    self._reports.popitem(last=False)
+        for stored in report.samples:
+            if stored.row.id == name:
+                return stored
+        raise NotFound(f"sample {name!r} could not be made; the manifest's shortfall says why")
+
+    def _object(self, key: str, media_type: str, filename: str) -> Product:
+        found = self._store.stat(key)
+        return Product(
+            media_type=media_type,
+            filename=filename,
+            etag=found.etag.strip('"'),
+            segments=(Segment(found.size, key=key),),
+            size=found.size,
+        )
+
+    def _succeeded(self, tenant: str, dataset: str, what: str) -> DatasetKeys:
+        """Keys of a succeeded dataset; raises NotFound, or Conflict with the state it is in."""
+        read_accepted(self._store, tenant, dataset)
+        at = DatasetKeys(tenant, dataset)
+        if self._store.exists(at.manifest) and not self._store.exists(at.cancelled):
+            return at
+        state = state_of(read_facts(self._store, tenant, dataset), read_plan(self._store, tenant, dataset))
+        raise Conflict(f"dataset {dataset!r} is {state}; it has {what} only once it has succeeded")

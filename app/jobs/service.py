@@ -1,0 +1,254 @@
+"""What users can do with datasets: submit, look, list, cancel, delete."""
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from app.config import Settings
+from app.dataset import keys
+from app.dataset.keys import DatasetKeys
+from app.dataset.model import ModelCard
+from app.dataset.plan import Plan, make_plan
+from app.dataset.request import SEED_LIMIT, DatasetRequest
+from app.errors import (
+    Conflict,
+    FacsimileError,
+    NotFound,
+    ObjectNotFound,
+    QuotaExceeded,
+    RequestRefused,
+    Unavailable,
+)
+from app.jobs.advance import first_step
+from app.jobs.models import ModelCatalogue
+from app.jobs.progress import Progress, progress_of
+from app.jobs.records import JSON, Accepted, read_accepted, read_json, read_plan, write_json
+from app.jobs.state import State, read_facts, state_of
+from app.queue import TaskQueue
+from app.storage import ObjectStore
+
+CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+
+PAGE_SCAN_LIMIT = 500
+"""Datasets looked at for one filtered page at the most; the cursor goes on from there."""
+
+
+class Dataset(BaseModel):
+    """A dataset as the API shows it, without links."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    state: State
+    created_at: str
+    model: dict[str, Any]
+    seed: int
+    request: dict[str, Any]
+    progress: Progress
+    counts: dict[str, int] | None
+    failure: str | None
+    digests: dict[str, str] | None
+
+
+class DatasetService:
+    """The use cases of datasets over a store and a queue; each call is one tenant's."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        queue: TaskQueue,
+        models: ModelCatalogue,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._models = models
+        self._settings = settings
+        self._clock = clock
+
+    def submit(self, tenant: str, request: DatasetRequest, body: dict[str, Any], key: str | None) -> Dataset:
+        """Accept a request: plan it, write it to the store, put its first task on its way.
+
+        `body` is the request as the user wrote it. With an idempotency `key`, a repeat returns the same dataset
+        and the same key with another body raises Conflict. Raises RequestRefused, QuotaExceeded, Unavailable;
+        then nothing was accepted.
+        """
+        card = self._models.asked_for(request.model)
+        body_digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        if key is not None and (known := self._known(tenant, key, body_digest)):
+            return known
+        dataset = new_id(self._clock())
+        plan = self._plan(request, card, dataset)
+        self._check_quota(tenant)
+        self._queue.ping()
+        if key is not None:
+            record = json.dumps({"dataset": dataset, "body": body_digest}).encode()
+            if not self._store.put_if_absent(self._idempotency_key(tenant, key), record):
+                if known := self._known(tenant, key, body_digest):
+                    return known
+                raise Unavailable("a request with this Idempotency-Key is being accepted now; repeat it", 1)
+        accepted = Accepted(
+            id=dataset,
+            tenant=tenant,
+            name=request.name,
+            created_at=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
+            request=body,
+        )
+        try:
+            self._accept(accepted, plan)
+        except FacsimileError:
+            self._take_back(tenant, dataset, key)
+            raise
+        return self._show(accepted, plan, State.ACCEPTED, Progress.none(plan))
+
+    def plan_only(self, request: DatasetRequest) -> Plan:
+        """Plan a request without accepting it; raises RequestRefused as `submit` does."""
+        return self._plan(request, self._models.asked_for(request.model), "none")
+
+    def get(self, tenant: str, dataset: str) -> Dataset:
+        """Show one dataset; raises NotFound."""
+        accepted = read_accepted(self._store, tenant, dataset)
+        plan = read_plan(self._store, tenant, dataset)
+        facts = read_facts(self._store, tenant, dataset)
+        return self._show(accepted, plan, state_of(facts, plan), progress_of(facts, plan))
+
+    def list(
+        self, tenant: str, *, state: State | None, name: str | None, limit: int, after: str | None
+    ) -> tuple[list[Dataset], str | None]:
+        """Show a page of datasets, newest first, and the cursor of the next page (None at the end)."""
+        found: list[Dataset] = []
+        ids = sorted(self._store.folders(keys.datasets(tenant)), reverse=True)
+        if after is not None:
+            ids = [dataset for dataset in ids if dataset < after]
+        for seen, dataset in enumerate(ids, start=1):
+            try:
+                shown = self.get(tenant, dataset)
+            except NotFound:  # deleted meanwhile, or not yet accepted
+                continue
+            if (state is None or shown.state == state) and (name is None or name in shown.name):
+                found.append(shown)
+            if seen < len(ids) and (len(found) == limit or seen == PAGE_SCAN_LIMIT):
+                return found, dataset
+        return found, None
+
+    def cancel(self, tenant: str, dataset: str) -> Dataset:
+        """Stop a dataset: no new batch starts within two seconds. Raises Conflict if it has ended otherwise."""
+        shown = self.get(tenant, dataset)
+        if shown.state is State.CANCELLED:
+            return shown
+        if shown.state.final:
+            raise Conflict(f"dataset {dataset!r} has {shown.state} and cannot be cancelled any more")
+        write_json(self._store, DatasetKeys(tenant, dataset).cancelled, {"at": self._clock()})
+        self._store.delete(keys.unfinished(tenant, dataset))
+        return self.get(tenant, dataset)
+
+    def delete(self, tenant: str, dataset: str) -> None:
+        """Remove a dataset with every object of it, cancelling it first where it is under way."""
+        read_accepted(self._store, tenant, dataset)
+        at = DatasetKeys(tenant, dataset)
+        # The marker comes first and goes last: a worker that is still storing sees it, or that all is gone.
+        write_json(self._store, at.cancelled, {"at": self._clock()})
+        self._store.delete(keys.unfinished(tenant, dataset))
+        self._store.delete(at.request)
+        self._store.delete_prefix(at.prefix)
+
+    def _plan(self, request: DatasetRequest, card: ModelCard, dataset: str) -> Plan:
+        limits = self._settings.limits
+        total = request.subjects * request.samples_per_subject + request.distractors
+        if total > limits.samples_per_dataset:
+            raise RequestRefused(
+                [
+                    (
+                        "subjects",
+                        f"{total:,} samples are more than the {limits.samples_per_dataset:,} that one dataset "
+                        "may have; ask for fewer, or split the set over several seeds",
+                    )
+                ]
+            )
+        return make_plan(
+            request,
+            card,
+            dataset=dataset,
+            seed=secrets.randbelow(SEED_LIMIT) if request.seed is None else request.seed,
+            shard_size=self._settings.shard_size,
+            max_comparisons=limits.comparisons_per_dataset,
+        )
+
+    def _check_quota(self, tenant: str) -> None:
+        limit = self._settings.limits.unfinished_datasets_per_tenant
+        under_way = 0
+        for _ in self._store.list(f"{keys.UNFINISHED}{tenant}/"):
+            under_way += 1
+            if under_way >= limit:
+                raise QuotaExceeded(f"{limit} datasets are unfinished already; wait for one to end, or cancel one")
+
+    def _accept(self, accepted: Accepted, plan: Plan) -> None:
+        at = DatasetKeys(accepted.tenant, accepted.id)
+        self._store.put(keys.unfinished(accepted.tenant, accepted.id), b"", JSON)
+        write_json(self._store, at.plan, plan)
+        write_json(self._store, at.request, accepted)
+        first_step(self._queue, accepted.tenant, accepted.id)
+
+    def _take_back(self, tenant: str, dataset: str, key: str | None) -> None:
+        """Undo a half-made acceptance as far as the store lets us; the reconciler clears what is left."""
+        at = DatasetKeys(tenant, dataset)
+        for leftover in (
+            at.request,
+            *([self._idempotency_key(tenant, key)] if key is not None else []),
+            at.plan,
+            keys.unfinished(tenant, dataset),
+        ):
+            try:
+                self._store.delete(leftover)
+            except FacsimileError:
+                return
+
+    def _known(self, tenant: str, key: str, body_digest: str) -> Dataset | None:
+        """The dataset made under an idempotency key before, if any; raises Conflict for another body."""
+        try:
+            record = read_json(self._store, self._idempotency_key(tenant, key))
+        except ObjectNotFound:
+            return None
+        if record["body"] != body_digest:
+            raise Conflict(
+                "this Idempotency-Key was used with another body; use a new key for a new request"
+            )
+        try:
+            return self.get(tenant, record["dataset"])
+        except NotFound:
+            return None
+
+    def _idempotency_key(self, tenant: str, key: str) -> str:
+        return keys.idempotency(tenant, hashlib.sha256(key.encode()).hexdigest())
+
+    def _show(self, accepted: Accepted, plan: Plan, state: State, progress: Progress) -> Dataset:
+        at = DatasetKeys(accepted.tenant, accepted.id)
+        summary = read_json(self._store, at.summary) if state is State.SUCCEEDED else {}
+        failure = read_json(self._store, at.failed)["reason"] if state is State.FAILED else None
+        return Dataset(
+            id=accepted.id,
+            name=accepted.name,
+            state=state,
+            created_at=accepted.created_at,
+            model=plan.model.model_dump(),
+            seed=plan.seed,
+            request=accepted.request,
+            progress=progress,
+            counts=summary.get("counts"),
+            failure=failure,
+            digests=summary.get("digests"),
+        )
+
+
+def new_id(now: float) -> str:
+    """Make a dataset id: `ds_`, then 10 characters of time and 10 of chance, so that ids sort by age."""
+    number = (int(now * 1000) << 50) | secrets.randbits(50)
+    return "ds_" + "".join(CROCKFORD[(number >> shift) & 31] for shift in range(95, -1, -5))

@@ -1,0 +1,1 @@
+"""The verbs of Facsimile: generate, check, store, assemble, train."""

@@ -1,0 +1,1 @@
+"""Generators: (identity latents, observation latents) to images."""

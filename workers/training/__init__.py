@@ -1,0 +1,1 @@
+"""Training of generators: corpus, losses, loop, export."""

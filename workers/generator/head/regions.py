@@ -1,0 +1,114 @@
+"""Where things are on the base mesh: scalp, lips, ears, beard, brows, landmarks. Masks over the vertices [V]."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.generator.head.geometry import HeadModel, Vertices, load_head
+
+Mask = NDArray[np.float32]
+
+CRANIUM = np.array([0.0, 7.45, 0.45], np.float32)
+"""Centre about which directions on the skull are measured."""
+
+LANDMARKS = 48
+"""Points of the face whose place in the image is known; the last two are the eyeballs' centres."""
+
+
+class Regions:
+    """Masks on the base mesh; they hold for every morph of it."""
+
+    def __init__(self, head: HeadModel) -> None:
+        self.head = head
+        v = head.vertices
+        self.on_head = (head.head_weight > 0.99) & head.is_body
+        offset = v - CRANIUM
+        self.radius = np.linalg.norm(offset, axis=1)
+        self.azimuth = np.degrees(np.arctan2(offset[:, 0], offset[:, 2]))
+        self.elevation = np.degrees(np.arcsin(np.clip(offset[:, 1] / np.maximum(self.radius, 1e-6), -1, 1)))
+        self.lips = self._moved_by("mouth-lowerlip-volume", "mouth-upperlip-volume")
+        self.ears = self._moved_by("ear-scale") > 0.12
+        self.eyes = np.clip(self.blob((0.31, 7.28, 1.45), 0.17) + self.blob((-0.31, 7.28, 1.45), 0.17), 0, 1)
+        self.flush = np.clip(
+            0.8 * (self.blob((0.5, 6.95, 1.35), 0.22) + self.blob((-0.5, 6.95, 1.35), 0.22))
+            + 0.9 * self.blob((0, 6.98, 1.75), 0.16)
+            + 0.5 * self.ears,
+            0,
+            1,
+        )
+        self.landmarks = self._landmarks()
+
+    def blob(self, centre: Any, size: float) -> Mask:
+        """A soft spot about a point of the base mesh."""
+        distance = ((self.head.vertices - np.asarray(centre, np.float32)) ** 2).sum(1)
+        return np.asarray(np.exp(-distance / (2 * size * size)), np.float32)
+
+    def _moved_by(self, *sliders: str) -> Mask:
+        reach = np.zeros(len(self.head.vertices), np.float32)
+        for name in sliders:
+            for ends in self.head.sliders[name].values():
+                for path in ends.values():
+                    index, delta = self.head.target(path)
+                    reach[index] = np.maximum(reach[index], np.linalg.norm(delta, axis=1))
+        return reach / max(float(reach.max()), 1e-6)
+
+    def scalp(self, front: float) -> Mask:
+        """Where hair grows, 0 to 1, for a hairline `front` degrees above the skull's centre."""
+        around = np.abs(self.azimuth)
+        line = np.interp(
+            around,
+            [0, 20, 38, 52, 62, 72, 86, 98, 115, 140, 180],
+            [front, front - 0.5, front - 3, front - 10, 20, 2, -14, -10, -27, -36, -39],
+        )
+        grown = np.clip((self.elevation - line) / 9 + 0.5, 0, 1) * self.on_head * ~self.ears
+        grown[self.radius < 0.5] = 0
+        return np.asarray(grown, np.float32)
+
+    def beard(self) -> Mask:
+        """Where a beard grows, 0 to 1."""
+        x, y, z = np.abs(self.head.vertices[:, 0]), self.head.vertices[:, 1], self.head.vertices[:, 2]
+        top = np.interp(x, [0, 0.28, 0.4, 0.6, 0.75], [6.93, 6.9, 6.72, 6.72, 7.2])
+        grown = np.clip((top - y) / 0.08, 0, 1) * np.clip((y - 5.95) / 0.25, 0, 1) * np.clip((z - 0.35) / 0.2, 0, 1)
+        return np.asarray(grown * self.on_head * (self.lips < 0.12) * ~self.ears, np.float32)
+
+    def cavity(self, vertices: Vertices, normals: Vertices) -> Mask:
+        """Light that reaches each vertex past its neighbourhood, 0 to 1: a cheap ambient occlusion.
+
+        A vertex that lies below the mean of its neighbours (lip line, nostrils, lid folds) is darker.
+        """
+        faces = self.head.body_faces
+        total = np.zeros_like(vertices)
+        mean = vertices[faces].mean(1)
+        count = np.bincount(faces.ravel(), minlength=len(vertices))
+        for axis in range(3):
+            total[:, axis] = np.bincount(faces.ravel(), np.repeat(mean[:, axis], 4), minlength=len(vertices))
+        depth = ((total / np.maximum(count, 1)[:, None] - vertices) * normals).sum(1)
+        return np.asarray(np.clip(1 - 28 * np.maximum(depth - 0.001, 0), 0.35, 1), np.float32)
+
+    def _landmarks(self) -> NDArray[np.int64]:
+        """Vertices spread over face, eyes and mouth by farthest-point sampling, [46]."""
+        v = self.head.vertices
+        chosen: list[int] = []
+        face = self.on_head & (v[:, 2] > 0.55) & (v[:, 1] > 6.2) & (v[:, 1] < 8.25) & (np.abs(v[:, 0]) < 0.9)
+        outer = self.eyes * self.on_head > 0.45
+        for mask, count in ((self.lips * self.on_head > 0.25, 10), (outer, 12), (face, 24)):
+            candidates = np.flatnonzero(mask)
+            start = candidates[np.argmax(v[candidates, 2])]
+            picked = [int(start)]
+            nearest = np.linalg.norm(v[candidates] - v[start], axis=1)
+            while len(picked) < count:
+                farthest = int(np.argmax(nearest))
+                picked.append(int(candidates[farthest]))
+                nearest = np.minimum(
+                    nearest, np.linalg.norm(v[candidates] - v[candidates[farthest]], axis=1)
+                )
+            chosen.extend(picked)
+        return np.array(chosen)
+
+
+@lru_cache(maxsize=1)
+def load_regions() -> Regions:
+    """The regions of the head model, once a process."""
+    return Regions(load_head())

@@ -121,8 +121,10 @@ def beard(identity: Floats) -> Floats:
 
 
 def grey(identity: Floats, observation: Floats) -> Floats:
-    """Share of grey in the hair, 0 to 1."""
-    return np.clip((age_years(identity, observation) - 50) / 20 + 0.2 * identity[..., HAIR_RED], 0, 1)
+    """Share of grey in the hair, 0 to 1; it follows the identity's own age far more than a sample's offset."""
+    own = between(identity[..., AGE], *AGE_YEARS)
+    years = own + 0.3 * (age_years(identity, observation) - own)
+    return np.clip((years - 50) / 20 + 0.2 * identity[..., HAIR_RED], 0, 1)
 
 
 def iris_class(identity: Floats) -> NDArray[np.intp]:

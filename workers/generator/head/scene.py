@@ -46,6 +46,8 @@ class Render:
 
     rgb: NDArray[np.float32]
     """[H, W, 3] in [0, 1], over its backdrop."""
+    head: NDArray[np.float32]
+    """[H, W, 3] in [0, 1], over nothing: multiplied by alpha."""
     alpha: NDArray[np.float32]
     """[H, W] in [0, 1]: how much of the head, not the backdrop, a pixel shows."""
     landmarks: NDArray[np.float32]
@@ -73,6 +75,11 @@ class Scene:
         self._buffers: dict[tuple[int, int], Any] = {}
         self.head = load_head()
         self.regions = load_regions()
+
+    @property
+    def renderer(self) -> str:
+        """What draws: a GPU's name, or Mesa's software rasteriser."""
+        return str(self._gl.info["GL_RENDERER"])
 
     @cached_property
     def _skin_faces(self) -> NDArray[Any]:
@@ -250,7 +257,7 @@ class Scene:
         points = np.concatenate([posed[self.regions.landmarks], follow(eyes.astype(np.float32))])
         clip = np.concatenate([points, np.ones((len(points), 1))], 1) @ projection.T
         places = clip[:, :2] / clip[:, 3:] * [0.5, -0.5] + 0.5
-        return Render(rgb=rgb, alpha=alpha, landmarks=places.astype(np.float32))
+        return Render(rgb=rgb, head=small[..., :3], alpha=alpha, landmarks=places.astype(np.float32))
 
     def _frame(self, width: int, height: int) -> Any:
         if (width, height) not in self._buffers:

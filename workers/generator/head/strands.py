@@ -140,10 +140,11 @@ def curtain(regions: Regions, style: str, rest: Vertices) -> tuple[Vertices, NDA
     back, middle = float(skull[:, 2].min()) - 0.1, 0.35
     top = float(rest[regions.ears, 1].max()) + 0.45
     around = np.radians(np.linspace(78, 282, 42))
-    down = np.linspace(0, 1, 9)
+    down = np.linspace(0, 1, 13) ** 1.4
     a, t = np.meshgrid(around, down)
     wave = 1 + 0.03 * np.sin(9 * a) * t
-    flare = (1 + 0.10 * np.sin(np.pi * t * 0.8)) * wave
+    # Its upper edge is drawn in under the cap, or it would stand off the skull like horns.
+    flare = (1 + 0.10 * np.sin(np.pi * t * 0.8)) * wave * (1 - 0.42 * np.exp(-14 * t))
     x = half * np.sin(a) * flare
     depth = np.where(np.cos(a) < 0, middle - back, 0.28)
     z = middle + depth * np.cos(a) * flare

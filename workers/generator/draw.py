@@ -1,0 +1,39 @@
+"""Drawing latents: from the streams' uniforms to N(0, 1), inside an attribute's slice where one is asked for."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from app.dataset.streams import Purpose, uniforms
+
+Latent = NDArray[np.float32]
+
+
+def draw_identity(
+    seed: int, subject: int, attempt: int, size: int, slices: Mapping[int, tuple[float, float]] | None = None
+) -> Latent:
+    """Draw z_I of a subject, float32 [size].
+
+    `slices` maps a latent to the quantiles [low, high) that an attribute confines it to; within them it keeps
+    the normal distribution's shape.
+    """
+    quantiles = uniforms(seed, Purpose.IDENTITY, subject, 0, attempt, size)
+    for latent, (low, high) in (slices or {}).items():
+        quantiles[latent] = low + (high - low) * quantiles[latent]
+    return np.asarray(ndtri(quantiles), np.float32)
+
+
+def draw_observation(seed: int, subject: int, sample: int, attempt: int, sigma: Latent) -> Latent:
+    """Draw z_O of a sample, float32 [size], scaled by `sigma` [size], one scale a dimension."""
+    quantiles = uniforms(seed, Purpose.OBSERVATION, subject, sample, attempt, len(sigma))
+    return np.asarray(ndtri(quantiles) * sigma, np.float32)
+
+
+def sigma_vector(observation: Mapping[str, tuple[int, int]], sigma: Mapping[str, float]) -> Latent:
+    """Spread the factors' σ over the dimensions of z_O, float32 [size]; `observation` is factor → [start, stop)."""
+    spread = np.zeros(max(stop for _, stop in observation.values()), np.float32)
+    for name, (start, stop) in observation.items():
+        spread[start:stop] = sigma[name]
+    return spread

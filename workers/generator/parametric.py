@@ -1,0 +1,76 @@
+"""The renderer as a generator: exact in identity and attributes, at any of its sizes; slower than the network."""
+
+import ctypes.util
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from app.dataset.model import ModelCard
+from workers.generator import latents
+from workers.generator.base import FloatImages, Latents
+from workers.generator.head.geometry import HeadDataMissing, data_folder
+from workers.generator.head.scene import load_scene
+from workers.generator.cards import read_card
+
+KIND = "parametric"
+
+
+class Parametric:
+    """A Generator that draws every image."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self._card = card
+
+    @property
+    def card(self) -> ModelCard:
+        """See Generator."""
+        return self._card
+
+    @property
+    def device(self) -> str:
+        """See Generator."""
+        return load_scene().renderer
+
+    def generate(self, identity: Latents, observation: Latents, width: int, height: int) -> FloatImages:
+        """See Generator."""
+        if (width, height) not in self._card.sizes:
+            raise ValueError(f"model {self._card.name!r} does not make {width}×{height}")
+        scene = load_scene()
+        images = np.empty((len(identity), height, width, 3), np.float32)
+        for number, (who, how) in enumerate(zip(identity, observation, strict=True)):
+            images[number] = scene.draw(who, how, width, height).rgb * 2 - 1
+        return images
+
+
+def load_parametric(folder: Path) -> Parametric:
+    """Make the generator whose card lies in a folder; nothing is drawn yet."""
+    return Parametric(parametric_card(folder))
+
+
+def parametric_card(folder: Path) -> ModelCard:
+    """The card, pinned to the code that draws: other code is another model, as other weights would be."""
+    card = read_card(folder)
+    return card.model_copy(update={"sources_sha256": _sources_digest()})
+
+
+def why_unavailable() -> str | None:
+    """What is missing for drawing, and how to get it; None if nothing is. Opens no context."""
+    try:
+        data_folder()
+    except HeadDataMissing as exc:
+        return str(exc)
+    if ctypes.util.find_library("EGL") is None:
+        return "libEGL is missing; on Debian or Ubuntu: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri"
+    return None
+
+
+@lru_cache(maxsize=1)
+def _sources_digest() -> str:
+    """SHA-256 over the renderer's own source files, in order of their names."""
+    sources = [Path(latents.__file__), *sorted((Path(latents.__file__).parent / "head").glob("*.py"))]
+    digest = hashlib.sha256()
+    for path in sources:
+        digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()

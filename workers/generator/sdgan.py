@@ -1,0 +1,85 @@
+"""The learned generator: an SD-GAN network out of safetensors, over a backdrop made by formula."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from app.dataset.model import ModelCard
+from app.errors import Corrupt
+from workers.generator import latents as lt
+from workers.generator.base import FloatImages, Latents
+from workers.generator.head.background import background
+from workers.generator.network import Architecture, GeneratorNetwork
+from workers.generator.cards import read_card
+from workers.generator.weights import load_weights
+
+CHUNK = {"cpu": 8, "cuda": 128}
+"""Images that run through the network at once. Always exactly as many: libraries choose other algorithms, which
+round otherwise, for other batch sizes, and the same latents must give the same pixels in every batch."""
+
+KIND = "sdgan"
+
+
+class SdGan:
+    """A Generator over a GeneratorNetwork."""
+
+    def __init__(self, card: ModelCard, network: GeneratorNetwork, device: torch.device) -> None:
+        self._card = card
+        self._device = device
+        self._network = network.to(device).eval().requires_grad_(requires_grad=False)
+        self._chunk = CHUNK[device.type]
+
+    @property
+    def card(self) -> ModelCard:
+        """See Generator."""
+        return self._card
+
+    @property
+    def device(self) -> str:
+        """See Generator."""
+        return torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
+
+    def generate(self, identity: Latents, observation: Latents, width: int, height: int) -> FloatImages:
+        """See Generator."""
+        if (width, height) not in self._card.sizes:
+            raise ValueError(f"model {self._card.name!r} does not make {width}×{height}")
+        count = len(identity)
+        padding = -count % self._chunk
+        whole_identity = np.concatenate([identity, np.zeros((padding, identity.shape[1]), np.float32)])
+        whole_observation = np.concatenate([observation, np.zeros((padding, observation.shape[1]), np.float32)])
+        made = [
+            self._run(whole_identity[start : start + self._chunk], whole_observation[start : start + self._chunk])
+            for start in range(0, len(whole_identity), self._chunk)
+        ]
+        heads = np.concatenate(made)[:count] if made else np.zeros((0, height, width, 4), np.float32)
+        start, stop = lt.FACTORS["background"]
+        behind = [background(row[start:stop], height, width) for row in observation]
+        images = heads[..., :3] + (1 - heads[..., 3:]) * np.asarray(behind).reshape(count, height, width, 3)
+        return np.asarray(images * 2 - 1, np.float32)
+
+    @torch.inference_mode()
+    def _run(self, identity: Latents, observation: Latents) -> FloatImages:
+        """One chunk → heads over nothing [chunk, H, W, 4] in [0, 1]."""
+        flags = lt.derived_flags(identity, observation)
+        tensors = (torch.from_numpy(part).to(self._device) for part in (identity, observation, flags))
+        heads, _ = self._network(*tensors)
+        return np.asarray(heads.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def load_sdgan(folder: Path, device: str) -> SdGan:
+    """Load a model folder (card.json, weights.safetensors); raises Corrupt."""
+    card = read_card(folder)
+    try:
+        sizes = dict((card.model_extra or {})["architecture"])
+        architecture = Architecture(**{field.name: int(sizes[field.name]) for field in fields(Architecture)})
+    except (KeyError, TypeError, ValueError) as exc:
+        raise Corrupt(f"{folder / 'card.json'} has no complete architecture: {exc}") from exc
+    if (architecture.identity, architecture.observation, architecture.flags) != (
+        lt.IDENTITY, lt.OBSERVATION, lt.FLAGS,
+    ):
+        raise Corrupt(f"{folder / 'card.json'} speaks of latents that this version does not have")
+    network = GeneratorNetwork(architecture)
+    load_weights(folder, card, network)
+    return SdGan(card, network, torch.device(device))

@@ -1,0 +1,1 @@
+"""From a plan to stored samples: generate → check → store, shard by shard; then assemble."""

@@ -1,0 +1,83 @@
+"""Generating: places of a plan → latents → pixels."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from app.dataset.model import ModelCard, attribute_value
+from app.dataset.plan import Place, Plan
+from app.dataset.shard import AttributeValue
+from app.errors import FacsimileError
+from workers.generator.base import Generator, Latents
+from workers.generator.draw import draw_identity, draw_observation, sigma_vector
+from workers.images import Pixels, to_pixels
+
+
+class WrongModel(FacsimileError):
+    """The plan was made for another model than the one that runs here."""
+
+
+class Draw(NamedTuple):
+    """One sample to generate, and which draw of its identity and observation."""
+
+    place: Place
+    identity_attempt: int
+    attempt: int
+
+
+def check_model(plan: Plan, card: ModelCard) -> None:
+    """Raise WrongModel unless the card is the one that the plan is pinned to."""
+    if card.digest != plan.model.digest:
+        raise WrongModel(
+            f"the dataset was planned with {plan.model.name} {plan.model.version} ({plan.model.digest[:12]}) and this "
+            f"worker has {card.name} {card.version} ({card.digest[:12]}); request it anew, or run the old version"
+        )
+
+
+def draw_latents(plan: Plan, card: ModelCard, draws: Sequence[Draw]) -> tuple[Latents, Latents]:
+    """z_I [N, d_I] and z_O [N, d_O], σ included, of N draws."""
+    sigma = sigma_vector(card.latent.observation, plan.sigma)
+    identities = [
+        draw_identity(
+            plan.seed, d.place.subject, d.identity_attempt, card.latent.identity, plan.quantiles(d.place.subject)
+        )
+        for d in draws
+    ]
+    observations = [
+        draw_observation(plan.seed, d.place.subject, d.place.sample, d.attempt, sigma) for d in draws
+    ]
+    return np.stack(identities), np.stack(observations)
+
+
+def generate_samples(plan: Plan, generator: Generator, draws: Sequence[Draw]) -> tuple[Pixels, Latents]:
+    """Pixels uint8 [N, H, W, 3] of N draws, and their z_I [N, d_I]."""
+    identity, observation = draw_latents(plan, generator.card, draws)
+    images = generator.generate(identity, observation, plan.image.width, plan.image.height)
+    return to_pixels(images), identity
+
+
+def generate_portraits(
+    plan: Plan, generator: Generator, subjects: Sequence[int], attempts: Sequence[int]
+) -> Pixels:
+    """Neutral portraits (z_O = 0) of identities, uint8 [N, H, W, 3], at the plan's size."""
+    card = generator.card
+    identity = np.stack(
+        [
+            draw_identity(plan.seed, subject, attempt, card.latent.identity, plan.quantiles(subject))
+            for subject, attempt in zip(subjects, attempts, strict=True)
+        ]
+    )
+    still = np.zeros((len(identity), card.latent.observation_size), np.float32)
+    return to_pixels(generator.generate(identity, still, plan.image.width, plan.image.height))
+
+
+def attributes_of(card: ModelCard, identity: Latents) -> dict[str, AttributeValue]:
+    """What the card's attributes are for one z_I [d_I]; numbers to a tenth."""
+    values = {
+        name: attribute_value(attribute, float(identity[attribute.latent]))
+        for name, attribute in card.attributes.items()
+    }
+    return {
+        name: round(value, 1) if isinstance(value, float) else value for name, value in values.items()
+    }

@@ -1,0 +1,17 @@
+"""Previews: a contact sheet made at once, nothing else stored."""
+
+from app.dataset.plan import Plan
+from workers.generator.base import Generator
+from workers.images import contact_sheet, encode_sheet
+from workers.pipeline.generate import Draw, check_model, generate_samples
+
+
+def make_preview(plan: Plan, generator: Generator) -> bytes:
+    """Generate every sample of a small plan and lay them out, a row a subject; returns PNG."""
+    check_model(plan, generator.card)
+    rows = []
+    for subject in range(plan.subjects):
+        draws = [Draw(plan.place(subject * plan.samples_per_subject + k), 0, 0) for k in range(plan.samples_per_subject)]
+        pixels, _ = generate_samples(plan, generator, draws)
+        rows.append(list(pixels))
+    return encode_sheet(contact_sheet(rows, max(plan.image.width, plan.image.height)))

@@ -1,0 +1,139 @@
+"""One shard, from its plan to its report: generate → check → store. Knows no queue and no store."""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from app.dataset import names
+from app.dataset.model import ModelCard
+from app.dataset.plan import Place, Plan
+from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, ShardReport
+from app.errors import FacsimileError
+from workers.generator.base import Generator, Latents
+from workers.images import Mark, Pixels, decode, encode, pixel_sha256
+from workers.pipeline.check import why_rejected
+from workers.pipeline.generate import Draw, attributes_of, check_model, generate_samples
+from workers.pipeline.store import ShardTar
+
+
+class Cancelled(FacsimileError):
+    """The work was called off between two batches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """A sample that passed its checks."""
+
+    draw: Draw
+    pixels: Pixels
+    identity: Latents
+
+
+def run_shard(
+    plan: Plan,
+    number: int,
+    *,
+    generator: Generator,
+    choice: IdentityChoice | None,
+    tar: ShardTar,
+    batch_size: int,
+    encoder_threads: int,
+    should_cancel: Callable[[], bool] = lambda: False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ShardReport:
+    """Make every sample of a shard and add it to `tar`; returns the report.
+
+    `should_cancel` is asked before each batch; raises Cancelled. `on_progress` gets samples done and in all.
+    Files are encoded by threads while the next batch is generated; neither batches nor threads change a byte.
+    """
+    check_model(plan, generator.card)
+    indices = plan.shard(number)
+    rejected: list[Rejection] = []
+    missing: list[Missing] = []
+    encoding: deque[Future[tuple[SampleRow, bytes]]] = deque()
+    with ThreadPoolExecutor(encoder_threads, "encode") as pool:
+        for start in range(indices.start, indices.stop, batch_size):
+            if should_cancel():
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise Cancelled(f"shard {number} was called off")
+            places = list(plan.places(range(start, min(start + batch_size, indices.stop))))
+            for passed in _passing(plan, generator, choice, places, rejected, missing):
+                encoding.append(pool.submit(_encode, plan, generator.card, passed))
+            while len(encoding) > batch_size:
+                tar.add(*encoding.popleft().result())
+            on_progress(min(start + batch_size, indices.stop) - indices.start, len(indices))
+        while encoding:
+            tar.add(*encoding.popleft().result())
+    return ShardReport(
+        shard=number,
+        samples=tuple(tar.stored),
+        # In the plan's order, whatever batches they fell into.
+        rejected=tuple(sorted(rejected, key=lambda item: (item.id, item.attempt))),
+        missing=tuple(sorted(missing, key=lambda item: item.id)),
+        tar_bytes=tar.bytes,
+        device=generator.device,
+    )
+
+
+def _passing(
+    plan: Plan,
+    generator: Generator,
+    choice: IdentityChoice | None,
+    places: list[Place],
+    rejected: list[Rejection],
+    missing: list[Missing],
+) -> Iterator[Passed]:
+    """Yield the samples of a batch that pass, in order; what fails is drawn again, all failures together."""
+    passed: dict[Place, Passed] = {}
+    pending: list[Draw] = []
+    for place in places:
+        if choice and place.subject in choice.missing:
+            missing.append(Missing(id=names.sample_name(*place), reason=choice.missing[place.subject]))
+        else:
+            pending.append(Draw(place, choice.attempt(place.subject) if choice else 0, 0))
+    while pending:
+        pixels, identity = generate_samples(plan, generator, pending)
+        again: list[Draw] = []
+        for draw, image, who in zip(pending, pixels, identity, strict=True):
+            reason = why_rejected(plan, image)
+            if reason is None:
+                passed[draw.place] = Passed(draw=draw, pixels=image, identity=who)
+                continue
+            name = names.sample_name(*draw.place)
+            rejected.append(Rejection(id=name, attempt=draw.attempt, reason=reason))
+            if draw.attempt + 1 < plan.max_attempts:
+                again.append(draw._replace(attempt=draw.attempt + 1))
+            else:
+                missing.append(Missing(id=name, reason=f"{reason} in {plan.max_attempts} attempts"))
+        pending = again
+    return (passed[place] for place in places if place in passed)
+
+
+def _encode(plan: Plan, card: ModelCard, sample: Passed) -> tuple[SampleRow, bytes]:
+    place = sample.draw.place
+    name = names.sample_name(*place)
+    mark = Mark(
+        dataset=plan.dataset,
+        sample=name,
+        model=f"{plan.model.name} {plan.model.version}",
+        model_digest=plan.model.digest,
+    )
+    data = encode(sample.pixels, mark, quality=plan.image.quality)
+    row = SampleRow(
+        id=name,
+        subject=names.subject_name(place.subject),
+        role=names.role(plan, *place),  # type: ignore[arg-type]
+        file=names.sample_file(plan, *place),
+        width=plan.image.width,
+        height=plan.image.height,
+        bytes=len(data),
+        # Of the decoded file: a JPEG's pixels are not those that went in.
+        pixel_sha256=pixel_sha256(sample.pixels if plan.image.quality is None else decode(data)),
+        file_sha256=hashlib.sha256(data).hexdigest(),
+        identity_attempt=sample.draw.identity_attempt,
+        attempt=sample.draw.attempt,
+        attributes=attributes_of(card, sample.identity),
+    )
+    return row, data

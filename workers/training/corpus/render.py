@@ -1,0 +1,85 @@
+"""Rendering a corpus: every core draws parts; a part that is there is never drawn again."""
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from app.dataset.streams import Purpose, uniforms
+from app.errors import FacsimileError
+from workers.generator import latents as lt
+from workers.generator.draw import draw_identity, draw_observation
+from workers.generator.head.scene import load_scene
+from workers.training.corpus.store import Columns, CorpusSpec, missing_parts, open_corpus, write_part
+
+SCALE_STREAM = 1_000_000
+"""Attempt number of the stream that a sample's σ is drawn from; no sample is ever tried so often."""
+
+
+class RenderFailed(FacsimileError):
+    """A part could not be rendered; says which subject and sample."""
+
+
+def render_corpus(
+    folder: Path,
+    spec: CorpusSpec,
+    *,
+    processes: int,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    should_cancel: Callable[[], bool] = lambda: False,
+) -> None:
+    """Render every part that is missing; `on_progress` gets parts done and in all.
+
+    Raises RenderFailed; whatever was finished stays, and a further call goes on from there.
+    """
+    open_corpus(folder, spec)
+    todo = iter(missing_parts(folder, spec))
+    done = spec.parts - len(missing_parts(folder, spec))
+    on_progress(done, spec.parts)
+    # A fresh interpreter each: an OpenGL context does not survive a fork.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        running = {pool.submit(render_part, folder, spec, number) for number in islice(todo, 2 * processes)}
+        while running:
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                future.result()
+                done += 1
+                on_progress(done, spec.parts)
+                number = None if should_cancel() else next(todo, None)
+                if number is not None:
+                    running.add(pool.submit(render_part, folder, spec, number))
+
+
+def render_part(folder: Path, spec: CorpusSpec, number: int) -> None:
+    """Draw and write one part."""
+    scene = load_scene()
+    rows: list[tuple[np.ndarray, ...]] = []
+    for subject in spec.part(number):
+        identity = draw_identity(spec.seed, subject, 0, lt.IDENTITY)
+        for sample in range(spec.samples_per_subject):
+            observation = draw_observation(spec.seed, subject, sample, 0, _sigma(spec, subject, sample))
+            try:
+                drawn = scene.draw(identity, observation, spec.size, spec.size)
+            except Exception as exc:
+                raise RenderFailed(f"part {number}, subject {subject}, sample {sample}: {exc}") from exc
+            head = np.concatenate([drawn.head, drawn.alpha[..., None]], -1)
+            pixels = np.rint(head.clip(0, 1) * 255).astype(np.uint8)
+            rows.append((pixels, drawn.landmarks, identity, observation, np.int32(subject)))
+    heads, landmarks, identities, observations, subjects = (np.stack(column) for column in zip(*rows, strict=True))
+    columns: Columns = {
+        "head": heads,
+        "landmarks": landmarks,
+        "identity": identities,
+        "observation": observations,
+        "subject": subjects,
+    }
+    write_part(folder, number, columns)
+
+
+def _sigma(spec: CorpusSpec, subject: int, sample: int) -> np.ndarray:
+    low, high = spec.scale
+    share = uniforms(spec.seed, Purpose.OBSERVATION, subject, sample, SCALE_STREAM, 1)[0]
+    return np.full(lt.OBSERVATION, low + (high - low) * share, np.float32)

@@ -1,0 +1,124 @@
+"""A corpus on disk: `corpus.json` says what it is, `part-NNNNNN.safetensors` hold the images and their labels.
+
+Columns of a part, N samples each (subjects are whole within a part):
+
+    head         uint8   [N, H, W, 4]  display values over nothing: RGB multiplied by alpha, and alpha
+    landmarks    float32 [N, 48, 2]    x, y in [0, 1] from the top left; see workers.generator.head.regions
+    identity     float32 [N, 64]       z_I; attributes are read off it, see workers.generator.latents
+    observation  float32 [N, 28]       z_O as drawn, its scale included
+    subject      int32   [N]
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from app.errors import Corrupt, RequestRefused
+
+Columns = dict[str, NDArray[Any]]
+
+COLUMNS = ("head", "landmarks", "identity", "observation", "subject")
+
+
+class CorpusSpec(BaseModel):
+    """What decides every byte of a corpus."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = 1
+    seed: int = 0
+    subjects: int = Field(gt=0)
+    samples_per_subject: int = Field(4, ge=2)
+    size: int = Field(64, ge=16, le=1024)
+    """Pixels a side."""
+    scale: tuple[float, float] = (0.2, 1.6)
+    """σ of each sample's observation, uniform between these."""
+    subjects_per_part: int = Field(64, gt=0)
+
+    @property
+    def parts(self) -> int:
+        """How many parts there are."""
+        return -(-self.subjects // self.subjects_per_part)
+
+    def part(self, number: int) -> range:
+        """Subjects of a part."""
+        return range(number * self.subjects_per_part, min((number + 1) * self.subjects_per_part, self.subjects))
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """File of a part."""
+    return folder / f"part-{number:06d}.safetensors"
+
+
+def open_corpus(folder: Path, spec: CorpusSpec) -> None:
+    """Begin a corpus, or go on with one; raises RequestRefused if another is in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "corpus.json"
+    if path.exists():
+        there = read_spec(folder)
+        if there != spec:
+            raise RequestRefused(
+                [("folder", f"{folder} holds another corpus ({there}); name an empty folder or use its settings")]
+            )
+        return
+    _write(path, spec.model_dump_json(indent=1).encode())
+
+
+def read_spec(folder: Path) -> CorpusSpec:
+    """Read what a corpus is; raises Corrupt."""
+    path = folder / "corpus.json"
+    try:
+        return CorpusSpec.model_validate_json(path.read_bytes())
+    except FileNotFoundError as exc:
+        raise Corrupt(f"{folder} is not a corpus: there is no corpus.json in it") from exc
+    except ValidationError as exc:
+        raise Corrupt(f"{path} cannot be read: {exc}") from exc
+
+
+def write_part(folder: Path, number: int, columns: Columns) -> None:
+    """Write a part; it appears under its name only when it is whole."""
+    path = part_path(folder, number)
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    save_file({name: np.ascontiguousarray(columns[name]) for name in COLUMNS}, unfinished)
+    unfinished.replace(path)
+
+
+def read_part(folder: Path, number: int) -> Columns:
+    """Read a part; raises Corrupt with its name."""
+    path = part_path(folder, number)
+    try:
+        columns: Columns = load_file(path)
+    except (OSError, SafetensorError) as exc:
+        raise Corrupt(f"{path} cannot be read ({exc}); remove it and render again") from exc
+    if set(columns) != set(COLUMNS) or len({len(column) for column in columns.values()}) != 1:
+        raise Corrupt(f"{path} does not have the columns of a part; remove it and render again")
+    return columns
+
+
+def missing_parts(folder: Path, spec: CorpusSpec) -> list[int]:
+    """Numbers of the parts that are not there yet."""
+    return [number for number in range(spec.parts) if not part_path(folder, number).exists()]
+
+
+def corpus_digest(folder: Path) -> str:
+    """SHA-256 over the spec and every part's own, in order."""
+    spec = read_spec(folder)
+    total = hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode())
+    for number in range(spec.parts):
+        with part_path(folder, number).open("rb") as part:
+            total.update(hashlib.file_digest(part, "sha256").digest())
+    return total.hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_bytes(data)
+    unfinished.replace(path)

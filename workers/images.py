@@ -40,7 +40,7 @@ class Mark:
 
 def to_pixels(images: FloatImages) -> Pixels:
     """Convert float images [N, H, W, 3] in [-1, 1] to uint8 [N, H, W, 3], rounding to nearest, half to even."""
-    return np.rint((np.clip(images, -1, 1) + 1) * np.float32(127.5)).astype(np.uint8)
+    return np.asarray(np.rint((np.clip(images, -1, 1) + 1) * np.float32(127.5)), np.uint8)
 
 
 def to_floats(pixels: Pixels) -> FloatImages:
@@ -61,9 +61,7 @@ def encode(pixels: Pixels, mark: Mark, *, quality: int | None) -> bytes:
         text.add_itxt(XMP_KEYWORD, xmp)
         image.save(out, "PNG", pnginfo=text, exif=_exif(mark), compress_level=6)
     else:
-        image.save(
-            out, "JPEG", quality=quality, subsampling=0, exif=_exif(mark), xmp=xmp.encode()
-        )
+        image.save(out, "JPEG", quality=quality, subsampling=0, exif=_exif(mark), xmp=xmp.encode())
     return out.getvalue()
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from app.dataset.model import ModelCard
 from workers.generator import latents
 from workers.generator.base import FloatImages, Latents
+from workers.generator.cards import read_card
 from workers.generator.head.geometry import HeadDataMissing, data_folder
 from workers.generator.head.scene import load_scene
-from workers.generator.cards import read_card
 
 KIND = "parametric"
 

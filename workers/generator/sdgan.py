@@ -10,9 +10,9 @@ from app.dataset.model import ModelCard
 from app.errors import Corrupt
 from workers.generator import latents as lt
 from workers.generator.base import FloatImages, Latents
+from workers.generator.cards import read_card
 from workers.generator.head.background import background
 from workers.generator.network import Architecture, GeneratorNetwork
-from workers.generator.cards import read_card
 from workers.generator.weights import load_weights
 
 CHUNK = {"cpu": 8, "cuda": 128}
@@ -77,7 +77,9 @@ def load_sdgan(folder: Path, device: str) -> SdGan:
     except (KeyError, TypeError, ValueError) as exc:
         raise Corrupt(f"{folder / 'card.json'} has no complete architecture: {exc}") from exc
     if (architecture.identity, architecture.observation, architecture.flags) != (
-        lt.IDENTITY, lt.OBSERVATION, lt.FLAGS,
+        lt.IDENTITY,
+        lt.OBSERVATION,
+        lt.FLAGS,
     ):
         raise Corrupt(f"{folder / 'card.json'} speaks of latents that this version does not have")
     network = GeneratorNetwork(architecture)

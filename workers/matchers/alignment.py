@@ -4,9 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-TEMPLATE_112 = np.array(
-    [[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]], np.float64
-)
+TEMPLATE_112 = np.array([[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]], np.float64)
 """Where the five points lie in an aligned face of 112 × 112 pixels (the ArcFace template, Deng 2019)."""
 
 

@@ -54,8 +54,11 @@ class FaceDetector:
         # Pixel centres: half a pixel is kept where the scale changes.
         into = np.array([[scale, 0, left + (scale - 1) / 2], [0, scale, top + (scale - 1) / 2]])
         canvas = cv2.warpAffine(
-            pixels[..., ::-1], into, (CANVAS, CANVAS),
-            flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+            pixels[..., ::-1],
+            into,
+            (CANVAS, CANVAS),
+            flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         _, found = self._net.detect(canvas)
         if found is None or not len(found):

@@ -26,7 +26,9 @@ CSV_ROWS = 4_096
 """Comparisons written at once."""
 
 
-def assemble(store: ObjectStore, at: DatasetKeys, accepted: Accepted, plan: Plan, still_wanted: Callable[[], bool]) -> None:
+def assemble(
+    store: ObjectStore, at: DatasetKeys, accepted: Accepted, plan: Plan, still_wanted: Callable[[], bool]
+) -> None:
     """Write everything that belongs to a dataset beside its samples; run twice, it leaves the same bytes.
 
     `still_wanted` is asked before the manifest, which makes the dataset succeed, is written.

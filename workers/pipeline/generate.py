@@ -44,9 +44,7 @@ def draw_latents(plan: Plan, card: ModelCard, draws: Sequence[Draw]) -> tuple[La
         )
         for d in draws
     ]
-    observations = [
-        draw_observation(plan.seed, d.place.subject, d.place.sample, d.attempt, sigma) for d in draws
-    ]
+    observations = [draw_observation(plan.seed, d.place.subject, d.place.sample, d.attempt, sigma) for d in draws]
     return np.stack(identities), np.stack(observations)
 
 
@@ -57,9 +55,7 @@ def generate_samples(plan: Plan, generator: Generator, draws: Sequence[Draw]) ->
     return to_pixels(images), identity
 
 
-def generate_portraits(
-    plan: Plan, generator: Generator, subjects: Sequence[int], attempts: Sequence[int]
-) -> Pixels:
+def generate_portraits(plan: Plan, generator: Generator, subjects: Sequence[int], attempts: Sequence[int]) -> Pixels:
     """Neutral portraits (z_O = 0) of identities, uint8 [N, H, W, 3], at the plan's size."""
     card = generator.card
     identity = np.stack(
@@ -78,6 +74,4 @@ def attributes_of(card: ModelCard, identity: Latents) -> dict[str, AttributeValu
         name: attribute_value(attribute, float(identity[attribute.latent]))
         for name, attribute in card.attributes.items()
     }
-    return {
-        name: round(value, 1) if isinstance(value, float) else value for name, value in values.items()
-    }
+    return {name: round(value, 1) if isinstance(value, float) else value for name, value in values.items()}

@@ -28,11 +28,13 @@ COMPARED_AT_ONCE = 16_384
 NO_FACE = "no face found in its neutral portrait"
 
 
-def load_filter(plan: Plan) -> SFace:
-    """The matcher that the plan's uniqueness check names; raises Misconfigured for one that is not here."""
-    if plan.unique is None or plan.unique.matcher != SFace.name:
-        raise Misconfigured(f"this worker has no matcher {plan.unique and plan.unique.matcher!r}")
-    return load_sface()
+def load_filter(plan: Plan) -> tuple[SFace, float]:
+    """The matcher and the threshold of the plan's uniqueness check; raises Misconfigured if it is not here."""
+    if plan.unique is None:
+        raise ValueError("the plan has no uniqueness check")
+    if plan.unique.matcher != SFace.name:
+        raise Misconfigured(f"this worker has no matcher {plan.unique.matcher!r}")
+    return load_sface(), plan.unique.threshold
 
 
 def survey_block(
@@ -45,7 +47,7 @@ def survey_block(
 ) -> Templates:
     """Templates of a block's identities at their first attempt, float32 [N, 128]; NaN where no face is found."""
     check_model(plan, generator.card)
-    matcher = load_filter(plan)
+    matcher, _ = load_filter(plan)
     subjects = list(plan.survey_block(number))
     templates = np.full((len(subjects), matcher.dimensions), np.nan, np.float32)
     for start in range(0, len(subjects), batch_size):
@@ -68,9 +70,7 @@ def choose_identities(
 ) -> IdentityChoice:
     """Decide which attempt every identity ends on; `blocks` are the survey's templates, in order."""
     check_model(plan, generator.card)
-    matcher = load_filter(plan)
-    assert plan.unique is not None
-    threshold = plan.unique.threshold
+    matcher, threshold = load_filter(plan)
     attempts: dict[int, int] = {}
     missing: dict[int, str] = {}
     rejected: list[Rejection] = []
@@ -80,8 +80,8 @@ def choose_identities(
             if should_cancel():
                 raise Cancelled("the choice of identities was called off")
             nearest = _nearest(block, kept, first)
-            for offset, template in enumerate(block):
-                subject = first + offset
+            for offset, surveyed in enumerate(block):
+                subject, template = first + offset, surveyed
                 name = names.subject_name(subject)
                 # `nearest` knows those before the block; those kept within it are compared here.
                 score, like = max(nearest[offset], _best(template, kept, first, subject))

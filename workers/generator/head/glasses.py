@@ -11,9 +11,7 @@ THICKNESS = 0.028
 """Of the wire, decimetres."""
 
 
-def glasses(
-    head: HeadModel, regions: Regions, identity: Latent, rest: Vertices
-) -> tuple[Vertices, NDArray[np.int64]]:
+def glasses(head: HeadModel, regions: Regions, identity: Latent, rest: Vertices) -> tuple[Vertices, NDArray[np.int64]]:
     """Mesh of the frame at rest: vertices [K, 3] and quads [F, 4]. Shape and width vary with the identity."""
     left, right = (rest[head.group_vertices(f"helper-{side}-eye")].mean(0) for side in "lr")
     apart = float(np.linalg.norm(left - right))
@@ -36,9 +34,7 @@ def glasses(
         wires.append(np.stack([hinge, [side * (np.abs(ear[:, 0]).mean() + 0.03), centre[1] + 0.1, ear[:, 2].mean()]]))
     gap = apart / 2 - width
     bridge = np.linspace(-1, 1, 9)
-    wires.append(
-        np.stack([bridge * max(gap, 0.04), left[1] + 0.10 - 0.04 * bridge**2, np.full(9, front + 0.01)], 1)
-    )
+    wires.append(np.stack([bridge * max(gap, 0.04), left[1] + 0.10 - 0.04 * bridge**2, np.full(9, front + 0.01)], 1))
     return _tubes(wires)
 
 
@@ -56,8 +52,6 @@ def _tubes(wires: list[NDArray[np.float64]]) -> tuple[Vertices, NDArray[np.int64
         vertices.append(np.stack(ring, 1).reshape(-1, 3))
         index = offset + np.arange(len(wire) * 4).reshape(-1, 4)
         following = np.roll(index, -1, axis=1)
-        quads.append(
-            np.stack([index[:-1], following[:-1], following[1:], index[1:]], -1).reshape(-1, 4)
-        )
+        quads.append(np.stack([index[:-1], following[:-1], following[1:], index[1:]], -1).reshape(-1, 4))
         offset += len(wire) * 4
     return np.concatenate(vertices).astype(np.float32), np.concatenate(quads)

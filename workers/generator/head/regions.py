@@ -101,9 +101,7 @@ class Regions:
             while len(picked) < count:
                 farthest = int(np.argmax(nearest))
                 picked.append(int(candidates[farthest]))
-                nearest = np.minimum(
-                    nearest, np.linalg.norm(v[candidates] - v[candidates[farthest]], axis=1)
-                )
+                nearest = np.minimum(nearest, np.linalg.norm(v[candidates] - v[candidates[farthest]], axis=1))
             chosen.extend(picked)
         return np.array(chosen)
 

@@ -63,14 +63,14 @@ class Scene:
         import moderngl
 
         try:
-            self._gl = moderngl.create_context(standalone=True, backend="egl", require=330)
-        except Exception as exc:  # noqa: BLE001  (moderngl raises bare Exception)
+            self._gl = moderngl.create_context(standalone=True, backend="egl", require=330)  # type: ignore[arg-type]
+        except Exception as exc:
             raise NoGraphics(
                 f"no OpenGL context through EGL ({exc}); on Debian or Ubuntu: "
                 "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri"
             ) from exc
         self._strip = moderngl.LINES
-        self._program = self._gl.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.FRAGMENT)
+        self._program: Any = self._gl.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.FRAGMENT)
         self._gl.enable(moderngl.DEPTH_TEST)
         self._buffers: dict[tuple[int, int], Any] = {}
         self.head = load_head()
@@ -131,7 +131,9 @@ class Scene:
             self._mesh(follow(hanging[0]), hanging[1], place=hanging[0], material=shaders.CAP, grown=0.95)
         if bool(lt.wears_glasses(identity, observation)):
             wire, quads = glasses(head, regions, identity, rest)
-            tone = np.array([0.02, 0.02, 0.025]) + 0.12 * max(0.0, float(np.tanh(identity[23]))) * np.array([1, 0.6, 0.3])
+            tone = np.array([0.02, 0.02, 0.025]) + 0.12 * max(0.0, float(np.tanh(identity[23]))) * np.array(
+                [1, 0.6, 0.3]
+            )
             self._mesh(follow(wire), quads, colour=tone, material=shaders.PLAIN, gloss=0.4)
         return self._finish(frame, observation, posed, np.stack(eyes), follow, projection, width, height)
 
@@ -205,9 +207,7 @@ class Scene:
                 material=shaders.CAP,
             )
 
-    def _draw_eyes(
-        self, identity: Latent, observation: Latent, eyes: list[Any], still: Vertices, follow: Any
-    ) -> None:
+    def _draw_eyes(self, identity: Latent, observation: Latent, eyes: list[Any], still: Vertices, follow: Any) -> None:
         ball, quads = self._ball
         side, up = np.radians([float(lt.bounded(observation[24], 7, 20)), float(lt.bounded(observation[27], 3, 8))])
         gaze = np.array([np.sin(side) * np.cos(up), np.sin(up), np.cos(side) * np.cos(up)])
@@ -219,7 +219,9 @@ class Scene:
             middle = (points.max(0) + points.min(0)) / 2 if eyes else eyes[number]
             self._mesh(
                 follow(middle + ball * (radius * cornea)[:, None].astype(np.float32)),
-                quads, place=ball, material=shaders.EYE,
+                quads,
+                place=ball,
+                material=shaders.EYE,
             )
 
     def _draw_mouth(self, posed: Vertices) -> None:
@@ -229,8 +231,12 @@ class Scene:
             ("helper-tongue", (0.20, 0.06, 0.06)),
         ):
             self._mesh(
-                posed, self.head.group_faces(group), colour=np.array(colour), material=shaders.PLAIN,
-                gloss=0.1, open_sky=np.full(len(posed), 0.7, np.float32),
+                posed,
+                self.head.group_faces(group),
+                colour=np.array(colour),
+                material=shaders.PLAIN,
+                gloss=0.1,
+                open_sky=np.full(len(posed), 0.7, np.float32),
             )
 
     def _draw_strands(
@@ -245,8 +251,15 @@ class Scene:
             self._lines(follow(beard), hair * 0.85)
 
     def _finish(
-        self, frame: Any, observation: Latent, posed: Vertices, eyes: Vertices, follow: Any, projection: Any,
-        width: int, height: int,
+        self,
+        frame: Any,
+        observation: Latent,
+        posed: Vertices,
+        eyes: Vertices,
+        follow: Any,
+        projection: Any,
+        width: int,
+        height: int,
     ) -> Render:
         raw = np.frombuffer(frame.read(components=4), np.uint8)
         big = raw.reshape(height, SUPERSAMPLE, width, SUPERSAMPLE, 4)[::-1, ::-1]
@@ -323,9 +336,7 @@ class Scene:
         self._set(material=material)
         vertex_buffer = self._gl.buffer(np.ascontiguousarray(table).tobytes())
         index_buffer = self._gl.buffer(np.ascontiguousarray(index).tobytes())
-        layout = (
-            vertex_buffer, "3f 3f 3f 3f 2f", "in_position", "in_normal", "in_colour", "in_place", "in_mask"
-        )
+        layout = (vertex_buffer, "3f 3f 3f 3f 2f", "in_position", "in_normal", "in_colour", "in_place", "in_mask")
         array = self._gl.vertex_array(self._program, [layout], index_buffer)
         array.render() if mode is None else array.render(mode)
         for resource in (array, vertex_buffer, index_buffer):

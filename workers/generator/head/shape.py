@@ -123,7 +123,5 @@ def vertex_normals(vertices: Vertices, faces: NDArray[Any]) -> Vertices:
     normals = np.zeros_like(vertices)
     for axis in range(3):
         # bincount is many times faster than np.add.at here.
-        normals[:, axis] = np.bincount(
-            faces.ravel(), np.repeat(across[:, axis], 4), minlength=len(vertices)
-        )
+        normals[:, axis] = np.bincount(faces.ravel(), np.repeat(across[:, axis], 4), minlength=len(vertices))
     return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1), 1e-9)[:, None], np.float32)

@@ -17,7 +17,13 @@ from workers.generator.head.shape import Latent
 Strands = NDArray[np.float32]
 
 CAP_THICKNESS = {
-    "bald": 0.0, "crop": 0.035, "short": 0.09, "parted": 0.13, "swept": 0.12, "bob": 0.15, "long": 0.14,
+    "bald": 0.0,
+    "crop": 0.035,
+    "short": 0.09,
+    "parted": 0.13,
+    "swept": 0.12,
+    "bob": 0.15,
+    "long": 0.14,
 }  # decimetres
 CURTAIN_LENGTH = {"bob": 1.15, "long": 2.6}
 
@@ -65,7 +71,11 @@ def brows(regions: Regions, identity: Latent, rest: Vertices, normals: Vertices)
         ]
         bundles.append(
             np.stack(
-                [root + out * 0.004, root + direction * length * 0.5 + out * 0.016, root + direction * length + out * 0.014],
+                [
+                    root + out * 0.004,
+                    root + direction * length * 0.5 + out * 0.016,
+                    root + direction * length + out * 0.014,
+                ],
                 1,
             )
         )
@@ -122,9 +132,9 @@ def beard(regions: Regions, identity: Latent, rest: Vertices, normals: Vertices)
     direction = out * 0.5 + np.array([0, -0.9, 0.1]) + spread[:count]
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     length = 0.07 * (0.4 + density) * scale[:count]
-    return np.stack(
-        [root, root + direction * length * 0.5 + out * 0.01, root + direction * length], 1
-    ).astype(np.float32)
+    return np.stack([root, root + direction * length * 0.5 + out * 0.01, root + direction * length], 1).astype(
+        np.float32
+    )
 
 
 def curtain(regions: Regions, style: str, rest: Vertices) -> tuple[Vertices, NDArray[np.int64]] | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def render_corpus(
 def render_part(folder: Path, spec: CorpusSpec, number: int) -> None:
     """Draw and write one part."""
     scene = load_scene()
-    rows: list[tuple[np.ndarray, ...]] = []
+    rows: list[tuple[Any, ...]] = []
     for subject in spec.part(number):
         identity = draw_identity(spec.seed, subject, 0, lt.IDENTITY)
         for sample in range(spec.samples_per_subject):

@@ -1,0 +1,131 @@
+"""One attempt at a task of a dataset: what surrounds the work itself, whatever the work is.
+
+An attempt is counted in the store before it begins and taken off when it ends in an orderly way; so what is left is
+how often a worker died on the task or failed at it. A worker that lost its store or queue has not failed: the
+reconciler gives the task out again.
+"""
+
+import threading
+import traceback
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+
+from app.config import Settings
+from app.dataset.keys import DatasetKeys
+from app.dataset.plan import Plan
+from app.errors import NotFound, QueueUnavailable, Unavailable
+from app.jobs.advance import advance_if_phase_ended, fail
+from app.jobs.records import read_json, read_plan, write_json
+from app.queue import Task, TaskQueue
+from app.storage import ObjectStore
+from workers.generator.base import Generator
+from workers.pipeline.run import Cancelled
+from workers.resources import Resources
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """What the work of a task gets to know."""
+
+    task: Task
+    at: DatasetKeys
+    plan: Plan
+    store: ObjectStore
+    settings: Settings
+    generator: Generator
+
+    def called_off(self) -> bool:
+        """Whether the dataset was cancelled or deleted; to be asked before every batch."""
+        return self.store.exists(self.at.cancelled) or not self.store.exists(self.at.request)
+
+
+def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None]) -> None:
+    """Do a task's work, count the attempt, and move its dataset on; raises nothing that is not a bug of ours."""
+    store, queue = resources.store, resources.queue
+    at = DatasetKeys(task.tenant, task.dataset)
+    with _marked(queue, task, resources.settings.queue.running_marker_s):
+        try:
+            plan = read_plan(store, task.tenant, task.dataset)
+            if store.exists(at.cancelled) or store.exists(at.failed):
+                return
+            marks = at.attempts(f"{task.name.rsplit('.', 1)[-1]}-{task.number:06d}")
+            if reason := _died_too_often(store, marks, resources.settings.worker.max_deaths):
+                fail(store, task.tenant, task.dataset, f"{task.name.rsplit('.', 1)[-1]} {task.number}: {reason}")
+                return
+            mark = f"{marks}{uuid.uuid4().hex}"
+            write_json(store, mark, {"error": "the worker was lost"})
+            try:
+                work(
+                    Attempt(
+                        task=task,
+                        at=at,
+                        plan=plan,
+                        store=store,
+                        settings=resources.settings,
+                        generator=resources.generator(plan),
+                    )
+                )
+            except (Unavailable, Cancelled):
+                store.delete(mark)
+                raise
+            except Exception as exc:  # noqa: BLE001  (whatever it is, it is recorded, and tried again so many times)
+                log.error("attempt_failed", task=task, error=str(exc), trace=traceback.format_exc())
+                write_json(store, mark, {"error": f"{type(exc).__name__}: {exc}"})
+                return
+            store.delete(mark)
+        except NotFound:
+            return  # deleted meanwhile
+        except Cancelled:
+            log.info("called_off", task=task)
+            _sweep_if_deleted(store, at)
+            return
+        except Unavailable as exc:
+            log.warning("put_off", task=task, error=str(exc))
+            return
+    with suppress(NotFound, Unavailable):  # the reconciler sees to what is left
+        _sweep_if_deleted(store, at)
+        advance_if_phase_ended(store, queue, task.tenant, task.dataset, task.name)
+
+
+@contextmanager
+def _marked(queue: TaskQueue, task: Task, marker_s: float) -> Iterator[None]:
+    """Say again and again that the task is being worked on, from a thread; at the end that it no longer is."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while True:
+            with suppress(QueueUnavailable):
+                queue.working(task)
+            if ended.wait(marker_s / 4):
+                return
+
+    thread = threading.Thread(target=beat, name="beat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        with suppress(QueueUnavailable):
+            queue.done(task)
+
+
+def _died_too_often(store: ObjectStore, marks: str, most: int) -> str | None:
+    found = [info.key for info in store.list(marks)]
+    if len(found) < most:
+        return None
+    with suppress(NotFound):
+        return f"given up after {len(found)} attempts; the last: {read_json(store, found[-1])['error']}"
+    return None
+
+
+def _sweep_if_deleted(store: ObjectStore, at: DatasetKeys) -> None:
+    """A dataset may be deleted while we write: what was written after that is removed by us."""
+    if not store.exists(at.request):
+        store.delete_prefix(at.prefix)

@@ -1,0 +1,119 @@
+"""`facsimile train …`: what the workers' package adds to the command line."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from app.config import WorkerSettings
+
+train = typer.Typer(help="Render a corpus, train a generator on it, export and measure it.", no_args_is_help=True)
+console = Console(stderr=True)
+
+Folder = Annotated[Path, typer.Argument(help="Folder of the corpus.")]
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+@train.command("corpus")
+def corpus_command(
+    folder: Folder,
+    subjects: Annotated[int, typer.Option(min=1, help="Identities to render.")] = 8_192,
+    samples_per_subject: Annotated[int, typer.Option(min=2)] = 4,
+    size: Annotated[int, typer.Option(min=16, max=1024, help="Pixels a side.")] = 64,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    processes: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
+) -> None:
+    """Render a labelled corpus on all cores; broken off, it goes on where it stopped."""
+    from workers.training.corpus.render import render_corpus
+    from workers.training.corpus.store import CorpusSpec, corpus_digest
+
+    spec = CorpusSpec(seed=seed, subjects=subjects, samples_per_subject=samples_per_subject, size=size)
+    with _bar() as bar:
+        task = bar.add_task("parts", total=spec.parts)
+        render_corpus(
+            folder, spec, processes=processes, on_progress=lambda done, total: bar.update(task, completed=done)
+        )
+    typer.echo(f"{folder}: {subjects * samples_per_subject:,} images, digest {corpus_digest(folder)}")
+
+
+@train.command("sdgan")
+def sdgan_command(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint and log.")],
+    iterations: Annotated[int, typer.Option(min=1)] = 20_000,
+    pairs: Annotated[int, typer.Option(min=2, help="Pairs a batch.")] = 8,
+    base: Annotated[int, typer.Option(min=4, help="Channels at 64 × 64.")] = 40,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    bfloat16: Annotated[bool, typer.Option(help="Mixed precision; faster where the processor has it.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Train an SD-GAN on a corpus; broken off, it goes on from its last checkpoint."""
+    from workers.training.data import Corpus
+    from workers.training.loop import Trainer, TrainingSpec
+    from workers.training.loop import train as run
+
+    spec = TrainingSpec(seed=seed, iterations=iterations, pairs=pairs, base=base, mixed_precision=bfloat16)
+    trainer = Trainer(Corpus(folder), spec, device)
+    with _bar() as bar:
+        task = bar.add_task("iterations", total=iterations)
+        run(trainer, out, on_progress=lambda done, total, losses: bar.update(task, completed=done))
+    typer.echo(f"{out}: {trainer.iteration:,} iterations, held-out error {trainer.held_out_error():.4f}")
+
+
+@train.command("export")
+def export_command(
+    folder: Folder,
+    run: Annotated[Path, typer.Option(help="Folder of the run.")],
+    out: Annotated[Path, typer.Option(help="Folder of the model; its name is the model's.")],
+    version: Annotated[str, typer.Option()] = "0.1.0",
+) -> None:
+    """Write a run's model as safetensors and card, and measure it (a few minutes)."""
+    from workers.training.corpus.store import corpus_digest, read_spec
+    from workers.training.data import Corpus
+    from workers.training.export import export
+    from workers.training.loop import open_run
+
+    trainer = open_run(Corpus(folder), run)
+    corpus = {**read_spec(folder).model_dump(mode="json"), "sha256": corpus_digest(folder)}
+    with _bar() as bar:
+        task = bar.add_task("measured", total=None)
+        card = export(
+            trainer,
+            out,
+            name=out.name,
+            version=version,
+            corpus=corpus,
+            on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    typer.echo(f"{out}: model {card.name} {card.version}, digest {card.digest}")
+
+
+@train.command("measure")
+def measure_command(name: Annotated[str, typer.Argument(help="A model that is installed.")]) -> None:
+    """Measure a model on fresh identities and write faces found and the uniqueness threshold into its card."""
+    from workers.generator.cards import read_card, write_card
+    from workers.generator.registry import load_generator, model_folders
+    from workers.training.measure import checks_card, measure, measured_card
+
+    settings = WorkerSettings()
+    generator = load_generator(name, settings)
+    with _bar() as bar:
+        task = bar.add_task("measured", total=None)
+        measured = measure(generator, on_progress=lambda done, total: bar.update(task, completed=done, total=total))
+    folder = model_folders(settings)[name]
+    update = {"checks": checks_card(measured), "measured": measured_card(measured)}
+    write_card(folder, read_card(folder).model_copy(update=update))
+    typer.echo(f"{folder / 'card.json'}: {measured_card(measured)}")

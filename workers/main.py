@@ -1,0 +1,44 @@
+"""A worker's entry: `celery -A workers.main worker`. The workers' only wiring."""
+
+import time
+from typing import Any
+
+import structlog
+from celery import signals
+
+from app.config import Settings
+from app.errors import Unavailable
+from app.logs import configure_logging
+from app.queue import make_celery
+from workers.resources import Resources
+from workers.tasks import register
+
+log = structlog.get_logger()
+
+PUBLISH_RETRY_S = 2.0
+
+settings = Settings()
+configure_logging(settings.log_level)
+
+app = make_celery(settings.queue)
+register(app, Resources(settings))
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
+def keep_our_logging(**_: Any) -> None:
+    """With a receiver here Celery leaves logging as it is."""
+
+
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
+def publish_models(**_: Any) -> None:
+    """Offer this worker's models before it takes its first task; waits for the store as long as it takes."""
+    # Resources of their own: the parent's connections must not reach its children.
+    while True:
+        try:
+            names = Resources(settings).publish_models()
+        except Unavailable as exc:
+            log.warning("models_not_published_yet", error=str(exc))
+            time.sleep(PUBLISH_RETRY_S)
+        else:
+            log.info("models_published", models=names)
+            return

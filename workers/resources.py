@@ -1,0 +1,43 @@
+"""What a worker process holds: its store, its queue, its models. Each is made on first use, in the process using it.
+
+A worker's parent forks its children: nothing here may be made before the fork, for neither connections, nor OpenGL
+contexts, nor torch's threads survive it.
+"""
+
+from functools import cached_property
+
+from app.config import Settings
+from app.dataset.plan import Plan
+from app.jobs.models import ModelCatalogue
+from app.queue import TaskQueue, open_queue
+from app.storage import ObjectStore, open_store
+from workers.generator.base import Generator
+from workers.generator.registry import default_model, load_generator, model_cards
+
+
+class Resources:
+    """Made from settings; handed to every task."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The object store."""
+        return open_store(self.settings.store)
+
+    @cached_property
+    def queue(self) -> TaskQueue:
+        """The queue."""
+        return open_queue(self.settings.queue)
+
+    def generator(self, plan: Plan) -> Generator:
+        """The model that a plan names; raises Misconfigured if this worker does not have it."""
+        return load_generator(plan.model.name, self.settings.worker)
+
+    def publish_models(self) -> list[str]:
+        """Write the cards of all models that run here into the store; returns their names."""
+        cards = model_cards(self.settings.worker)
+        self.store.ensure_bucket()
+        ModelCatalogue(self.store).publish(cards, default_model(self.settings.worker))
+        return [card.name for card in cards]

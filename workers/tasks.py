@@ -1,0 +1,107 @@
+"""The tasks, by name: shells that read ids, call one function of the pipeline, and move the dataset on."""
+
+import io
+from typing import Any
+
+import numpy as np
+from celery import Celery
+
+from app.dataset import keys
+from app.dataset.keys import DatasetKeys
+from app.dataset.plan import Plan
+from app.dataset.shard import IdentityChoice
+from app.jobs.advance import advance, reconcile
+from app.jobs.records import read_accepted, write_json
+from app.queue import ADVANCE, ASSEMBLE, CHOOSE, GENERATE, PREVIEW, RECONCILE, SURVEY, Task
+from workers.attempt import Attempt, attempted
+from workers.pipeline.assemble import assemble
+from workers.pipeline.identities import choose_identities, survey_block
+from workers.pipeline.preview import make_preview
+from workers.pipeline.run import run_shard
+from workers.pipeline.store import ShardTar
+from workers.resources import Resources
+
+
+def register(celery: Celery, resources: Resources) -> None:
+    """Tell Celery of every task; arguments are ids only."""
+
+    def task(name: str, work: Any) -> None:
+        def run(tenant: str, dataset: str, number: int = 0) -> None:
+            attempted(resources, Task(name, tenant, dataset, number), work)
+
+        celery.task(run, name=name)
+
+    task(SURVEY, _survey)
+    task(CHOOSE, _choose)
+    task(GENERATE, _generate)
+    task(ASSEMBLE, _assemble)
+
+    @celery.task(name=ADVANCE)  # type: ignore[untyped-decorator]
+    def advance_dataset(tenant: str, dataset: str, number: int = 0) -> None:
+        resources.queue.done(Task(ADVANCE, tenant, dataset, number))
+        advance(resources.store, resources.queue, tenant, dataset)
+
+    @celery.task(name=RECONCILE)  # type: ignore[untyped-decorator]
+    def reconcile_all() -> None:
+        reconcile(resources.store, resources.queue)
+
+    @celery.task(name=PREVIEW)  # type: ignore[untyped-decorator]
+    def preview(tenant: str, digest: str, text: str) -> None:
+        plan = Plan.model_validate_json(text)
+        sheet = make_preview(plan, resources.generator(plan))
+        resources.store.put(keys.preview(tenant, digest), sheet, "image/png")
+
+
+def _survey(attempt: Attempt) -> None:
+    key = attempt.at.survey(attempt.task.number)
+    if attempt.store.exists(key):
+        return
+    templates = survey_block(
+        attempt.plan,
+        attempt.task.number,
+        generator=attempt.generator,
+        batch_size=attempt.settings.worker.batch_size,
+        should_cancel=attempt.called_off,
+    )
+    out = io.BytesIO()
+    np.save(out, templates, allow_pickle=False)
+    attempt.store.put(key, out.getvalue())
+
+
+def _choose(attempt: Attempt) -> None:
+    if attempt.store.exists(attempt.at.identities):
+        return
+    blocks = (
+        np.load(io.BytesIO(attempt.store.get(attempt.at.survey(number))), allow_pickle=False)
+        for number in range(attempt.plan.survey_blocks)
+    )
+    choice = choose_identities(attempt.plan, blocks, generator=attempt.generator, should_cancel=attempt.called_off)
+    write_json(attempt.store, attempt.at.identities, choice)
+
+
+def _generate(attempt: Attempt) -> None:
+    at, plan, number = attempt.at, attempt.plan, attempt.task.number
+    if attempt.store.exists(at.shard_report(number)):
+        return
+    choice = IdentityChoice.model_validate_json(attempt.store.get(at.identities)) if plan.unique else None
+    with ShardTar() as tar:
+        report = run_shard(
+            plan,
+            number,
+            generator=attempt.generator,
+            choice=choice,
+            tar=tar,
+            batch_size=attempt.settings.worker.batch_size,
+            encoder_threads=attempt.settings.worker.encoder_threads,
+            should_cancel=attempt.called_off,
+        )
+        tar.put(attempt.store, at.shard_samples(number))
+    write_json(attempt.store, at.shard_report(number), report)
+
+
+def _assemble(attempt: Attempt) -> None:
+    at: DatasetKeys = attempt.at
+    if attempt.store.exists(at.manifest):
+        return
+    accepted = read_accepted(attempt.store, attempt.task.tenant, attempt.task.dataset)
+    assemble(attempt.store, at, accepted, attempt.plan, lambda: not attempt.called_off())

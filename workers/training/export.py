@@ -1,0 +1,67 @@
+"""From a training run to a model folder: the averaged generator as safetensors, and its card."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app.dataset.model import ModelCard
+from workers.generator import latents as lt
+from workers.generator.cards import write_card
+from workers.generator.network import GeneratorNetwork
+from workers.generator.sdgan import KIND, load_sdgan
+from workers.generator.weights import save_model
+from workers.training.loop import Trainer
+from workers.training.measure import checks_card, measure, measured_card
+
+PROVENANCE = (
+    "Trained on renders of a parametric head (MakeHuman's CC0 base mesh and morph targets, everything else by formula). "
+    "No photograph of a real person was used."
+)
+
+
+def export(
+    trainer: Trainer,
+    folder: Path,
+    *,
+    name: str,
+    version: str,
+    corpus: dict[str, Any],
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ModelCard:
+    """Write weights and card of a run's averaged generator, measure what it gives, and write that into the card.
+
+    `corpus` says what it was trained on (its settings and digest).
+    """
+    network: GeneratorNetwork = trainer.average
+    architecture = network.architecture
+    size = architecture.resolution
+    card: dict[str, Any] = {
+        "name": name,
+        "version": version,
+        "kind": KIND,
+        "description": f"SD-GAN over a parametric head, {size}×{size} pixels: fast, softer than the renderer.",
+        "sizes": [[size, size]],
+        "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS},
+        "attributes": lt.ATTRIBUTES,
+        "licence": "Apache-2.0",
+        "provenance": PROVENANCE,
+        "architecture": asdict(architecture),
+        "parameters": sum(value.numel() for value in network.parameters()),
+        "training": {
+            "method": "sdgan, labels anchored",
+            "iterations": trainer.iteration,
+            "images": trainer.iteration * 2 * trainer.spec.pairs,
+            "held_out_error": round(trainer.held_out_error(1_024), 4),
+            "settings": trainer.spec.model_dump(),
+            "corpus": corpus,
+            "exported": datetime.now(UTC).date().isoformat(),
+        },
+    }
+    save_model(folder, card, network.state_dict())
+    generator = load_sdgan(folder, "cpu")
+    measured = measure(generator, on_progress=on_progress)
+    full = generator.card.model_copy(update={"checks": checks_card(measured), "measured": measured_card(measured)})
+    write_card(folder, full)
+    return full

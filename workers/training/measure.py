@@ -1,0 +1,96 @@
+"""What a model's card says that only measuring can tell: faces found, and the score from which identities are copies."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from app.dataset.model import ChecksCard, UniqueCheckCard
+from workers.generator import latents as lt
+from workers.generator.base import Generator
+from workers.generator.draw import draw_identity, draw_observation
+from workers.images import to_pixels
+from workers.matchers.detector import load_detector
+from workers.matchers.sface import SFace, compare, load_sface
+
+COPY_FMR = 1e-4
+"""Two identities count as copies from the score that this share of all pairs of different identities reaches."""
+
+MEASURING_SEED = 2**62
+"""Far from the seeds that people choose, and from the corpus's."""
+
+BATCH = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Figures of a model at its own size."""
+
+    face_found_sigma_1: float
+    """Share of samples at σ = 1 in which the detector finds a face."""
+    samples: int
+    unique_threshold: float
+    """SFace score of neutral portraits at COPY_FMR."""
+    identities: int
+    non_mated_mean: float
+    """Mean SFace score of the portraits of two identities."""
+
+
+def measure(
+    generator: Generator,
+    *,
+    identities: int = 1_000,
+    samples: int = 1_000,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Measured:
+    """Measure a generator on fresh identities; a few minutes on one core."""
+    width, height = generator.card.sizes[0]
+    matcher = load_sface()
+    templates = []
+    still = np.zeros(lt.OBSERVATION, np.float32)
+    total = identities + samples
+    for start in range(0, identities, BATCH):
+        subjects = range(start, min(start + BATCH, identities))
+        who = np.stack([draw_identity(MEASURING_SEED, subject, 0, lt.IDENTITY) for subject in subjects])
+        images = generator.generate(who, np.tile(still, (len(who), 1)), width, height)
+        templates += [matcher.extract(pixels) for pixels in to_pixels(images)]
+        on_progress(start + len(who), total)
+    found = 0
+    sigma = np.ones(lt.OBSERVATION, np.float32)
+    for start in range(0, samples, BATCH):
+        subjects = range(start, min(start + BATCH, samples))
+        who = np.stack([draw_identity(MEASURING_SEED, subject, 1, lt.IDENTITY) for subject in subjects])
+        how = np.stack([draw_observation(MEASURING_SEED, subject, 1, 0, sigma) for subject in subjects])
+        images = generator.generate(who, how, width, height)
+        found += sum(load_detector().detect(pixels) is not None for pixels in to_pixels(images))
+        on_progress(identities + start + len(who), total)
+    scores = _non_mated([template for template in templates if template is not None])
+    return Measured(
+        face_found_sigma_1=found / samples,
+        samples=samples,
+        # The smallest score whose share of pairs at or above it is at most COPY_FMR.
+        unique_threshold=float(np.sort(scores)[len(scores) - int(COPY_FMR * len(scores))]),
+        identities=identities,
+        non_mated_mean=float(scores.mean()),
+    )
+
+
+def _non_mated(templates: list[np.ndarray]) -> np.ndarray:
+    table = np.stack(templates)
+    return compare(table, table)[np.triu_indices(len(table), 1)]
+
+
+def checks_card(measured: Measured) -> ChecksCard:
+    """The checks' constants as a card says them."""
+    return ChecksCard(
+        unique=UniqueCheckCard(
+            matcher=SFace.name,
+            threshold=round(measured.unique_threshold, 4),
+            basis=f"FMR {COPY_FMR:g} over all pairs of {measured.identities:,} neutral portraits of this model",
+        )
+    )
+
+
+def measured_card(measured: Measured) -> dict[str, object]:
+    """All figures, as a card keeps them."""
+    return {"detector": "yunet-2023mar-int8bq", "matcher": f"sface {SFace.version}", **asdict(measured)}

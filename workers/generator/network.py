@@ -39,6 +39,17 @@ class Architecture:
     width: int = 256
     """Of the mapping networks."""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for sizes that no model of ours has: a card must not make us allocate at will."""
+        if self.resolution not in (16, 32, 64, 128, 256):
+            raise ValueError(f"resolution {self.resolution} is not a power of two from 16 to 256")
+        for name, most in (
+            ("identity", 1_024), ("observation", 1_024), ("flags", 1_024), ("landmarks", 512), ("base", 256),
+            ("width", 2_048),
+        ):  # fmt: skip
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} {getattr(self, name)} is not within 1 … {most}")
+
     def channels(self, resolution: int) -> int:
         """Channels of the feature maps at a resolution."""
         share = {4: 8.0, 8: 8.0, 16: 4.0, 32: 2.0, 64: 1.0, 128: 0.5, 256: 0.25}[resolution]

@@ -57,7 +57,7 @@ class SdGan:
         start, stop = lt.FACTORS["background"]
         behind = [background(row[start:stop], height, width) for row in observation]
         images = heads[..., :3] + (1 - heads[..., 3:]) * np.asarray(behind).reshape(count, height, width, 3)
-        return np.asarray(images * 2 - 1, np.float32)
+        return np.asarray(images.clip(0, 1) * 2 - 1, np.float32)
 
     @torch.inference_mode()
     def _run(self, identity: Latents, observation: Latents) -> FloatImages:

@@ -68,8 +68,7 @@ def measure(
     return Measured(
         face_found_sigma_1=found / samples,
         samples=samples,
-        # The smallest score whose share of pairs at or above it is at most COPY_FMR.
-        unique_threshold=float(np.sort(scores)[len(scores) - int(COPY_FMR * len(scores))]),
+        unique_threshold=_threshold_at(scores, COPY_FMR),
         identities=identities,
         non_mated_mean=float(scores.mean()),
     )
@@ -78,6 +77,19 @@ def measure(
 def _non_mated(templates: list[np.ndarray]) -> np.ndarray:
     table = np.stack(templates)
     return compare(table, table)[np.triu_indices(len(table), 1)]
+
+
+def _threshold_at(scores: np.ndarray, fmr: float) -> float:
+    """The smallest threshold that a share of at most `fmr` of the scores reaches (score >= threshold)."""
+    ordered = np.sort(scores)
+    at_most = int(fmr * len(ordered))
+    if at_most == 0:
+        return float(np.nextafter(ordered[-1], np.float32(2)))
+    threshold = ordered[-at_most]
+    # Tied scores below the cut would come along: then only what is above them counts.
+    if np.count_nonzero(ordered >= threshold) > at_most:
+        threshold = np.nextafter(threshold, np.float32(2))
+    return float(threshold)
 
 
 def checks_card(measured: Measured) -> ChecksCard:

@@ -1,0 +1,72 @@
+"""A generator that costs nothing, plans for it, and the parametric model where it can run."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.config import WorkerSettings
+from app.dataset.model import ModelCard
+from app.dataset.plan import Plan, make_plan
+from app.dataset.request import DatasetRequest
+from workers.generator import parametric
+from workers.generator.base import Generator
+from workers.generator.registry import load_generator
+
+CARD = {
+    "name": "paint",
+    "version": "1.0.0",
+    "kind": "paint",
+    "description": "For tests",
+    "sizes": [[16, 24]],
+    "latent": {"identity": 3, "observation": {"pose": [0, 2], "background": [2, 4]}},
+    "attributes": {
+        "sex": {"kind": "choice", "latent": 0, "values": {"female": [None, 0.0], "male": [0.0, None]}},
+        "age": {"kind": "range", "latent": 1, "min": 20.0, "max": 70.0},
+    },
+    "checks": {"unique": {"matcher": "sface", "threshold": 0.9, "basis": "chosen for tests"}},
+    "licence": "none",
+    "provenance": "none",
+}
+
+
+class Paint:
+    """Fills an image with what its latents are; counts how it was called."""
+
+    def __init__(self) -> None:
+        self.card = ModelCard.model_validate(CARD)
+        self.device = "none"
+        self.batches: list[int] = []
+
+    def generate(self, identity: Any, observation: Any, width: int, height: int) -> Any:
+        self.batches.append(len(identity))
+        values = np.concatenate([identity, observation], 1)  # [N, 7]
+        ramp = np.linspace(0.3, 1.7, width * height * 3).reshape(height, width, 3)
+        waves = np.stack([np.sin(ramp * (k + 1)) for k in range(values.shape[1])], -1)  # [H, W, 3, 7]
+        return np.tanh(np.einsum("hwck,nk->nhwc", waves, values) / 2).astype(np.float32)
+
+
+@pytest.fixture
+def paint() -> Paint:
+    return Paint()
+
+
+@pytest.fixture(scope="session")
+def plan_for() -> Callable[..., Plan]:
+    """Makes a plan of a card from a request's fields; `seed` and `shard_size` may be given too."""
+
+    def make(card: ModelCard, seed: int = 7, shard_size: int = 200, **fields: Any) -> Plan:
+        fields = {"checks": {"unique": False, "face_found": False}, **fields}
+        request = DatasetRequest.model_validate({"name": "test", **fields})
+        return make_plan(request, card, dataset="ds_test", seed=seed, shard_size=shard_size, max_comparisons=10**9)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def renderer() -> Generator:
+    """The parametric model; its tests are skipped where it cannot run."""
+    if reason := parametric.why_unavailable():
+        pytest.skip(reason)
+    return load_generator("parametric", WorkerSettings())

@@ -1,0 +1,136 @@
+"""What surrounds a task: counting attempts, giving up, coming back, and leaving nothing of what was deleted."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.config import Settings
+from app.dataset import keys
+from app.dataset.keys import DatasetKeys
+from app.dataset.plan import Plan
+from app.errors import StoreUnavailable
+from app.jobs.records import Accepted, read_json, write_json
+from app.queue import GENERATE, Task
+from workers.attempt import Attempt, attempted
+from workers.pipeline.run import Cancelled
+
+AT = DatasetKeys("acme", "ds_test")
+TASK = Task(GENERATE, "acme", "ds_test", 1)
+
+
+class Place:
+    """Resources over memory."""
+
+    def __init__(self, store: Any, queue: Any, paint: Any) -> None:
+        self.store, self.queue, self._paint = store, queue, paint
+        self.settings = Settings.model_validate({"environment": "development", "worker": {"max_deaths": 3}})
+
+    def generator(self, plan: Plan) -> Any:
+        return self._paint
+
+
+@pytest.fixture
+def place(memory_store: Any, memory_queue: Any, paint: Any, plan_for: Callable[..., Plan]) -> Place:
+    plan = plan_for(paint.card, subjects=4, samples_per_subject=2, shard_size=2)
+    write_json(memory_store, AT.plan, plan)
+    accepted = Accepted(id="ds_test", tenant="acme", name="n", created_at="2026-01-01", request={})
+    write_json(memory_store, AT.request, accepted)
+    memory_store.put(keys.unfinished("acme", "ds_test"), b"")
+    return Place(memory_store, memory_queue, paint)
+
+
+def marks(place: Place) -> list[str]:
+    return [info.key for info in place.store.list(AT.all_attempts)]
+
+
+def test_work_that_ends_well_leaves_no_mark(place: Place) -> None:
+    seen: list[Attempt] = []
+    attempted(place, TASK, seen.append)
+    assert seen[0].task == TASK
+    assert marks(place) == []
+    assert TASK.marker not in place.queue.markers
+
+
+def test_the_attempt_is_counted_while_it_lasts(place: Place) -> None:
+    attempted(place, TASK, lambda attempt: len(marks(place)) == 1 or pytest.fail("not counted"))
+
+
+def test_failures_are_counted_and_at_last_fail_the_dataset_with_their_reason(place: Place) -> None:
+    calls = []
+
+    def break_down(attempt: Attempt) -> None:
+        calls.append(1)
+        raise ValueError("the ink is dry")
+
+    for _ in range(3):
+        attempted(place, TASK, break_down)
+        assert not place.store.exists(AT.failed)
+    attempted(place, TASK, break_down)
+    assert len(calls) == 3
+    reason = read_json(place.store, AT.failed)["reason"]
+    assert "generate_shard 1: given up after 3 attempts" in reason
+    assert "ValueError: the ink is dry" in reason
+    assert not place.store.exists(keys.unfinished("acme", "ds_test"))
+
+
+def test_deaths_count_like_failures(place: Place) -> None:
+    class Killed(BaseException):
+        """Nothing that the attempt can catch, as kill -9."""
+
+    def die(attempt: Attempt) -> None:
+        raise Killed
+
+    for _ in range(3):
+        with pytest.raises(Killed):
+            attempted(place, TASK, die)
+    attempted(place, TASK, lambda attempt: pytest.fail("tried once too often"))
+    assert "the worker was lost" in read_json(place.store, AT.failed)["reason"]
+
+
+def test_a_lost_store_or_queue_is_nobodys_failure(place: Place) -> None:
+    def lose(attempt: Attempt) -> None:
+        raise StoreUnavailable("gone")
+
+    for _ in range(10):
+        attempted(place, TASK, lose)
+    assert marks(place) == []
+    assert not place.store.exists(AT.failed)
+    assert TASK.marker not in place.queue.markers, "so that the reconciler may give it out again"
+
+
+def test_a_cancelled_dataset_is_not_worked_on(place: Place) -> None:
+    write_json(place.store, AT.cancelled, {})
+    attempted(place, TASK, lambda attempt: pytest.fail("worked on"))
+
+
+def test_work_sees_that_it_is_called_off(place: Place) -> None:
+    def work(attempt: Attempt) -> None:
+        assert not attempt.called_off()
+        write_json(place.store, AT.cancelled, {})
+        assert attempt.called_off()
+        raise Cancelled("called off")
+
+    attempted(place, TASK, work)
+    assert marks(place) == []
+
+
+def test_nothing_stays_of_a_dataset_that_is_deleted_while_a_worker_writes(place: Place) -> None:
+    def work(attempt: Attempt) -> None:
+        place.store.delete_prefix(AT.prefix)
+        attempt.store.put(AT.shard_samples(1), b"late")
+
+    attempted(place, TASK, work)
+    assert list(place.store.list(AT.prefix)) == []
+
+
+def test_a_dataset_that_is_gone_is_no_error(place: Place) -> None:
+    place.store.delete_prefix(AT.prefix)
+    attempted(place, TASK, lambda attempt: pytest.fail("worked on"))
+
+
+def test_the_last_of_a_phase_sets_the_next_going(place: Place) -> None:
+    for number in (0, 2, 3):
+        place.store.put(AT.shard_report(number), b"{}")
+    attempted(place, TASK, lambda attempt: attempt.store.put(AT.shard_report(1), b"{}"))
+    assert [task.name for task in place.queue.sent] == ["facsimile.assemble_dataset"]

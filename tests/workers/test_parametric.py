@@ -1,0 +1,213 @@
+"""The renderer as a generator: exact, the same in every order, and where its landmarks say."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.config import WorkerSettings
+from app.dataset.plan import Plan
+from app.errors import Misconfigured
+from workers.generator import latents as lt
+from workers.generator import registry
+from workers.generator.parametric import parametric_card
+from workers.generator.registry import SHIPPED, default_model, load_generator, model_cards
+from workers.images import to_pixels
+from workers.matchers.alignment import TEMPLATE_112, align, similarity
+from workers.matchers.detector import load_detector
+from workers.matchers.sface import load_sface
+
+PlanFor = Callable[..., Plan]
+
+
+def draw(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return (
+        rng.standard_normal((count, lt.IDENTITY), np.float32),
+        rng.standard_normal((count, lt.OBSERVATION), np.float32),
+    )
+
+
+def test_a_sample_is_the_same_in_every_batch_and_order(renderer: Any) -> None:
+    who, how = draw(6)
+    whole = renderer.generate(who, how, 64, 64)
+    backwards = renderer.generate(who[::-1].copy(), how[::-1].copy(), 64, 64)[::-1]
+    assert (whole == backwards).all()
+    assert whole.dtype == np.float32
+    assert -1 <= whole.min() < whole.max() <= 1
+
+
+def test_every_size_of_the_card_is_made(renderer: Any) -> None:
+    who, how = draw(1)
+    for width, height in renderer.card.sizes:
+        assert renderer.generate(who, how, width, height).shape == (1, height, width, 3)
+    with pytest.raises(ValueError, match="does not make 65×65"):
+        renderer.generate(who, how, 65, 65)
+
+
+def test_a_face_is_found_in_renders_and_none_in_noise(renderer: Any) -> None:
+    who, how = draw(12)
+    detector = load_detector()
+    for size in (64, 128):
+        found = [detector.detect(pixels) for pixels in to_pixels(renderer.generate(who, how, size, size))]
+        assert sum(face is not None for face in found) >= 11
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    assert detector.detect(noise) is None
+    assert detector.detect(np.zeros((64, 64, 3), np.uint8)) is None
+
+
+def test_the_detectors_points_lie_on_the_face(renderer: Any) -> None:
+    who, _ = draw(1)
+    (pixels,) = to_pixels(renderer.generate(who, np.zeros((1, lt.OBSERVATION), np.float32), 480, 600))
+    face = load_detector().detect(pixels)
+    assert face is not None
+    right_eye, left_eye, nose, right_mouth, left_mouth = face.points
+    assert right_eye[0] < nose[0] < left_eye[0]
+    assert right_eye[1] < nose[1] < right_mouth[1]
+    # Where the scene puts the eyes: symmetric, at 43% of the height and 27.5% of the width apart.
+    assert (right_eye + left_eye) / 2 == pytest.approx([240, 0.43 * 600], abs=12)
+    assert left_eye[0] - right_eye[0] == pytest.approx(0.275 * 480, rel=0.25)
+    assert left_mouth[0] > right_mouth[0]
+
+
+def test_mated_scores_are_above_non_mated_ones(renderer: Any) -> None:
+    who, how = draw(10, seed=4)
+    matcher = load_sface()
+    first = [matcher.extract(p) for p in to_pixels(renderer.generate(who, 0.5 * how, 128, 128))]
+    second = [matcher.extract(p) for p in to_pixels(renderer.generate(who, -0.5 * how, 128, 128))]
+    scores = np.array([[float(a @ b) for b in second] for a in first])  # type: ignore[operator]
+    mated, non_mated = np.diag(scores), scores[~np.eye(10, dtype=bool)]
+    assert np.median(mated) > np.quantile(non_mated, 0.95)
+
+
+def test_glasses_beards_and_yaw_change_the_picture(renderer: Any) -> None:
+    who, how = np.zeros((1, lt.IDENTITY), np.float32), np.zeros((1, lt.OBSERVATION), np.float32)
+    who[0, lt.SEX] = 1
+    plain = renderer.generate(who, how, 64, 64)
+    for latent, value in ((lt.GLASSES, 2.0), (lt.BEARD, 2.0), (lt.AGE, 1.5), (lt.SKIN_TONE, 2.0), (lt.HAIR_STYLE, -2.0)):
+        changed = who.copy()
+        changed[0, latent] = value
+        assert np.abs(renderer.generate(changed, how, 64, 64) - plain).mean() > 0.004, latent
+    for factor, (start, stop) in lt.FACTORS.items():
+        if factor != "accessories":  # they come off a wearer only
+            moved = how.copy()
+            moved[0, start:stop] = 1.5
+            assert np.abs(renderer.generate(who, moved, 64, 64) - plain).mean() > 0.001, factor
+
+
+def test_a_wearer_takes_the_glasses_off_now_and_then() -> None:
+    who, how = draw(4_000)
+    who[:, lt.GLASSES] = 2.0
+    on = lt.wears_glasses(who, how)
+    assert on.mean() == pytest.approx(0.84, abs=0.03)
+    who[:, lt.GLASSES] = 0.0
+    assert not lt.wears_glasses(who, how).any()
+
+
+def test_attributes_mean_what_the_card_says(renderer: Any) -> None:
+    who, _ = draw(4_000)
+    assert (lt.masculinity(who)[who[:, lt.SEX] >= 0] > 0.5).all()
+    assert (lt.masculinity(who)[who[:, lt.SEX] < 0] < 0.5).all()
+    ages = lt.between(who[:, lt.AGE], *lt.AGE_YEARS)
+    card = renderer.card.attributes["age"]
+    assert (card.min, card.max) == lt.AGE_YEARS
+    assert ages.min() >= card.min
+    assert ages.max() <= card.max
+    assert (lt.beard(who)[who[:, lt.SEX] < 0] == 0).all()
+
+
+def test_large_latents_saturate_instead_of_exploding(renderer: Any) -> None:
+    who, how = draw(2)
+    images = renderer.generate(4 * who, 4 * how, 64, 64)
+    assert np.isfinite(images).all()
+    assert np.abs(lt.yaw_degrees(100 * how)).max() <= 50
+
+
+def test_the_card_is_pinned_to_the_code_that_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workers.generator import parametric
+
+    folder = SHIPPED / "parametric"
+    before = parametric_card(folder).digest
+    assert before == parametric_card(folder).digest
+    monkeypatch.setattr(parametric, "_sources_digest", lambda: "another")
+    assert parametric_card(folder).digest != before
+
+
+def test_similarity_recovers_a_turn_a_scale_and_a_shift() -> None:
+    angle, scale, shift = 0.4, 1.7, np.array([5.0, -3.0])
+    rotation = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = similarity(TEMPLATE_112, TEMPLATE_112 @ rotation.T + shift)
+    assert matrix == pytest.approx(np.concatenate([rotation, shift[:, None]], 1))
+
+
+def test_aligning_brings_the_points_to_their_places() -> None:
+    picture = np.zeros((200, 200, 3), np.uint8)
+    points = TEMPLATE_112 * 1.5 + 10
+    for x, y in points.round().astype(int):
+        picture[y - 2 : y + 3, x - 2 : x + 3] = 255
+    chip = align(picture, points, 112)
+    for x, y in TEMPLATE_112.round().astype(int):
+        assert chip[y, x, 0] > 150
+
+
+class TestRegistry:
+    """Which models there are."""
+
+    def test_shipped_models_can_be_listed_without_loading_them(self) -> None:
+        names = [card.name for card in model_cards(WorkerSettings())]
+        assert "sdgan" in names
+        assert default_model(WorkerSettings()) in names
+
+    def test_a_model_that_is_not_here_is_named(self) -> None:
+        with pytest.raises(Misconfigured, match="'other' cannot run on this worker"):
+            load_generator("other", WorkerSettings())
+        with pytest.raises(Misconfigured, match="the default model other cannot run here"):
+            default_model(WorkerSettings(default_model="other"))
+        with pytest.raises(Misconfigured, match="not a folder"):
+            model_cards(WorkerSettings(models_dir="/nowhere"))
+
+    def test_without_graphics_the_learned_model_is_the_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(registry.parametric, "why_unavailable", lambda: "no EGL")
+        assert default_model(WorkerSettings()) == "sdgan"
+        assert [card.name for card in model_cards(WorkerSettings())] == ["sdgan"]
+
+
+class TestShippedModel:
+    """The learned model in the repository."""
+
+    @pytest.fixture(scope="class")
+    def shipped(self) -> Any:
+        pytest.importorskip("torch")
+        return load_generator("sdgan", WorkerSettings(device="cpu"))
+
+    def test_its_card_speaks_of_its_weights(self, shipped: Any) -> None:
+        from workers.generator.weights import file_sha256
+
+        assert file_sha256(SHIPPED / "sdgan" / shipped.card.weights.file) == shipped.card.weights.sha256
+        assert (SHIPPED / "sdgan" / shipped.card.weights.file).stat().st_size < 25_000_000
+
+    def test_faces_are_found_at_sigma_1(self, shipped: Any) -> None:
+        images = to_pixels(shipped.generate(*draw(80, seed=9), *shipped.card.sizes[0]))
+        assert sum(load_detector().detect(pixels) is not None for pixels in images) >= 76
+
+    def test_rows_are_one_identity_each(self, shipped: Any) -> None:
+        """Mated pairs at σ = 0.5 score above nearly all non-mated ones."""
+        who, how = draw(24, seed=10)
+        matcher = load_sface()
+        size = shipped.card.sizes[0]
+        first = [matcher.extract(p) for p in to_pixels(shipped.generate(who, 0.5 * how, *size))]
+        second = [matcher.extract(p) for p in to_pixels(shipped.generate(who, -0.5 * how, *size))]
+        kept = [k for k in range(24) if first[k] is not None and second[k] is not None]
+        scores = np.array([[float(first[a] @ second[b]) for b in kept] for a in kept])
+        mated, non_mated = np.diag(scores), scores[~np.eye(len(kept), dtype=bool)]
+        assert np.median(mated) > np.quantile(non_mated, 0.9)
+
+    def test_it_looks_like_the_renderer_that_taught_it(self, shipped: Any, renderer: Any) -> None:
+        who, how = draw(8, seed=11)
+        size = shipped.card.sizes[0]
+        learned, drawn = shipped.generate(who, how, *size), renderer.generate(who, how, *size)
+        error = np.abs(learned - drawn).mean() / 2
+        strangers = np.abs(learned - np.roll(drawn, 1, axis=0)).mean() / 2
+        assert error < 0.08
+        assert error < 0.6 * strangers

@@ -1,0 +1,194 @@
+"""The learned generator: the same pixels in every batch, and nothing believed that a file says."""
+
+import json
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from safetensors.torch import save_file
+
+from app.errors import Corrupt
+from workers.generator import latents as lt
+from workers.generator.cards import read_card, write_card
+from workers.generator.network import Architecture, GeneratorNetwork, spots
+from workers.generator.sdgan import load_sdgan
+from workers.generator.weights import file_sha256, save_model
+from workers.images import to_pixels
+
+SMALL = Architecture(
+    identity=lt.IDENTITY, observation=lt.OBSERVATION, flags=lt.FLAGS, landmarks=6, resolution=16, base=8, width=16
+)
+
+
+def card(architecture: Architecture = SMALL) -> dict[str, Any]:
+    return {
+        "name": "small",
+        "version": "1",
+        "kind": "sdgan",
+        "description": "For tests",
+        "sizes": [[architecture.resolution] * 2],
+        "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS},
+        "attributes": lt.ATTRIBUTES,
+        "licence": "none",
+        "provenance": "none",
+        "architecture": asdict(architecture),
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(3)
+    save_model(tmp_path / "small", card(), GeneratorNetwork(SMALL).state_dict())
+    return tmp_path / "small"
+
+
+def draw(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return (
+        rng.standard_normal((count, lt.IDENTITY), np.float32),
+        rng.standard_normal((count, lt.OBSERVATION), np.float32),
+    )
+
+
+def rewrite(folder: Path, tensors: dict[str, Any]) -> None:
+    """Put other weights in place, and a card that fits their digest."""
+    path = folder / "weights.safetensors"
+    save_file(tensors, path)
+    seal(folder)
+
+
+def seal(folder: Path) -> None:
+    weights = {"file": "weights.safetensors", "sha256": file_sha256(folder / "weights.safetensors")}
+    write_card(folder, type(read_card(folder)).model_validate({**read_card(folder).model_dump(), "weights": weights}))
+
+
+def test_a_sample_is_the_same_in_every_batch_and_place(folder: Path) -> None:
+    generator = load_sdgan(folder, "cpu")
+    who, how = draw(64)
+    whole = generator.generate(who, how, 16, 16)
+    one_by_one = np.concatenate([generator.generate(who[k : k + 1], how[k : k + 1], 16, 16) for k in range(64)])
+    backwards = generator.generate(who[::-1].copy(), how[::-1].copy(), 16, 16)[::-1]
+    assert (to_pixels(whole) == to_pixels(one_by_one)).all()
+    assert (to_pixels(whole) == to_pixels(backwards)).all()
+    assert to_pixels(whole).std() > 1, "a blank picture would prove nothing"
+
+
+def test_images_are_floats_in_range(folder: Path) -> None:
+    images = load_sdgan(folder, "cpu").generate(*draw(3), 16, 16)
+    assert images.shape == (3, 16, 16, 3)
+    assert images.dtype == np.float32
+    assert -1 <= images.min() < images.max() <= 1
+
+
+def test_no_latents_give_no_images(folder: Path) -> None:
+    assert load_sdgan(folder, "cpu").generate(*draw(0), 16, 16).shape == (0, 16, 16, 3)
+
+
+def test_another_size_is_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match="does not make 32×32"):
+        load_sdgan(folder, "cpu").generate(*draw(1), 32, 32)
+
+
+def test_spots_lie_where_their_landmarks_are() -> None:
+    drawn = spots(torch.tensor([[[0.25, 0.75], [0.53125, 0.09375]]]), 16)  # x, y
+    assert drawn.shape == (1, 2, 16, 16)
+    assert divmod(int(drawn[0, 1].argmax()), 16) == (1, 8)
+    rows, columns = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    first = drawn[0, 0]
+    assert float((first * (columns + 0.5) / 16).sum() / first.sum()) == pytest.approx(0.25, abs=1e-3)
+    assert float((first * (rows + 0.5) / 16).sum() / first.sum()) == pytest.approx(0.75, abs=1e-3)
+
+
+def test_weights_come_back_as_they_were_saved(folder: Path) -> None:
+    torch.manual_seed(3)
+    expected = GeneratorNetwork(SMALL).state_dict()
+    loaded = load_sdgan(folder, "cpu")._network.state_dict()
+    assert all(torch.equal(loaded[name], value.half().float()) for name, value in expected.items())
+
+
+def test_weights_that_are_not_the_cards_are_refused(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(Corrupt, match="the digests differ"):
+        load_sdgan(folder, "cpu")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -7])
+def test_a_file_cut_short_is_refused_even_with_a_fitting_card(folder: Path, keep: int) -> None:
+    path = folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    seal(folder)
+    with pytest.raises(Corrupt, match="not a readable safetensors file"):
+        load_sdgan(folder, "cpu")
+
+
+def test_a_pickle_is_never_opened(folder: Path, tmp_path: Path) -> None:
+    struck = tmp_path / "struck"
+
+    class Trap:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (struck,))
+
+    for data in (pickle.dumps(Trap()), b"PK\x03\x04" + pickle.dumps(Trap())):
+        (folder / "weights.safetensors").write_bytes(data)
+        seal(folder)
+        with pytest.raises(Corrupt):
+            load_sdgan(folder, "cpu")
+    torch.save({"trap": Trap()}, folder / "weights.safetensors")
+    seal(folder)
+    with pytest.raises(Corrupt):
+        load_sdgan(folder, "cpu")
+    assert not struck.exists()
+
+
+def test_shapes_names_and_values_are_checked(folder: Path) -> None:
+    good = {name: value.half() for name, value in GeneratorNetwork(SMALL).state_dict().items()}
+    rewrite(folder, {**good, "paint.bias": torch.zeros(5).half()})
+    with pytest.raises(Corrupt, match=r"paint\.bias is \(5,\) and the card's architecture wants \(4,\)"):
+        load_sdgan(folder, "cpu")
+    rewrite(folder, {name: value for name, value in good.items() if name != "paint.bias"})
+    with pytest.raises(Corrupt, match=r"lacks paint\.bias"):
+        load_sdgan(folder, "cpu")
+    rewrite(folder, {**good, "more": torch.zeros(1)})
+    with pytest.raises(Corrupt, match="holds more"):
+        load_sdgan(folder, "cpu")
+    rewrite(folder, {**good, "paint.bias": torch.tensor([0.0, float("nan"), 0.0, 0.0]).half()})
+    with pytest.raises(Corrupt, match=r"paint\.bias holds values that are not finite"):
+        load_sdgan(folder, "cpu")
+
+
+def test_weights_outside_the_models_folder_are_refused(folder: Path) -> None:
+    text = json.loads((folder / "card.json").read_text())
+    for file in ("../small/weights.safetensors", "/etc/passwd"):
+        text["weights"]["file"] = file
+        (folder / "card.json").write_text(json.dumps(text))
+        with pytest.raises(Corrupt, match="outside its folder"):
+            load_sdgan(folder, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("base", 10**9), ("width", 10**9), ("resolution", 48), ("landmarks", -1), ("base", "x")]
+)
+def test_an_absurd_architecture_is_refused_before_anything_is_allocated(folder: Path, field: str, value: Any) -> None:
+    text = json.loads((folder / "card.json").read_text())
+    text["architecture"][field] = value
+    (folder / "card.json").write_text(json.dumps(text))
+    with pytest.raises(Corrupt, match="architecture"):
+        load_sdgan(folder, "cpu")
+
+
+def test_a_card_that_is_none_is_named_with_its_field(folder: Path) -> None:
+    (folder / "card.json").write_text('{"name": "small"}')
+    with pytest.raises(Corrupt, match=r"card\.json is not a model card: version"):
+        load_sdgan(folder, "cpu")
+    (folder / "card.json").unlink()
+    with pytest.raises(Corrupt, match=r"card\.json cannot be read"):
+        load_sdgan(folder, "cpu")

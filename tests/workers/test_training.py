@@ -1,0 +1,263 @@
+"""Corpus, losses, and a run that ends on the same weights however often it is broken off."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from app.errors import Corrupt, RequestRefused
+from workers.generator import latents as lt
+from workers.generator.sdgan import load_sdgan
+from workers.training import loop
+from workers.training.corpus import render
+from workers.training.corpus.store import (
+    CorpusSpec,
+    corpus_digest,
+    missing_parts,
+    open_corpus,
+    part_path,
+    read_part,
+)
+from workers.training.data import Corpus
+from workers.training.export import export
+from workers.training.losses import discriminator_loss, generator_loss, pyramid_distance, r1_penalty
+from workers.training.loop import Trainer, TrainingSpec, open_run, train
+from workers.training.measure import Measured, measure
+
+SPEC = CorpusSpec(seed=5, subjects=5, samples_per_subject=2, size=16, subjects_per_part=2)
+RUN = {"pairs": 2, "base": 4, "adversary_from": 0.25, "r1_interval": 2}
+
+
+@pytest.fixture(scope="module")
+def corpus_folder(tmp_path_factory: pytest.TempPathFactory, renderer: Any) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    open_corpus(folder, SPEC)
+    for number in range(SPEC.parts):
+        render.render_part(folder, SPEC, number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(corpus_folder: Path) -> Corpus:
+    return Corpus(corpus_folder, held_out_share=0.2)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+class TestCorpus:
+    """The folder of renders."""
+
+    def test_every_render_has_its_labels(self, corpus_folder: Path) -> None:
+        parts = [read_part(corpus_folder, number) for number in range(3)]
+        assert [len(part["subject"]) for part in parts] == [4, 4, 2]
+        assert np.concatenate([part["subject"] for part in parts]).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+        first = parts[0]
+        assert first["head"].shape == (4, 16, 16, 4)
+        assert (first["identity"][0] == first["identity"][1]).all()
+        assert (first["identity"][0] != first["identity"][2]).any()
+        assert (first["observation"][0] != first["observation"][1]).any()
+        assert (first["head"][..., :3].max(-1) <= first["head"][..., 3].astype(int) + 1).all(), "premultiplied"
+
+    def test_it_is_deterministic(self, corpus_folder: Path, tmp_path: Path) -> None:
+        open_corpus(tmp_path, SPEC)
+        for number in (2, 0, 1):
+            render.render_part(tmp_path, SPEC, number)
+        assert corpus_digest(tmp_path) == corpus_digest(corpus_folder)
+
+    def test_rendering_goes_on_where_it_stopped_and_leaves_no_part_out(
+        self, corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        open_corpus(tmp_path, SPEC)
+        kept = part_path(tmp_path, 1)
+        kept.write_bytes(part_path(corpus_folder, 1).read_bytes())
+        before = kept.stat().st_mtime_ns
+        told: list[tuple[int, int]] = []
+        render.render_corpus(tmp_path, SPEC, processes=1, on_progress=lambda *progress: told.append(progress))
+        assert missing_parts(tmp_path, SPEC) == []
+        assert kept.stat().st_mtime_ns == before
+        assert told == [(1, 3), (2, 3), (3, 3)]
+        assert corpus_digest(tmp_path) == corpus_digest(corpus_folder)
+
+    def test_another_corpus_in_the_folder_is_refused(self, corpus_folder: Path) -> None:
+        with pytest.raises(RequestRefused, match="holds another corpus"):
+            open_corpus(corpus_folder, SPEC.model_copy(update={"seed": 6}))
+
+    def test_an_unfinished_or_broken_corpus_is_named(self, corpus_folder: Path, tmp_path: Path) -> None:
+        open_corpus(tmp_path, SPEC)
+        with pytest.raises(Corrupt, match="3 of 3 parts are missing"):
+            Corpus(tmp_path)
+        for number in range(3):
+            part_path(tmp_path, number).write_bytes(part_path(corpus_folder, number).read_bytes())
+        part_path(tmp_path, 1).write_bytes(b"\x08\0\0\0\0\0\0\0garbage!")
+        with pytest.raises(Corrupt, match="part-000001"):
+            Corpus(tmp_path)
+        with pytest.raises(Corrupt, match="not a corpus"):
+            Corpus(tmp_path / "nothing")
+
+    def test_a_failed_render_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Broken:
+            def draw(self, *_: Any) -> Any:
+                raise ValueError("out of paint")
+
+        monkeypatch.setattr(render, "load_scene", Broken)
+        with pytest.raises(render.RenderFailed, match="part 1, subject 2, sample 0: out of paint"):
+            render.render_part(tmp_path, SPEC, 1)
+        assert not part_path(tmp_path, 1).exists()
+
+
+class TestBatches:
+    """Pairs out of the corpus."""
+
+    def test_pairs_are_mated_and_differ(self, corpus: Corpus) -> None:
+        batch = corpus.pairs(1, 0, 3)
+        assert torch.equal(batch.identity[:3], batch.identity[3:])
+        assert not torch.equal(batch.observation[:3], batch.observation[3:])
+
+    def test_held_out_subjects_are_never_trained_on(self, corpus: Corpus) -> None:
+        held_out = {tuple(row.tolist()) for row in corpus.held_out(100).identity}
+        assert len(held_out) == 1
+        for iteration in range(50):
+            assert not held_out & {tuple(row.tolist()) for row in corpus.pairs(1, iteration, 4).identity}
+
+    def test_a_flipped_image_has_mirrored_labels(self, corpus: Corpus) -> None:
+        flipped = plain = 0
+        originals = {head.tobytes() for head in corpus.columns["head"]}
+        for iteration in range(20):
+            batch = corpus.pairs(2, iteration, 2)
+            for number in range(4):
+                head = (batch.head[number] * 255).round().byte().permute(1, 2, 0).numpy()
+                is_flipped = not bool(batch.landmarks_known[number])
+                original = head[:, ::-1] if is_flipped else head
+                assert np.ascontiguousarray(original).tobytes() in originals
+                index = next(k for k, h in enumerate(corpus.columns["head"]) if (h == original).all())
+                signs = lt.MIRROR_OBSERVATION if is_flipped else np.ones(lt.OBSERVATION)
+                assert np.allclose(batch.observation[number], corpus.columns["observation"][index] * signs)
+                flipped, plain = flipped + is_flipped, plain + (not is_flipped)
+        assert min(flipped, plain) > 10
+
+    def test_a_batch_depends_on_seed_and_iteration_alone(self, corpus: Corpus) -> None:
+        assert torch.equal(corpus.pairs(1, 7, 2).head, corpus.pairs(1, 7, 2).head)
+        assert not torch.equal(corpus.pairs(1, 7, 2).observation, corpus.pairs(1, 8, 2).observation)
+
+
+class TestLosses:
+    """Against cases worked by hand."""
+
+    def test_the_pyramid_is_zero_for_equals_and_sees_detail(self) -> None:
+        image, one = torch.rand(2, 4, 16, 16), torch.ones(2, 1, 16, 16)
+        assert pyramid_distance(image, image, one) == 0
+        # A constant offset d has no bands: d once as a whole, once in the coarsest.
+        assert pyramid_distance(image + 0.25, image, one).item() == pytest.approx(0.5, abs=1e-6)
+        checker = 0.25 * (1 - 2 * ((torch.arange(16)[:, None] + torch.arange(16)) % 2))
+        # A checkerboard of amplitude a lives in the finest band alone: a as a whole, a in that band.
+        assert pyramid_distance(image + checker, image, one).item() == pytest.approx(0.5, abs=1e-6)
+
+    def test_the_weight_counts(self) -> None:
+        image, weight = torch.zeros(1, 4, 16, 16), torch.ones(1, 1, 16, 16)
+        spot = image.clone()
+        spot[..., :8, :] = 1
+        weight[..., :8, :] = 3
+        heavier = pyramid_distance(spot, image, weight)
+        assert heavier > pyramid_distance(spot, image, weight.flip(2))
+
+    def test_r1_is_the_squared_gradient_over_all_axes_but_the_batch(self) -> None:
+        real = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]], [[[0.5, 0.0]], [[0.0, 2.0]]]], requires_grad=True)
+        logits = (real**2).sum((1, 2, 3))  # gradient 2x; |2x|² = 4 · (1 + 4 + 9 + 1) and 4 · (0.25 + 4)
+        assert r1_penalty(logits, real).item() == pytest.approx((60 + 17) / 2)
+
+    def test_adversarial_losses_at_known_logits(self) -> None:
+        zero, one = torch.zeros(3), torch.full((3,), 1.0)
+        assert generator_loss(zero).item() == pytest.approx(np.log(2))
+        assert discriminator_loss(one, -one).item() == pytest.approx(2 * np.log1p(np.exp(-1)))
+
+
+def weights(trainer: Trainer) -> dict[str, Any]:
+    return {**trainer.generator.state_dict(), **{f"mean {k}": v for k, v in trainer.average.state_dict().items()}}
+
+
+class TestRuns:
+    """The loop."""
+
+    def test_a_run_that_was_broken_off_ends_on_the_same_weights(self, corpus: Corpus, tmp_path: Path) -> None:
+        spec = TrainingSpec(seed=3, iterations=8, **RUN)
+        straight = Trainer(corpus, spec)
+        assert train(straight, tmp_path / "straight")
+        for stop in (3, 6, 8):
+            broken = Trainer(corpus, spec)
+            train(broken, tmp_path / "broken", should_cancel=lambda: broken.iteration >= stop)  # noqa: B023
+        assert broken.iteration == straight.iteration == 8
+        assert all(torch.equal(value, weights(broken)[name]) for name, value in weights(straight).items())
+        reopened = open_run(corpus, tmp_path / "broken")
+        assert all(torch.equal(value, weights(reopened)[name]) for name, value in weights(straight).items())
+
+    def test_it_learns(self, corpus: Corpus, tmp_path: Path) -> None:
+        spec = TrainingSpec(seed=3, iterations=60, learning_rate=5e-3, **{**RUN, "adversary_from": 1.0})
+        trainer = Trainer(corpus, spec)
+        losses: list[float] = []
+        train(trainer, tmp_path, on_progress=lambda done, total, told: losses.append(told["pyramid"]))
+        assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
+        rows = (tmp_path / "log.csv").read_text().splitlines()
+        assert rows[0].startswith("iteration,pyramid")
+        assert rows[-1].startswith("60,")
+
+    def test_the_discriminator_joins_when_it_should(self, corpus: Corpus, tmp_path: Path) -> None:
+        trainer = Trainer(corpus, TrainingSpec(seed=3, iterations=4, **{**RUN, "adversary_from": 0.5}))
+        before = [value.clone() for value in trainer.discriminator.parameters()]
+        kinds = [set(trainer.step()) for _ in range(2)]
+        assert all("judge" not in kind for kind in kinds)
+        assert all(torch.equal(a, b) for a, b in zip(before, trainer.discriminator.parameters(), strict=True))
+        assert "judge" in trainer.step()
+        assert not all(torch.equal(a, b) for a, b in zip(before, trainer.discriminator.parameters(), strict=True))
+
+    def test_other_settings_do_not_go_on_with_a_run(self, corpus: Corpus, tmp_path: Path) -> None:
+        train(Trainer(corpus, TrainingSpec(iterations=1, **RUN)), tmp_path)
+        with pytest.raises(RequestRefused, match="other settings"):
+            train(Trainer(corpus, TrainingSpec(iterations=2, **RUN)), tmp_path)
+
+    def test_a_broken_checkpoint_is_named(self, corpus: Corpus, tmp_path: Path) -> None:
+        trainer = Trainer(corpus, TrainingSpec(iterations=1, **RUN))
+        train(trainer, tmp_path)
+        path = tmp_path / loop.CHECKPOINT
+        path.write_bytes(path.read_bytes()[:1000])
+        with pytest.raises(Corrupt, match="not a checkpoint"):
+            trainer.load(path)
+
+    def test_an_exported_model_is_the_averaged_generator(
+        self, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trainer = Trainer(corpus, TrainingSpec(seed=3, iterations=3, **RUN))
+        train(trainer, tmp_path / "run")
+        figures = Measured(
+            face_found_sigma_1=0.5, samples=2, unique_threshold=0.61234, identities=3, non_mated_mean=0.2
+        )
+        monkeypatch.setattr("workers.training.export.measure", lambda generator, on_progress: figures)
+        card = export(trainer, tmp_path / "tiny", name="tiny", version="0.1.0", corpus={"sha256": "x"})
+        assert card.checks.unique is not None
+        assert card.checks.unique.threshold == 0.6123
+        model = load_sdgan(tmp_path / "tiny", "cpu")
+        assert model.card == card
+        mean = trainer.average.state_dict()
+        loaded = model._network.state_dict()
+        assert all(torch.equal(loaded[name], value.half().float()) for name, value in mean.items())
+        assert model.generate(*(np.zeros((1, n), np.float32) for n in (lt.IDENTITY, lt.OBSERVATION)), 16, 16).any()
+
+
+def test_measuring_finds_the_threshold_that_at_most_the_share_reaches(renderer: Any) -> None:
+    small = renderer.card.model_copy(update={"sizes": ((64, 64),)})
+
+    class Small:
+        card = small
+
+        def generate(self, *arguments: Any) -> Any:
+            return renderer.generate(*arguments)
+
+    figures = measure(Small(), identities=24, samples=16)  # type: ignore[arg-type]
+    assert figures.face_found_sigma_1 >= 0.9
+    # 276 pairs: a share of 1e-4 is less than one pair, so the threshold lies above them all.
+    assert figures.non_mated_mean < figures.unique_threshold <= 1

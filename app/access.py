@@ -14,8 +14,8 @@ from app.dataset import keys
 from app.errors import NotAuthenticated, ObjectNotFound, RequestRefused
 from app.storage import ObjectStore
 
-_KEY = re.compile(r"^fcs_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$")
-_TENANT = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
+_KEY = re.compile(r"fcs_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 REMEMBERED_S = 10.0
 """How long a looked-up record is believed; a revoked key works for as long at the most."""
@@ -38,7 +38,7 @@ class ApiKeys:
 
     def issue(self, tenant: str, label: str) -> str:
         """Make a key for a tenant and return it; it cannot be read again. `label` is for people."""
-        if not _TENANT.match(tenant):
+        if not _TENANT.fullmatch(tenant):
             raise RequestRefused(
                 [("tenant", f"{tenant!r} must be 1 to 40 of a-z, 0-9 and '-', beginning with a letter or digit")]
             )
@@ -55,7 +55,7 @@ class ApiKeys:
 
     def tenant_of(self, key: str) -> str:
         """Return the tenant a key belongs to; raises NotAuthenticated."""
-        match = _KEY.match(key)
+        match = _KEY.fullmatch(key)
         record = self._record(match[1]) if match else None
         # Compared even where there is no record, so that the time taken tells nothing.
         expected = record.digest if record else _digest("")

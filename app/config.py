@@ -4,13 +4,16 @@ Nested groups use two underscores: FACSIMILE_STORE__ENDPOINT, FACSIMILE_QUEUE__U
 """
 
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import Misconfigured
 
-PLACEHOLDERS = frozenset({"", "change-me", "changeme", "change_me", "placeholder", "secret", "password", "minioadmin"})
+PLACEHOLDERS = frozenset(
+    {"", "change-me", "changeme", "change_me", "placeholder", "secret", "password", "minioadmin"}
+)
 
 
 class StoreSettings(BaseModel):
@@ -93,19 +96,24 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     worker: WorkerSettings = WorkerSettings()
     shard_size: int = Field(200, gt=0)
-    """Samples a task makes; about a minute of work or less."""
+    """Samples a task makes at the most; about a minute of work or less."""
+    shards_per_dataset: int = Field(16, gt=0)
+    """A set too small for so many full shards is cut finer, so that all workers help and progress is seen."""
     log_level: str = "INFO"
 
     @model_validator(mode="after")
     def _refuse_placeholders(self) -> Self:
         if self.environment == "production":
-            for name, value in (
-                ("FACSIMILE_STORE__ACCESS_KEY", self.store.access_key),
-                ("FACSIMILE_STORE__SECRET_KEY", self.store.secret_key.get_secret_value()),
+            password = urlsplit(self.queue.url.get_secret_value()).password
+            for name, value, server in (
+                ("FACSIMILE_STORE__ACCESS_KEY", self.store.access_key, "S3"),
+                ("FACSIMILE_STORE__SECRET_KEY", self.store.secret_key.get_secret_value(), "S3"),
+                ("The password in FACSIMILE_QUEUE__URL", password, "queue"),
             ):
-                if value.strip().lower() in PLACEHOLDERS:
+                # No password at all is a queue on loopback; a placeholder is a step that was forgotten.
+                if value is not None and value.strip().lower() in PLACEHOLDERS:
                     raise Misconfigured(
-                        f"{name} is left at its placeholder; set it to the S3 server's own, "
+                        f"{name} is left at its placeholder; set it to the {server} server's own, "
                         "or set FACSIMILE_ENVIRONMENT=development for a throw-away set-up"
                     )
         return self

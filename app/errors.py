@@ -18,8 +18,16 @@ class NotAuthenticated(FacsimileError):
     """No API key, or one that is not known."""
 
 
+class TooLarge(FacsimileError):
+    """More was sent than is taken."""
+
+
+class WrongMediaType(FacsimileError):
+    """What was sent is of a kind, or encoded in a way, that is not read here."""
+
+
 class QuotaExceeded(FacsimileError):
-    """The tenant has as much under way as it may have."""
+    """The tenant has as much under way as it may have, or asks too often."""
 
     def __init__(self, text: str, retry_after_s: int = 30) -> None:
         self.retry_after_s = retry_after_s

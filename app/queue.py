@@ -83,6 +83,8 @@ def make_celery(settings: QueueSettings) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
+        # A task that hangs loses its process; one that ran longer would be delivered twice anyway.
+        task_time_limit=settings.visibility_timeout_s // 2,
         task_routes={name: {"queue": queue} for name, queue in _ROUTES.items()},
         task_default_queue="control",
         broker_connection_retry_on_startup=True,

@@ -1,13 +1,18 @@
 """Distributions honoured exactly in count: whole numbers for shares, and which subject gets which value."""
 
+import math
 from collections.abc import Mapping
 
 from app.dataset.streams import permuted
 
 
 def apportion(shares: Mapping[str, float], total: int) -> dict[str, int]:
-    """Split `total` into whole numbers that follow the shares (largest remainder; ties to the first named)."""
-    exact = {name: share * total for name, share in shares.items()}
+    """Split `total` into whole numbers that follow the shares: largest remainder, ties to the first named.
+
+    Shares are taken in proportion to their sum: one that misses 1 by a millionth would lose or invent subjects.
+    """
+    whole = math.fsum(shares.values())
+    exact = {name: share * total / whole for name, share in shares.items()}
     # A share such as 0.29 * 100 = 28.999999999999996 must count as whole.
     counts = {name: int(value + 1e-9) for name, value in exact.items()}
     left = total - sum(counts.values())

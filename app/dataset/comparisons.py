@@ -42,9 +42,9 @@ def count_comparisons(selection: Selection, subjects: int, samples: int, distrac
     if selection == "crossed":
         probes = subjects * (samples - 1)
         return ComparisonCounts(probes, probes * (subjects + distractors - 1))
-    total = subjects * samples + distractors
+    mine = subjects * samples
     mated = subjects * pairs
-    return ComparisonCounts(mated, total * (total - 1) // 2 - mated)
+    return ComparisonCounts(mated, mine * (mine - 1) // 2 - mated + mine * distractors)
 
 
 def list_comparisons(
@@ -84,8 +84,8 @@ def _crossed(subjects: int, samples: int, distractors: int) -> Iterator[Comparis
 
 
 def _complete(subjects: int, samples: int, distractors: int) -> Iterator[Comparison]:
-    """Every unordered pair of samples; a distractor's only sample is on the reference side of its pairs
-    with subjects, so that it is never presented."""
+    """Every unordered pair of samples but those of two distractors; a distractor's sample is on the reference
+    side of its pairs, so that it is never presented."""
     for subject in range(subjects):
         for sample in range(samples):
             first = (subject, sample)
@@ -98,5 +98,3 @@ def _complete(subjects: int, samples: int, distractors: int) -> Iterator[Compari
         for subject in range(subjects):
             for sample in range(samples):
                 yield Comparison((distractor, 0), (subject, sample))
-        for other in range(distractor + 1, subjects + distractors):
-            yield Comparison((distractor, 0), (other, 0))

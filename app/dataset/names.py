@@ -4,7 +4,7 @@ import re
 
 from app.dataset.plan import Place, Plan
 
-_SAMPLE = re.compile(r"^S(\d{7})_(\d{4})$")
+_SAMPLE = re.compile(r"S([0-9]{7})_([0-9]{4})")
 
 
 def subject_name(subject: int) -> str:
@@ -24,7 +24,7 @@ def sample_file(plan: Plan, subject: int, sample: int) -> str:
 
 def parse_sample_name(name: str) -> Place | None:
     """The place that a sample label speaks of, or None if it is no sample label."""
-    match = _SAMPLE.match(name)
+    match = _SAMPLE.fullmatch(name)
     return Place(int(match[1]), int(match[2])) if match else None
 
 

@@ -33,6 +33,10 @@ MIN_AGE_SPAN_SHARE = 0.02
 """A slice of a range attribute narrower than this share of it would make look-alikes of all subjects."""
 
 
+SMALLEST_SHARD = 8
+"""Samples; below this the round trips to the store cost more than the samples."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -167,6 +171,11 @@ class Plan(_Frozen):
         return slices
 
 
+def shard_size_for(samples: int, *, most: int, shards: int) -> int:
+    """Samples a shard gets: `most`, or fewer where the set would not fill `shards` shards."""
+    return min(most, max(SMALLEST_SHARD, -(-samples // shards)))
+
+
 def make_plan(
     request: DatasetRequest, card: ModelCard, *, dataset: str, seed: int, shard_size: int, max_comparisons: int
 ) -> Plan:
@@ -214,14 +223,14 @@ def make_plan(
 
 def _sigma(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, str]]) -> dict[str, float]:
     offered = card.latent.observation
-    for name in request.variability.factors:
-        if name not in offered:
-            problems.append(
-                (
-                    f"variability.factors.{name}",
-                    f"model {card.name!r} has no such factor; it has {', '.join(offered)}",
-                )
-            )
+    problems.extend(
+        (
+            f"variability.factors.{name}",
+            f"model {card.name!r} has no such factor; it has {', '.join(offered)}",
+        )
+        for name in request.variability.factors
+        if name not in offered
+    )
     return {
         name: request.variability.scale * request.variability.factors.get(name, 1.0) for name in offered
     }
@@ -271,13 +280,13 @@ def _choice(
     problems: list[tuple[str, str]],
 ) -> Iterator[PlannedAttribute]:
     unknown = [value for value in wish if value not in attribute.values]
-    for value in unknown:
-        problems.append(
-            (
-                f"attributes.{name}.{value}",
-                f"model {card.name!r} has no such value; it has {', '.join(attribute.values)}",
-            )
+    problems.extend(
+        (
+            f"attributes.{name}.{value}",
+            f"model {card.name!r} has no such value; it has {', '.join(attribute.values)}",
         )
+        for value in unknown
+    )
     if not unknown:
         counts = apportion(wish, identities)
         yield _planned(name, attribute, [(count, value) for value, count in counts.items()])

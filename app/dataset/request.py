@@ -12,8 +12,10 @@ MAX_SCALE = 4.0
 
 SEED_LIMIT = 2**63 - 1
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Scale = Annotated[float, Field(ge=0, le=MAX_SCALE, allow_inf_nan=False)]
+# Strict: "0.5" and true are not numbers, and nobody who sends them should be guessed at. 1 is one.
+Share = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
+Scale = Annotated[float, Field(ge=0, le=MAX_SCALE, strict=True, allow_inf_nan=False)]
+Years = Annotated[float, Field(ge=0, le=120, strict=True, allow_inf_nan=False)]
 Side = Annotated[StrictInt, Field(ge=16, le=4096)]
 
 
@@ -33,8 +35,8 @@ class Variability(_Part):
 class AgeRange(_Part):
     """Apparent age, uniform between min and max."""
 
-    min: float = Field(ge=0, le=120, allow_inf_nan=False)
-    max: float = Field(ge=0, le=120, allow_inf_nan=False)
+    min: Years
+    max: Years
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -94,7 +96,8 @@ class ComparisonsSpec(_Part):
 
     selection: Literal["balanced", "crossed", "complete", "none"] | None = None
     """balanced: every mated pair, and as many non-mated; crossed: each reference with each probe;
-    complete: every pair of samples; none. Left out: balanced, or none where no mated pair exists."""
+    complete: every pair of samples but those of two distractors; none. Left out: balanced, or none where no
+    mated pair exists."""
 
 
 class DatasetRequest(_Part):

@@ -7,7 +7,7 @@ import structlog
 
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
-from app.errors import NotFound
+from app.errors import Corrupt, NotFound
 from app.jobs.records import read_plan, write_json
 from app.jobs.state import read_facts, state_of, work_left
 from app.queue import ADVANCE, Task, TaskQueue
@@ -59,7 +59,10 @@ def reconcile(
         seen += 1
         at = DatasetKeys(tenant, dataset)
         if store.exists(at.request):
-            enqueued += advance(store, queue, tenant, dataset)
+            try:
+                enqueued += advance(store, queue, tenant, dataset)
+            except Corrupt as exc:  # must not keep the others from going on
+                log.error("dataset_unreadable", tenant=tenant, dataset=dataset, reason=str(exc))
         elif clock() - marker.modified > HALF_ACCEPTED_S:
             store.delete_prefix(at.prefix)
             store.delete(marker.key)

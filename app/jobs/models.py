@@ -67,7 +67,7 @@ class ModelCatalogue:
             }
         except ObjectNotFound as exc:
             raise NoModel("no worker has published a model yet; one does as soon as it has started") from exc
-        except (ValidationError, ValueError, KeyError) as exc:
+        except (ValidationError, ValueError, KeyError, TypeError) as exc:
             raise Corrupt(f"a published model card cannot be read: {exc}") from exc
         with self._lock:
             self._remembered = (now, cards, default)

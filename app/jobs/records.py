@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
-from app.errors import NotFound, ObjectNotFound
+from app.errors import Corrupt, NotFound, ObjectNotFound
 from app.storage import ObjectStore
 
 JSON = "application/json"
@@ -27,19 +27,23 @@ class Accepted(BaseModel):
 
 
 def read_accepted(store: ObjectStore, tenant: str, dataset: str) -> Accepted:
-    """Read what was accepted; raises NotFound, which also hides other tenants' datasets."""
+    """Read what was accepted; raises NotFound, which also hides other tenants' datasets, and Corrupt."""
     try:
         return Accepted.model_validate_json(store.get(DatasetKeys(tenant, dataset).request))
     except ObjectNotFound as exc:
         raise NotFound(f"there is no dataset {dataset!r}") from exc
+    except ValidationError as exc:
+        raise Corrupt(f"the stored request of dataset {dataset!r} cannot be read") from exc
 
 
 def read_plan(store: ObjectStore, tenant: str, dataset: str) -> Plan:
-    """Read a dataset's plan; raises NotFound."""
+    """Read a dataset's plan; raises NotFound and Corrupt."""
     try:
         return Plan.model_validate_json(store.get(DatasetKeys(tenant, dataset).plan))
     except ObjectNotFound as exc:
         raise NotFound(f"there is no dataset {dataset!r}") from exc
+    except ValidationError as exc:
+        raise Corrupt(f"the stored plan of dataset {dataset!r} cannot be read") from exc
 
 
 def write_json(store: ObjectStore, key: str, value: BaseModel | dict[str, Any]) -> None:

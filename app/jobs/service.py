@@ -14,7 +14,7 @@ from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
 from app.dataset.model import ModelCard
-from app.dataset.plan import Plan, make_plan
+from app.dataset.plan import Plan, make_plan, shard_size_for
 from app.dataset.request import SEED_LIMIT, DatasetRequest
 from app.errors import (
     Conflict,
@@ -34,6 +34,9 @@ from app.queue import TaskQueue
 from app.storage import ObjectStore
 
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+
+RESERVED_S = 60.0
+"""For how long an Idempotency-Key without a dataset counts as one that is being accepted."""
 
 PAGE_SCAN_LIMIT = 500
 """Datasets looked at for one filtered page at the most; the cursor goes on from there."""
@@ -81,10 +84,10 @@ class DatasetService:
         and the same key with another body raises Conflict. Raises RequestRefused, QuotaExceeded, Unavailable;
         then nothing was accepted.
         """
-        card = self._models.asked_for(request.model)
         body_digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         if key is not None and (known := self._known(tenant, key, body_digest)):
             return known
+        card = self._models.asked_for(request.model)
         dataset = new_id(self._clock())
         plan = self._plan(request, card, dataset)
         self._check_quota(tenant)
@@ -94,7 +97,7 @@ class DatasetService:
             if not self._store.put_if_absent(self._idempotency_key(tenant, key), record):
                 if known := self._known(tenant, key, body_digest):
                     return known
-                raise Unavailable("a request with this Idempotency-Key is being accepted now; repeat it", 1)
+                self._take_over(tenant, key, dataset, record)
         accepted = Accepted(
             id=dataset,
             tenant=tenant,
@@ -118,7 +121,10 @@ class DatasetService:
         accepted = read_accepted(self._store, tenant, dataset)
         plan = read_plan(self._store, tenant, dataset)
         facts = read_facts(self._store, tenant, dataset)
-        return self._show(accepted, plan, state_of(facts, plan), progress_of(facts, plan))
+        try:
+            return self._show(accepted, plan, state_of(facts, plan), progress_of(facts, plan))
+        except ObjectNotFound as exc:  # deleted while we looked
+            raise NotFound(f"there is no dataset {dataset!r}") from exc
 
     def list(
         self, tenant: str, *, state: State | None, name: str | None, limit: int, after: str | None
@@ -154,11 +160,14 @@ class DatasetService:
         """Remove a dataset with every object of it, cancelling it first where it is under way."""
         read_accepted(self._store, tenant, dataset)
         at = DatasetKeys(tenant, dataset)
-        # The marker comes first and goes last: a worker that is still storing sees it, or that all is gone.
+        # A worker that is still storing sees the cancel marker, or that the request is gone.
         write_json(self._store, at.cancelled, {"at": self._clock()})
-        self._store.delete(keys.unfinished(tenant, dataset))
+        # Broken off later than here, this leaves what a broken-off submission leaves, an unfinished marker
+        # without a request: by it the reconciler finds the rest and clears it away.
+        self._store.put(keys.unfinished(tenant, dataset), b"", JSON)
         self._store.delete(at.request)
         self._store.delete_prefix(at.prefix)
+        self._store.delete(keys.unfinished(tenant, dataset))
 
     def _plan(self, request: DatasetRequest, card: ModelCard, dataset: str) -> Plan:
         limits = self._settings.limits
@@ -178,15 +187,15 @@ class DatasetService:
             card,
             dataset=dataset,
             seed=secrets.randbelow(SEED_LIMIT) if request.seed is None else request.seed,
-            shard_size=self._settings.shard_size,
+            shard_size=shard_size_for(
+                total, most=self._settings.shard_size, shards=self._settings.shards_per_dataset
+            ),
             max_comparisons=limits.comparisons_per_dataset,
         )
 
     def _check_quota(self, tenant: str) -> None:
         limit = self._settings.limits.unfinished_datasets_per_tenant
-        under_way = 0
-        for _ in self._store.list(f"{keys.UNFINISHED}{tenant}/"):
-            under_way += 1
+        for under_way, _ in enumerate(self._store.list(f"{keys.UNFINISHED}{tenant}/"), start=1):
             if under_way >= limit:
                 raise QuotaExceeded(f"{limit} datasets are unfinished already; wait for one to end, or cancel one")
 
@@ -225,6 +234,24 @@ class DatasetService:
             return self.get(tenant, record["dataset"])
         except NotFound:
             return None
+
+    def _take_over(self, tenant: str, key: str, dataset: str, record: bytes) -> None:
+        """Make a taken idempotency key without a dataset ours; raises Unavailable while another may be at it.
+
+        Whoever took it died before the acceptance, or the dataset is deleted; else the key were lost for ever.
+        """
+        at = self._idempotency_key(tenant, key)
+        try:
+            taken_by = read_json(self._store, at)["dataset"]
+            age_s = self._clock() - self._store.stat(at).modified
+        except ObjectNotFound:
+            taken_by, age_s = None, 0.0
+        # Our own: the answer to the first write was lost on the way and the client wrote a second time.
+        if taken_by == dataset:
+            return
+        if age_s < RESERVED_S:
+            raise Unavailable("a request with this Idempotency-Key is being accepted now; repeat it", 1)
+        self._store.put(at, record, JSON)
 
     def _idempotency_key(self, tenant: str, key: str) -> str:
         return keys.idempotency(tenant, hashlib.sha256(key.encode()).hexdigest())

@@ -1,0 +1,132 @@
+"""What routes are given, as aliases: the services, the tenant who asks, and ids that can be ids."""
+
+import re
+import threading
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.access import ApiKeys
+from app.api.limits import RateLimit
+from app.api.metrics import Metrics
+from app.config import Settings
+from app.errors import NotAuthenticated, NotFound
+from app.jobs.models import ModelCatalogue
+from app.jobs.previews import PreviewService
+from app.jobs.products import ProductService
+from app.jobs.service import DatasetService
+from app.queue import TaskQueue
+from app.storage import ObjectStore
+
+DATASET_ID = "^ds_[0-9a-hjkmnp-tv-z]{20}$"
+PREVIEW_ID = "^[0-9a-f]{64}$"
+SAMPLE_NAME = "^S[0-9]{7}_[0-9]{4}$"
+MODEL_NAME = "^[a-z0-9][a-z0-9._-]{0,63}$"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything that routes call, built once in `app.main`."""
+
+    settings: Settings
+    store: ObjectStore
+    queue: TaskQueue
+    api_keys: ApiKeys
+    datasets: DatasetService
+    products: ProductService
+    previews: PreviewService
+    models: ModelCatalogue
+    rate_limit: RateLimit
+    metrics: Metrics
+    closing: threading.Event
+    """Set when the server has been told to stop; long answers end then."""
+
+
+async def _services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+Serving = Annotated[Services, Depends(_services)]
+
+_bearer = HTTPBearer(
+    scheme_name="ApiKey",
+    bearerFormat="fcs_…",
+    description="An API key, `fcs_…`, as `Authorization: Bearer fcs_…`. It says which tenant is asking.",
+    auto_error=False,
+)
+
+
+def _tenant(
+    request: Request,
+    services: Serving,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> str:
+    if credentials is None:
+        raise NotAuthenticated("no API key was sent; send 'Authorization: Bearer fcs_…'")
+    tenant = services.api_keys.tenant_of(credentials.credentials)
+    request.state.tenant = tenant  # for the log line
+    services.rate_limit.check(tenant, must_count=request.method == "POST")
+    return tenant
+
+
+Tenant = Annotated[str, Depends(_tenant)]
+"""The tenant whose key was sent, the request counted. First in every signature: 401 comes before all else."""
+
+
+def _checked(value: str, pattern: str, what: str) -> str:
+    # What cannot be an id is not looked up: it would be spelt into an object's key.
+    if not re.fullmatch(pattern.strip("^$"), value):
+        raise NotFound(f"there is no such {what}")
+    return value
+
+
+async def _dataset_id(
+    dataset_id: Annotated[
+        str,
+        Path(
+            description="As `id` in the answer to the request.",
+            examples=["ds_06fa3k9x2m7q0v4c8d1e"],
+            json_schema_extra={"pattern": DATASET_ID},
+        ),
+    ],
+) -> str:
+    return _checked(dataset_id, DATASET_ID, "dataset")
+
+
+async def _preview_id(
+    preview_id: Annotated[
+        str,
+        Path(description="As `X-Preview-Id` or `id` tells.", json_schema_extra={"pattern": PREVIEW_ID}),
+    ],
+) -> str:
+    return _checked(preview_id, PREVIEW_ID, "preview")
+
+
+async def _sample_name(
+    name: Annotated[
+        str,
+        Path(
+            description="As `id` in the manifest.",
+            examples=["S0000012_0003"],
+            json_schema_extra={"pattern": SAMPLE_NAME},
+        ),
+    ],
+) -> str:
+    return _checked(name, SAMPLE_NAME, "sample; samples are called like S0000012_0003")
+
+
+async def _model_name(
+    name: Annotated[
+        str, Path(description="Its name, or `default`.", json_schema_extra={"pattern": MODEL_NAME})
+    ],
+) -> str:
+    return _checked(name, MODEL_NAME, "model")
+
+
+DatasetId = Annotated[str, Depends(_dataset_id)]
+PreviewId = Annotated[str, Depends(_preview_id)]
+SampleName = Annotated[str, Depends(_sample_name)]
+ModelName = Annotated[str, Depends(_model_name)]

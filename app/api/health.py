@@ -1,0 +1,69 @@
+"""Whether the service lives, whether it can work, and its figures."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from app.api.deps import Serving
+from app.api.openapi import open_errors
+from app.errors import FacsimileError, Unavailable
+
+router = APIRouter(tags=["operations"])
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """All that the service depends on answers."""
+
+    status: Literal["ready"] = "ready"
+    models: list[str]
+    """Names of the models on offer."""
+
+
+@router.get("/livez", summary="Whether the process answers")
+async def is_alive() -> Alive:
+    """Asks nobody else: a store that is down is no reason to restart the API."""
+    return Alive()
+
+
+@router.get("/readyz", summary="Whether requests can be served", responses=open_errors(503))
+def is_ready(services: Serving) -> Ready:
+    """200 when the store and the queue answer and a model is published; else 503 that says what is wrong."""
+    wrong: list[str] = []
+    models: list[str] = []
+    for name, ping in (("store", services.store.ping), ("queue", services.queue.ping)):
+        try:
+            ping()
+        except FacsimileError as exc:
+            wrong.append(f"{name}: {exc}")
+    try:
+        models = [card.name for card in services.models.all()]
+    except FacsimileError as exc:
+        wrong.append(f"models: {exc}")
+    if wrong:
+        raise Unavailable("; ".join(wrong))
+    return Ready(models=models)
+
+
+@router.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Prometheus' text format.",
+            "content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}},
+        }
+    },
+)
+def read_metrics(services: Serving) -> Response:
+    """Requests by route, latency, queue depth, unfinished datasets, version, and the process itself."""
+    return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,71 @@
+"""Model cards."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from app.api.deps import ModelName, Serving, Tenant
+from app.api.openapi import errors
+from app.dataset.model import ModelCard
+
+router = APIRouter(tags=["models"])
+
+_CARD = {
+    "allOf": [
+        {"$ref": "#/components/schemas/ModelCard"},
+        {
+            "type": "object",
+            "properties": {
+                "digest": {
+                    "type": "string",
+                    "pattern": "^[0-9a-f]{64}$",
+                    "description": "SHA-256 over the card, and through it over the weights.",
+                }
+            },
+            "required": ["digest"],
+        },
+    ]
+}
+
+_CARDS = {
+    "type": "object",
+    "properties": {
+        "default": {"type": "string", "description": "Which model `default` means."},
+        "models": {"type": "array", "items": _CARD},
+    },
+    "required": ["default", "models"],
+}
+
+
+def _shown(card: ModelCard) -> dict[str, Any]:
+    return {**card.model_dump(mode="json"), "digest": card.digest}
+
+
+@router.get(
+    "/v1/models",
+    summary="List the models on offer",
+    response_class=Response,
+    responses={
+        200: {"description": "Every card.", "content": {"application/json": {"schema": _CARDS}}},
+        **errors(),
+    },
+)
+def list_models(_: Tenant, services: Serving) -> Response:
+    """Every model that a worker has published, and which one `default` means."""
+    models = services.models
+    return JSONResponse({"default": models.default(), "models": [_shown(card) for card in models.all()]})
+
+
+@router.get(
+    "/v1/models/{name}",
+    summary="Read a model's card",
+    response_class=Response,
+    responses={
+        200: {"description": "The card.", "content": {"application/json": {"schema": _CARD}}},
+        **errors(404),
+    },
+)
+def get_model(_: Tenant, name: ModelName, services: Serving) -> Response:
+    """What the model offers (factors, attributes, sizes), its licence and where it comes from."""
+    return JSONResponse(_shown(services.models.get(name)))

@@ -1,0 +1,156 @@
+"""Downloads: manifest, comparisons, contact sheet, samples, archive."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from app.api.deps import DatasetId, SampleName, Serving, Tenant
+from app.api.downloads import send_product
+from app.api.openapi import bytes_of, errors, headers
+
+router = APIRouter(tags=["products"])
+
+RouteT = TypeVar("RouteT", bound=Callable[..., Response])
+
+
+class ArchiveQuery(BaseModel):
+    """Which archive."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    layout: Literal["plain"] = Field(
+        "plain", description="plain: the files as the manifest lists them, in one uncompressed tar."
+    )
+
+
+_RANGE = {
+    "name": "Range",
+    "in": "header",
+    "required": False,
+    "description": "One range of bytes, e.g. `bytes=1000-`.",
+    "schema": {"type": "string"},
+}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "ETags that you have; 304 if the product has one of them.",
+    "schema": {"type": "string"},
+}
+_IF_RANGE = {
+    "name": "If-Range",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of what you have a part of.",
+    "schema": {"type": "string"},
+}
+_CONDITIONS = {"parameters": [_RANGE, _IF_RANGE, _IF_NONE_MATCH]}
+
+
+def _sent(description: str, *media_types: str, also: tuple[int, ...] = ()) -> dict[int | str, dict[str, Any]]:
+    whole = headers(
+        ETag="Changes when a byte does.",
+        Accept_Ranges="`bytes`.",
+        Content_Disposition="A file name to save it under.",
+    )
+    return {
+        200: {"description": description, "content": bytes_of(*media_types), "headers": whole},
+        206: {
+            "description": "The range that was asked for.",
+            "content": {media_type: {} for media_type in media_types},
+            "headers": {**whole, **headers(Content_Range="Which bytes of how many.")},
+        },
+        304: {"description": "You have it already.", "headers": headers(ETag="As sent.")},
+        **errors(404, 416, *also),
+    }
+
+
+def _download(
+    path: str, summary: str, responses: dict[int | str, dict[str, Any]]
+) -> Callable[[RouteT], RouteT]:
+    """Route GET, in the document, and HEAD, beside it, to a function."""
+
+    def register(endpoint: RouteT) -> RouteT:
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=["GET"],
+            summary=summary,
+            response_class=Response,
+            responses=responses,
+            openapi_extra=_CONDITIONS,
+        )
+        router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+        return endpoint
+
+    return register
+
+
+@_download(
+    "/v1/datasets/{dataset_id}/manifest",
+    "Download the manifest",
+    _sent("What is known of the set, and a line for each sample.", "application/json", also=(409,)),
+)
+def download_manifest(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
+    """JSON: request, seed, model, counts, shortfall, digests, then every sample with its digests."""
+    product = services.products.manifest(tenant, dataset_id)
+    return send_product(request, services.products, product, "attachment")
+
+
+@_download(
+    "/v1/datasets/{dataset_id}/comparisons",
+    "Download the list of comparisons",
+    _sent("Which samples to compare.", "text/csv; charset=utf-8", also=(409,)),
+)
+def download_comparisons(
+    request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving
+) -> Response:
+    """CSV: a line for each mated and non-mated comparison."""
+    product = services.products.comparisons(tenant, dataset_id)
+    return send_product(request, services.products, product, "attachment")
+
+
+@_download(
+    "/v1/datasets/{dataset_id}/contact-sheet",
+    "See some of the samples",
+    _sent("A picture of a few subjects' samples.", "image/png", also=(409,)),
+)
+def download_contact_sheet(
+    request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving
+) -> Response:
+    """PNG: a row a subject, a column a sample."""
+    product = services.products.contact_sheet(tenant, dataset_id)
+    return send_product(request, services.products, product, "inline")
+
+
+@_download(
+    "/v1/datasets/{dataset_id}/samples/{name}",
+    "Download one sample",
+    _sent("The image, as in the archive.", "image/png", "image/jpeg"),
+)
+def download_sample(
+    request: Request, tenant: Tenant, dataset_id: DatasetId, name: SampleName, services: Serving
+) -> Response:
+    """There as soon as its shard is done, so before the dataset is."""
+    product = services.products.sample(tenant, dataset_id, name)
+    return send_product(request, services.products, product, "inline")
+
+
+@_download(
+    "/v1/datasets/{dataset_id}/archive",
+    "Download everything",
+    _sent("One tar.", "application/x-tar", also=(409, 422)),
+)
+def download_archive(
+    request: Request,
+    tenant: Tenant,
+    dataset_id: DatasetId,
+    query: Annotated[ArchiveQuery, Query()],
+    services: Serving,
+) -> Response:
+    """Manifest, comparisons, contact sheet and samples. A download that broke off goes on with `Range`."""
+    product = services.products.archive(tenant, dataset_id)
+    return send_product(request, services.products, product, "attachment")

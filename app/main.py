@@ -1,0 +1,164 @@
+"""The API's only wiring: settings in, application out.
+
+    uvicorn app.main:create_app --factory --host 127.0.0.1 --port 8000
+"""
+
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
+
+import anyio
+import structlog
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+
+from app.access import ApiKeys
+from app.api import datasets, docs, events, health, models, previews, products
+from app.api.deps import Services
+from app.api.error_handlers import install_error_handlers
+from app.api.limits import BodyLimit, RateLimit
+from app.api.metrics import Metrics
+from app.api.observe import Observe
+from app.api.openapi import DESCRIPTION, TAGS, DescribedAPI
+from app.config import Settings
+from app.errors import FacsimileError
+from app.jobs.models import ModelCatalogue
+from app.jobs.previews import PreviewService
+from app.jobs.products import ProductService
+from app.jobs.service import DatasetService
+from app.logs import configure_logging
+from app.queue import TaskQueue, open_queue
+from app.storage import ObjectStore, open_store
+
+log = structlog.get_logger()
+
+BUCKET_RETRY_S = 2.0
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    store: ObjectStore | None = None,
+    queue: TaskQueue | None = None,
+    clock: Callable[[], float] = time.time,
+) -> FastAPI:
+    """Build the application, connecting nothing yet; `store`, `queue` and `clock` may be fakes.
+
+    Without settings they are read from FACSIMILE_*, and the process is taken to be the API's own: its logging
+    is configured too.
+    """
+    if settings is None:
+        settings = Settings()
+        configure_logging(settings.log_level)
+    services = _services(
+        settings,
+        open_store(settings.store) if store is None else store,
+        open_queue(settings.queue) if queue is None else queue,
+        clock,
+    )
+    app = DescribedAPI(
+        title="Facsimile",
+        version=_version(),
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        openapi_url=None,  # app.api.docs serves the document, and a page that needs no Internet
+        redirect_slashes=False,
+        lifespan=_lifespan,
+        # Functions are named so that they read well in generated clients.
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.services = services
+    for resource in (datasets, events, products, previews, models, health, docs):
+        app.include_router(resource.router)
+    install_error_handlers(app)
+    # The last added is the outermost.
+    app.add_middleware(BodyLimit, max_bytes=settings.limits.body_bytes)
+    app.add_middleware(Observe, metrics=services.metrics)
+    return app
+
+
+def _services(
+    settings: Settings, store: ObjectStore, queue: TaskQueue, clock: Callable[[], float]
+) -> Services:
+    catalogue = ModelCatalogue(store)
+    return Services(
+        settings=settings,
+        store=store,
+        queue=queue,
+        api_keys=ApiKeys(store),
+        datasets=DatasetService(store, queue, catalogue, settings, clock),
+        products=ProductService(store),
+        previews=PreviewService(store, queue, catalogue, settings),
+        models=catalogue,
+        rate_limit=RateLimit(queue, settings.limits.requests_per_minute_per_tenant, clock),
+        metrics=Metrics(store, queue, _version()),
+        closing=threading.Event(),
+    )
+
+
+def _version() -> str:
+    try:
+        return version("facsimile")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    with _told_to_stop(services.closing):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_make_bucket, services.store)
+            log.info("api_started", version=_version())
+            yield
+            services.closing.set()
+            tasks.cancel_scope.cancel()
+    log.info("api_stopped")
+
+
+async def _make_bucket(store: ObjectStore) -> None:
+    """Make the bucket, however late the store comes up; until then /readyz says what is missing."""
+    told = False
+    while True:
+        try:
+            await run_in_threadpool(store.ensure_bucket)
+        except FacsimileError as exc:
+            if not told:
+                log.warning("store_not_ready", detail=str(exc))
+                told = True
+            await anyio.sleep(BUCKET_RETRY_S)
+        else:
+            return
+
+
+@contextmanager
+def _told_to_stop(closing: threading.Event) -> Iterator[None]:
+    """Set `closing` as soon as the process is told to stop.
+
+    The server ends the lifespan only when every answer is finished, and an event stream would never be.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread only; there is no server of ours in it
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        closing.set()
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    # Where nobody handles a signal its default must stay in force: it ends the process.
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if callable(handler):
+                signal.signal(number, handler)

@@ -1,0 +1,207 @@
+"""Downloads: whole, in ranges, on condition."""
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.api.downloads import Span, etag_listed, parse_range
+from app.errors import StoreUnavailable
+
+PRODUCTS = {
+    "manifest": ("application/json", "attachment", "{id}-manifest.json"),
+    "comparisons": ("text/csv; charset=utf-8", "attachment", "{id}-comparisons.csv"),
+    "contact-sheet": ("image/png", "inline", "{id}-contact-sheet.png"),
+    "samples/S0000001_0001": ("image/png", "inline", "S0000001_0001.png"),
+    "archive": ("application/x-tar", "attachment", "{id}.tar"),
+    "archive?layout=plain": ("application/x-tar", "attachment", "{id}.tar"),
+}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_whole(client: TestClient, finished: str, product: str) -> None:
+    media_type, disposition, filename = PRODUCTS[product]
+    path = f"/v1/datasets/{finished}/{product}"
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == media_type
+    assert answer.headers["content-disposition"] == (
+        f'{disposition}; filename="{filename.format(id=finished)}"'
+    )
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert int(answer.headers["content-length"]) == len(answer.content) > 0
+    head = client.head(path)
+    assert head.status_code == 200
+    assert head.content == b""
+    for name in ("etag", "content-length", "content-type", "content-disposition", "accept-ranges"):
+        assert head.headers[name] == answer.headers[name]
+    same = client.get(path, headers={"If-None-Match": f'"other", W/{answer.headers["etag"]}'})
+    assert same.status_code == 304
+    assert same.content == b""
+    assert same.headers["etag"] == answer.headers["etag"]
+    assert client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+    assert client.head(path, headers={"If-None-Match": "*"}).status_code == 304
+
+
+def test_the_archive_is_a_tar_of_what_the_manifest_lists(client: TestClient, finished: str) -> None:
+    content = client.get(f"/v1/datasets/{finished}/archive").content
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        names = archive.getnames()
+        manifest = json.load(archive.extractfile("manifest.json") or io.BytesIO())
+        assert names == [
+            "manifest.json",
+            "comparisons.csv",
+            "contact-sheet.png",
+            *(sample["file"] for sample in manifest["samples"]),
+        ]
+        for sample in manifest["samples"]:
+            one = client.get(f"/v1/datasets/{finished}/samples/{sample['id']}")
+            member = archive.extractfile(sample["file"])
+            assert member is not None
+            assert one.content == member.read()
+            assert one.headers["etag"] == f'"{sample["file_sha256"]}"'
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_ranges_are_parts_of_the_whole(client: TestClient, finished: str, product: str) -> None:
+    path = f"/v1/datasets/{finished}/{product}"
+    whole = client.get(path)
+    size = len(whole.content)
+    for header, start, stop in (
+        ("bytes=0-0", 0, 1),
+        ("bytes=5-", 5, size),
+        ("bytes=-7", size - 7, size),
+        (f"bytes=-{size + 5}", 0, size),
+        (f"bytes=3-{size + 99}", 3, size),
+        (f"bytes=1-{size - 2}", 1, size - 1),
+        ("bytes=10-17", 10, 18),
+    ):
+        answer = client.get(path, headers={"Range": header})
+        assert answer.status_code == 206, header
+        assert answer.content == whole.content[start:stop]
+        assert answer.headers["content-range"] == f"bytes {start}-{stop - 1}/{size}"
+        assert int(answer.headers["content-length"]) == stop - start
+        assert answer.headers["etag"] == whole.headers["etag"]
+        assert client.head(path, headers={"Range": header}).status_code == 200
+
+
+def test_a_broken_download_goes_on(client: TestClient, finished: str) -> None:
+    path = f"/v1/datasets/{finished}/archive"
+    whole = client.get(path).content
+    got = b""
+    while len(got) < len(whole):
+        part = client.get(path, headers={"Range": f"bytes={len(got)}-{len(got) + 1499}"})
+        assert part.status_code == 206
+        got += part.content
+    assert got == whole
+    beyond = client.get(path, headers={"Range": f"bytes={len(got)}-"})
+    assert beyond.status_code == 416
+    assert beyond.headers["content-range"] == f"bytes */{len(got)}"
+    assert beyond.json()["error"] == "RangeNotSatisfiable"
+
+
+def test_if_range(client: TestClient, finished: str) -> None:
+    path = f"/v1/datasets/{finished}/archive"
+    etag = client.get(path).headers["etag"]
+    for condition, status in (
+        (etag, 206),
+        ('"other"', 200),
+        (f"W/{etag}", 200),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 200),
+    ):
+        headers = {"Range": "bytes=0-9", "If-Range": condition}
+        assert client.get(path, headers=headers).status_code == status, condition
+    # A condition that holds makes even an impossible range an answer about it; one that fails sends the whole.
+    assert client.get(path, headers={"Range": "bytes=99999999-", "If-Range": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("", "none"),
+        ("bytes=-", "none"),
+        ("bytes=5-4", "none"),
+        ("bytes=a-b", "none"),
+        ("bytes=0-1,3-4", "none"),
+        ("items=0-1", "none"),
+        ("bytes=1", "none"),
+        ("bytes=\u0661-\u0662", "none"),
+        ("bytes=" + "9" * 5000 + "-", "none"),
+        ("bytes=9999999999999999999-", "unsatisfiable"),
+        ("bytes=-0", "unsatisfiable"),
+        ("bytes=10-", "unsatisfiable"),
+        ("bytes=10-20", "unsatisfiable"),
+        ("bytes=9-", Span(9, 10)),
+        ("bytes=-3", Span(7, 10)),
+        ("bytes=0-9999999999999999999", Span(0, 10)),
+        ("bytes= 2-3", Span(2, 4)),
+    ],
+)
+def test_range_headers(header: str, expected: object) -> None:
+    assert parse_range(header, 10) == expected
+
+
+def test_nothing_can_be_asked_of_nothing() -> None:
+    for header in ("bytes=0-", "bytes=-1", "bytes=0-0"):
+        assert parse_range(header, 0) in ("unsatisfiable", Span(0, 0))
+
+
+def test_lists_of_etags() -> None:
+    assert etag_listed('"a", "b"', '"b"')
+    assert etag_listed('W/"b"', '"b"')
+    assert etag_listed(" * ", '"b"')
+    assert not etag_listed('"ab"', '"b"')
+    assert not etag_listed("", '"b"')
+    assert not etag_listed("b", '"b"')
+
+
+def test_what_is_not_made_yet_conflicts(client: TestClient, submit: Callable[..., str]) -> None:
+    dataset = submit()
+    for product in ("manifest", "comparisons", "contact-sheet", "archive"):
+        answer = client.get(f"/v1/datasets/{dataset}/{product}")
+        assert answer.status_code == 409
+        assert "is accepted" in answer.json()["detail"]
+    assert client.get(f"/v1/datasets/{dataset}/samples/S0000000_0000").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["S0000003_0001", "S0000004_0000", "S9999999_9999", "S0000000_0002"])
+def test_samples_beyond_the_set(client: TestClient, finished: str, name: str) -> None:
+    assert client.get(f"/v1/datasets/{finished}/samples/{name}").status_code == 404
+    assert client.get(f"/v1/datasets/{finished}/samples/S0000003_0000").status_code == 200
+
+
+@pytest.mark.parametrize("query", ["layout=lfw", "layout=", "layuot=plain"])
+def test_other_layouts_are_refused(client: TestClient, finished: str, query: str) -> None:
+    answer = client.get(f"/v1/datasets/{finished}/archive?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("lay")
+
+
+def test_a_store_that_is_down_is_503_before_the_first_byte(
+    client: TestClient, finished: str, memory_store: Any
+) -> None:
+    shards = f"tenants/acme/datasets/{finished}/manifest.json"
+    memory_store.fault = lambda operation, key: (
+        StoreUnavailable("the object store does not answer") if (operation, key) == ("read", shards) else None
+    )
+    answer = client.get(f"/v1/datasets/{finished}/manifest")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert "etag" not in answer.headers
+
+
+def test_a_store_that_dies_on_the_way_breaks_the_download_off(
+    client: TestClient, finished: str, memory_store: Any
+) -> None:
+    memory_store.fault = lambda operation, key: (
+        StoreUnavailable("the object store does not answer")
+        if operation == "read more" and key.endswith("samples.tar")
+        else None
+    )
+    # What was begun as whole must not end as if it were: the server is told to break the connection.
+    with pytest.raises(RuntimeError, match="response already started"):
+        client.get(f"/v1/datasets/{finished}/archive")

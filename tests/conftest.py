@@ -1,0 +1,201 @@
+"""An object store, a queue and a clock in memory, with faults to be set, and a small model card."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import pytest
+
+from app.errors import FacsimileError, ObjectNotFound
+from app.queue import QUEUES, Task
+from app.storage import ObjectInfo
+
+
+class MemoryStore:
+    """ObjectStore over a dict; keeps a journal of writes and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.modified: dict[str, float] = {}
+        self.journal: list[tuple[str, str]] = []
+        """(operation, key) of everything that changed something, in order."""
+        self.now = 1_000_000.0
+        self.fault: Callable[[str, str], FacsimileError | None] = lambda operation, key: None
+        """Asked before every operation; an error that it returns is raised."""
+
+    def _begin(self, operation: str, key: str) -> None:
+        if error := self.fault(operation, key):
+            raise error
+        if operation in ("put", "delete"):
+            self.journal.append((operation, key))
+
+    def ensure_bucket(self) -> None:
+        self._begin("ensure_bucket", "")
+
+    def ping(self) -> None:
+        self._begin("ping", "")
+
+    def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        self._begin("put", key)
+        self.objects[key] = data
+        self.modified[key] = self.now
+
+    def put_if_absent(self, key: str, data: bytes, content_type: str = "application/json") -> bool:
+        if key in self.objects:
+            return False
+        self.put(key, data)
+        return True
+
+    def put_stream(self, key: str, stream: BinaryIO, content_type: str = "application/octet-stream") -> None:
+        self.put(key, stream.read())
+
+    def get(self, key: str) -> bytes:
+        return b"".join(self.read(key))
+
+    def read(self, key: str, offset: int = 0, length: int = 0) -> Iterator[bytes]:
+        self._begin("read", key)
+        if key not in self.objects:
+            raise ObjectNotFound(f"there is no object {key!r}")
+        data = self.objects[key][offset : offset + length if length else None]
+        return self._chunks(key, data)
+
+    def _chunks(self, key: str, data: bytes) -> Iterator[bytes]:
+        for at in range(0, len(data), 700):
+            if at:
+                self._begin("read more", key)
+            yield data[at : at + 700]
+
+    def stat(self, key: str) -> ObjectInfo:
+        self._begin("stat", key)
+        if key not in self.objects:
+            raise ObjectNotFound(f"there is no object {key!r}")
+        data = self.objects[key]
+        etag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+        return ObjectInfo(key, len(data), etag, self.modified[key])
+
+    def exists(self, key: str) -> bool:
+        self._begin("exists", key)
+        return key in self.objects
+
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        self._begin("list", prefix)
+        for key in sorted(self.objects):
+            if key.startswith(prefix) and key > after:
+                yield ObjectInfo(key, len(self.objects[key]), "", self.modified[key])
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        self._begin("list", prefix)
+        below = {key[len(prefix) :] for key in self.objects if key.startswith(prefix)}
+        yield from sorted({name.split("/")[0] for name in below if "/" in name})
+
+    def delete(self, key: str) -> None:
+        self._begin("delete", key)
+        self.objects.pop(key, None)
+
+    def delete_prefix(self, prefix: str) -> int:
+        doomed = [found.key for found in self.list(prefix)]
+        for key in doomed:
+            self.delete(key)
+        return len(doomed)
+
+
+class MemoryQueue:
+    """TaskQueue over a list; what is in `sent` has not been worked on yet."""
+
+    def __init__(self) -> None:
+        self.sent: list[Task] = []
+        self.previews: list[tuple[str, str, str]] = []
+        self.markers: set[str] = set()
+        self.counted: dict[str, int] = {}
+        """Requests by tenant; minutes never pass."""
+        self.fault: Callable[[str], FacsimileError | None] = lambda operation: None
+        """Asked before every operation; an error that it returns is raised."""
+        self.on_preview: Callable[[str, str], None] = lambda tenant, digest: None
+
+    def _begin(self, operation: str) -> None:
+        if error := self.fault(operation):
+            raise error
+
+    def ping(self) -> None:
+        self._begin("ping")
+
+    def enqueue(self, task: Task) -> bool:
+        self._begin("enqueue")
+        if task.marker in self.markers:
+            return False
+        self.markers.add(task.marker)
+        self.sent.append(task)
+        return True
+
+    def enqueue_preview(self, tenant: str, digest: str, preview: str) -> None:
+        self._begin("enqueue")
+        self.previews.append((tenant, digest, preview))
+        self.on_preview(tenant, digest)
+
+    def working(self, task: Task) -> None:
+        self.markers.add(task.marker)
+
+    def done(self, task: Task) -> None:
+        self.markers.discard(task.marker)
+
+    def depth(self) -> dict[str, int]:
+        self._begin("depth")
+        return {name: len(self.sent) if name == "control" else 0 for name in QUEUES}
+
+    def allow(self, tenant: str, per_minute: int) -> bool:
+        self._begin("allow")
+        self.counted[tenant] = self.counted.get(tenant, 0) + 1
+        return self.counted[tenant] <= per_minute
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def doubles() -> tuple[MemoryStore, MemoryQueue]:
+    """A store and a queue that live as long as a module's tests."""
+    return MemoryStore(), MemoryQueue()
+
+
+@pytest.fixture
+def memory_store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def memory_queue() -> MemoryQueue:
+    return MemoryQueue()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(1_000_000.0)
+
+
+@pytest.fixture(scope="session")
+def toy_card() -> dict[str, Any]:
+    """Card of a model with a factor, an attribute of each kind and two sizes."""
+    return {
+        "name": "toy",
+        "version": "1.0.0",
+        "kind": "parametric",
+        "description": "For tests",
+        "sizes": [[128, 128], [96, 128]],
+        "latent": {"identity": 4, "observation": {"pose": [0, 2], "illumination": [2, 5]}},
+        "attributes": {
+            "sex": {"kind": "choice", "latent": 0, "values": {"female": [None, 0.0], "male": [0.0, None]}},
+            "age": {"kind": "range", "latent": 1, "min": 18, "max": 80, "unit": "years"},
+            "glasses": {"kind": "share", "latent": 2, "threshold": 0.8},
+        },
+        "checks": {"unique": {"matcher": "sface", "threshold": 0.5, "basis": "chosen for tests"}},
+        "licence": "Apache-2.0",
+        "provenance": "none",
+        "further": {"capacity": 1000},
+    }

@@ -26,9 +26,7 @@ def build(plan: Plan, paint: Any, store: Any, still_wanted: Callable[[], bool] =
     """Run all shards, assemble, and return the manifest ({} if there is none)."""
     for number in range(plan.shards):
         with ShardTar() as tar:
-            report = run_shard(
-                plan, number, generator=paint, choice=None, tar=tar, batch_size=4, encoder_threads=1
-            )
+            report = run_shard(plan, number, generator=paint, choice=None, tar=tar, batch_size=4, encoder_threads=1)
             tar.put(store, AT.shard_samples(number))
         write_json(store, AT.shard_report(number), report)
     accepted = Accepted(id="ds_test", tenant="acme", name="n", created_at="2026-01-01", request={"name": "n"})

@@ -74,9 +74,7 @@ def test_copies_are_found_across_blocks(
 ) -> None:
     monkeypatch.setattr(identities, "COMPARED_AT_ONCE", 100)
     last = SURVEY_BLOCK + 20
-    far = {(subject, 0): None for subject in range(10, last)} | {
-        (subject, 1): None for subject in range(10, last)
-    }
+    far = {(subject, 0): None for subject in range(10, last)} | {(subject, 1): None for subject in range(10, last)}
     line_up(far | {(last, 0): 5, (last, 1): 120})
     plan = plan_for(paint.card, subjects=last + 1, samples_per_subject=1, checks=UNIQUE)
     choice = choose(plan.model_copy(update={"max_attempts": 2}), paint)
@@ -108,9 +106,7 @@ def test_distractors_are_surveyed_too(paint: Any, plan_for: PlanFor, line_up: An
 
 
 def test_real_portraits_of_one_identity_are_copies(renderer: Any, plan_for: PlanFor) -> None:
-    plan = plan_for(
-        renderer.card, subjects=3, samples_per_subject=1, image={"size": 64}, checks=UNIQUE
-    )
+    plan = plan_for(renderer.card, subjects=3, samples_per_subject=1, image={"size": 64}, checks=UNIQUE)
     block = survey_block(plan, 0, generator=renderer, batch_size=2)
     assert np.allclose(np.linalg.norm(block, axis=1), 1, atol=1e-5)
     block[2] = block[0]

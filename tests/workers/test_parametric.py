@@ -85,7 +85,13 @@ def test_glasses_beards_and_yaw_change_the_picture(renderer: Any) -> None:
     who, how = np.zeros((1, lt.IDENTITY), np.float32), np.zeros((1, lt.OBSERVATION), np.float32)
     who[0, lt.SEX] = 1
     plain = renderer.generate(who, how, 64, 64)
-    for latent, value in ((lt.GLASSES, 2.0), (lt.BEARD, 2.0), (lt.AGE, 1.5), (lt.SKIN_TONE, 2.0), (lt.HAIR_STYLE, -2.0)):
+    for latent, value in (
+        (lt.GLASSES, 2.0),
+        (lt.BEARD, 2.0),
+        (lt.AGE, 1.5),
+        (lt.SKIN_TONE, 2.0),
+        (lt.HAIR_STYLE, -2.0),
+    ):
         changed = who.copy()
         changed[0, latent] = value
         assert np.abs(renderer.generate(changed, how, 64, 64) - plain).mean() > 0.004, latent

@@ -23,8 +23,8 @@ from workers.training.corpus.store import (
 )
 from workers.training.data import Corpus
 from workers.training.export import export
-from workers.training.losses import discriminator_loss, generator_loss, pyramid_distance, r1_penalty
 from workers.training.loop import Trainer, TrainingSpec, open_run, train
+from workers.training.losses import discriminator_loss, generator_loss, pyramid_distance, r1_penalty
 from workers.training.measure import Measured, measure
 
 SPEC = CorpusSpec(seed=5, subjects=5, samples_per_subject=2, size=16, subjects_per_part=2)

@@ -16,7 +16,7 @@ from workers.training.loop import Trainer
 from workers.training.measure import checks_card, measure, measured_card
 
 PROVENANCE = (
-    "Trained on renders of a parametric head (MakeHuman's CC0 base mesh and morph targets, everything else by formula). "
+    "Trained on renders of a parametric head (MakeHuman's CC0 base mesh and morph targets, all else by formula). "
     "No photograph of a real person was used."
 )
 

@@ -1,4 +1,4 @@
-"""What a model's card says that only measuring can tell: faces found, and the score from which identities are copies."""
+"""What only measuring can tell of a model: faces found, and the score from which identities are copies."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

@@ -1,0 +1,110 @@
+"""`facsimile status`, `cancel`, `delete`: datasets that the service has."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
+from app.cli.errors import UsageProblem
+from app.cli.manifest import Manifest
+from app.cli.output import as_json, fields, megabytes, say, table
+from app.cli.plugins import pixel_digest
+from app.cli.verify import verify as verify_folder
+from app.cli.watch import Bars
+
+DatasetArgument = Annotated[str, typer.Argument(metavar="ID", help="Dataset, e.g. ds_06fa3k9x2m7q0v4c8d1e.")]
+
+
+def status(
+    dataset: Annotated[str | None, typer.Argument(metavar="ID", help="One dataset; left out: a list.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only those whose name contains this.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at the most.")] = 20,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show datasets, newest first, or one of them."""
+    client = connect(url, key)
+    if dataset is not None:
+        found = client.dataset(dataset)
+        as_json(found) if json_ else _show(found)
+        return
+    listed = list(client.datasets(state=state, name=name, limit=limit))
+    if json_:
+        as_json({"datasets": listed})
+    elif not listed:
+        say("there are no datasets" + (" that match" if state or name else ""))
+    else:
+        table(
+            ["id", "state", "samples", "created", "name"],
+            [[item["id"], item["state"], _progress(item), item["created_at"][:16], item["name"]] for item in listed],
+        )
+
+
+def cancel(dataset: DatasetArgument, url: UrlOption = None, key: KeyOption = None, json_: JsonOption = False) -> None:
+    """Stop a dataset that is under way."""
+    found = connect(url, key).cancel(dataset)
+    if json_:
+        as_json(found)
+    else:
+        say(f"{dataset} is {found['state']}")
+
+
+def delete(dataset: DatasetArgument, url: UrlOption = None, key: KeyOption = None, json_: JsonOption = False) -> None:
+    """Remove a dataset from the service with all its samples; it is stopped first if it is under way."""
+    connect(url, key).delete(dataset)
+    if json_:
+        as_json({"id": dataset, "deleted": True})
+    else:
+        say(f"{dataset} is deleted")
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Folder of a downloaded dataset.")], json_: JsonOption = False
+) -> None:
+    """Hold a downloaded dataset against its manifest; needs no service."""
+    if not folder.is_dir():
+        raise UsageProblem(f"{folder} is no folder")
+    manifest = Manifest(folder / "manifest.json")
+    with Bars() as bars:
+        total = int(manifest.summary["counts"]["samples"])
+        found = verify_folder(
+            folder,
+            manifest,
+            pixel_digest(),
+            on_progress=lambda done: bars.amount("verifying", done, total),
+        )
+    if json_:
+        as_json({"dataset": manifest.dataset, **found.as_json()})
+    found.demand()
+    if not json_:
+        pixels = "pixel digests NOT checked: no image reader is installed"
+        if found.pixels is not None:
+            pixels = f"{found.pixels} pixel digests are right"
+        say(f"{manifest.dataset}: {found.files} file digests are right, {pixels}")
+
+
+def _progress(dataset: dict[str, Any]) -> str:
+    progress = dataset["progress"]
+    return f"{progress['samples_done']}/{progress['samples_total']}"
+
+
+def _show(dataset: dict[str, Any]) -> None:
+    counts = dataset.get("counts") or {}
+    fields(
+        [
+            ("id", dataset["id"]),
+            ("name", dataset["name"]),
+            ("state", dataset["state"]),
+            ("failure", dataset.get("failure")),
+            ("created", dataset["created_at"]),
+            ("model", " ".join(str(dataset["model"].get(part, "")) for part in ("name", "version"))),
+            ("seed", str(dataset["seed"])),
+            ("samples", f"{_progress(dataset)} done"),
+            ("size", megabytes(counts["bytes"]) if counts else ""),
+            ("shortfall", counts.get("shortfall") or ""),
+            ("pixels", (dataset.get("digests") or {}).get("pixels")),
+        ]
+    )

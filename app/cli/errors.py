@@ -1,0 +1,58 @@
+"""What a command can end on, and the exit code each means."""
+
+from app.errors import FacsimileError, Misconfigured, RequestRefused
+
+OK, FAILED, USAGE, UNREACHABLE, UNVERIFIED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+EXIT_CODES = """\
+Exit codes: 0 done; 1 failed, or fewer samples than asked for; 2 wrong usage, request or key;
+3 service unreachable; 4 verification failed; 130 interrupted."""
+
+
+class UsageProblem(FacsimileError):
+    """The command cannot be meant as it was written."""
+
+
+class ServiceUnreachable(FacsimileError):
+    """The service does not answer, or not in a way that it should."""
+
+
+class ServiceRefused(FacsimileError):
+    """The service answered with an error of ours."""
+
+    def __init__(self, status: int, error: str, detail: str, request_id: str | None) -> None:
+        self.status = status
+        self.error = error
+        text = detail or error
+        super().__init__(f"{text} (request {request_id})" if request_id else text)
+
+
+class DatasetEnded(FacsimileError):
+    """A dataset ended otherwise than by succeeding."""
+
+
+class Shortfall(FacsimileError):
+    """A dataset has fewer samples than asked for."""
+
+
+class VerificationFailed(FacsimileError):
+    """Something downloaded is not what the manifest says."""
+
+    def __init__(self, text: str, wrong: list[str]) -> None:
+        self.wrong = wrong
+        super().__init__(text)
+
+
+def exit_code(error: FacsimileError) -> int:
+    """The exit code that an error means."""
+    if isinstance(error, UsageProblem | RequestRefused | Misconfigured):
+        return USAGE
+    if isinstance(error, ServiceUnreachable):
+        return UNREACHABLE
+    if isinstance(error, VerificationFailed):
+        return UNVERIFIED
+    if isinstance(error, ServiceRefused) and error.status in (400, 401, 403, 422):
+        return USAGE
+    if isinstance(error, ServiceRefused) and (error.status >= 500 or error.status == 429):
+        return UNREACHABLE
+    return FAILED

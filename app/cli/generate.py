@@ -1,0 +1,199 @@
+"""`facsimile generate`: ask for a dataset, watch it, download it, verify it. Repeated, it goes on where it was."""
+
+import hashlib
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.cli import request as requests
+from app.cli.client import Client
+from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
+from app.cli.errors import INTERRUPTED, DatasetEnded, Shortfall, UsageProblem
+from app.cli.fetch import PRODUCTS, Download
+from app.cli.output import as_json, fields, megabytes, say
+from app.cli.plugins import pixel_digest
+from app.cli.verify import Verified, verify
+from app.cli.watch import FINAL, Bars, watch
+
+Json = dict[str, Any]
+
+MAX_ENDED = 50
+"""How many failed or cancelled datasets of the same command are passed over."""
+
+
+def generate(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the dataset.")],
+    file: Annotated[str | None, typer.Argument(metavar="REQUEST.json", help="The request ('-': stdin).")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model; see 'facsimile models'.")] = None,
+    subjects: Annotated[int | None, typer.Option(min=1, help="How many subjects.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Samples of each subject.")] = None,
+    distractors: Annotated[int | None, typer.Option(min=0, help="Further subjects with one sample each.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same pixels.")] = None,
+    scale: Annotated[float | None, typer.Option(help="σ of the observation latents.")] = None,
+    factor: Annotated[list[str] | None, typer.Option(help="Multiplies σ of a factor: pose=0.5.")] = None,
+    sex: Annotated[str | None, typer.Option(help="female=0.5,male=0.5, or one word for all.")] = None,
+    age: Annotated[str | None, typer.Option(help="Range of apparent ages: 18-70.")] = None,
+    skin_tone: Annotated[str | None, typer.Option(help="Shares, as with --sex.")] = None,
+    glasses: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with glasses.")] = None,
+    size: Annotated[str | None, typer.Option(help="Pixels: 128, or 128x160 (width × height).")] = None,
+    image_format: Annotated[str | None, typer.Option("--format", help="png or jpeg.")] = None,
+    quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG files.")] = None,
+    comparisons: Annotated[str | None, typer.Option(help="balanced, crossed, complete or none.")] = None,
+    unique: Annotated[bool | None, typer.Option(help="Check that no two subjects are alike.")] = None,
+    face_found: Annotated[bool | None, typer.Option(help="Check that every sample shows a face.")] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Ask for a new dataset even if this command was given before.")
+    ] = False,
+    allow_shortfall: Annotated[
+        bool, typer.Option("--allow-shortfall", help="Exit with 0 even if samples are missing.")
+    ] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make a dataset and download it into a folder, every file verified.
+
+    The request comes from a JSON file, from options, or both (options win). To repeat a broken-off command is to
+    go on with the same dataset; what is in the folder already and right is not downloaded again.
+    """
+    request = requests.read_request(file)
+    for path, value in (
+        ("name", name), ("model", model), ("subjects", subjects), ("samples_per_subject", samples),
+        ("distractors", distractors), ("seed", seed), ("variability.scale", scale),
+        ("attributes.sex", requests.shares(sex, "--sex")), ("attributes.age", requests.age(age)),
+        ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")), ("attributes.glasses", glasses),
+        ("image.size", requests.size(size)), ("image.format", image_format), ("image.quality", quality),
+        ("comparisons.selection", comparisons), ("checks.unique", unique), ("checks.face_found", face_found),
+    ):  # fmt: skip
+        requests.put(request, path, value)
+    requests.put_factors(request, factor or [])
+    for field, option in (("subjects", "--subjects"), ("samples_per_subject", "--samples")):
+        if field not in request:
+            raise UsageProblem(f"how many? Give {option} or a request file that holds {field!r}")
+    request.setdefault("name", out.absolute().name or "dataset")
+    if out.exists() and not out.is_dir():
+        raise UsageProblem(f"{out} is no folder")
+    client = connect(url, key)
+    try:
+        result = make(client, request, out, new=new)
+    finally:
+        client.close()
+    _show(result, out, json_)
+    missing = result["dataset"]["counts"]["shortfall"]
+    if missing and not allow_shortfall:
+        raise Shortfall(
+            f"{missing} samples could not be made; the manifest's 'shortfall' says which and why "
+            "(--allow-shortfall accepts that)"
+        )
+
+
+def make(client: Client, request: Json, out: Path, *, new: bool = False) -> Json:
+    """From a request to a verified folder; returns the dataset, what was verified, and how long each part took."""
+    begun = time.monotonic()
+    dataset = _submit(client, request, out, new)
+    download = Download(client, dataset["id"], out)  # before the wait: a wrong folder is to be told at once
+    say(f"dataset {dataset['id']}: {request['name']}")
+    with Bars() as bars:
+        try:
+            dataset = watch(client, dataset, bars)
+        except KeyboardInterrupt:
+            bars.end()
+            say(
+                f"the service goes on making {dataset['id']}; repeat the command to go on with it, "
+                f"or stop it: facsimile cancel {dataset['id']}"
+            )
+            raise typer.Exit(INTERRUPTED) from None
+        bars.end()
+        if dataset["state"] != "succeeded":
+            raise DatasetEnded(f"dataset {dataset['id']} {_ending(dataset)}")
+        made = time.monotonic()
+        if not download.complete:
+            download.run(lambda done, total: bars.amount("downloading", done, total, unit="B"))
+            bars.end()
+        fetched = time.monotonic()
+        verified = _verify_and_repair(download, dataset, bars)
+    verified.demand()
+    download.finish()
+    return {
+        "dataset": dataset,
+        "out": str(out),
+        "verified": verified.as_json(),
+        "seconds": {
+            "made": round(made - begun, 2),
+            "downloaded": round(fetched - made, 2),
+            "verified": round(time.monotonic() - fetched, 2),
+        },
+    }
+
+
+def _submit(client: Client, request: Json, out: Path, new: bool) -> Json:
+    """Ask for the dataset; one that this same command asked for before and that failed does not count."""
+    text = json.dumps([request, str(out.absolute())], sort_keys=True)
+    stem = secrets.token_hex(16) if new else hashlib.sha256(text.encode()).hexdigest()[:32]
+    for number in range(MAX_ENDED):
+        dataset = client.submit(request, f"cli-{stem}-{number}")
+        if dataset["state"] not in ("failed", "cancelled"):
+            return dataset
+    raise DatasetEnded(f"dataset {dataset['id']} {_ending(dataset)}; --new asks for another")
+
+
+def _verify_and_repair(download: Download, dataset: Json, bars: Bars) -> Verified:
+    """Verify; fetch what is wrong or missing once more, one by one; verify again if that was needed."""
+    digest = pixel_digest()
+    verified = Verified()
+    total = dataset["counts"]["samples"]
+    for attempt in range(2):
+        manifest = download.manifest()
+        verified = verify(
+            download.folder,
+            manifest,
+            digest,
+            expected=dataset.get("digests"),
+            on_progress=lambda done: bars.amount("verifying", done, total),
+        )
+        bars.end()
+        products = [name for name, _ in verified.wrong if name in PRODUCTS]
+        if attempt or not (verified.rows or products):
+            break
+        say(f"{len(verified.rows) + len(products)} files are missing or wrong and are fetched anew")
+        download.repair(verified.rows, products)
+    return verified
+
+
+def _ending(dataset: Json) -> str:
+    if dataset["state"] == "failed":
+        return f"has failed: {dataset.get('failure') or 'no reason is given'}"
+    return f"is {dataset['state']}" if dataset["state"] in FINAL else f"is still {dataset['state']}"
+
+
+def _show(result: Json, out: Path, json_: bool) -> None:
+    if json_:
+        as_json(result)
+        return
+    dataset, seconds, verified = result["dataset"], result["seconds"], result["verified"]
+    counts = dataset["counts"]
+    checked = f"{verified['files']} file digests"
+    if verified["pixels"] is None:
+        checked += "; pixel digests NOT checked: no image reader is installed (pip install 'facsimile[worker]')"
+    else:
+        checked += f" and {verified['pixels']} pixel digests are right"
+    fields(
+        [
+            ("dataset", f"{dataset['id']}  (seed {dataset['seed']})"),
+            ("model", " ".join(str(dataset["model"].get(part, "")) for part in ("name", "version"))),
+            ("samples", f"{counts['samples']} of {counts['subjects']} subjects, {megabytes(counts['bytes'])}"),
+            ("rejected", counts["rejected"] or ""),
+            ("verified", checked),
+            ("folder", out),
+            (
+                "time",
+                f"made in {seconds['made']} s, downloaded in {seconds['downloaded']} s, "
+                f"verified in {seconds['verified']} s",
+            ),
+        ]
+    )

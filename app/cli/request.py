@@ -1,0 +1,92 @@
+"""A dataset request out of a file and flags. What it may hold is the service's to judge; flags win over the file."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from app.cli.errors import UsageProblem
+
+Json = dict[str, Any]
+
+
+def read_request(file: str | None) -> Json:
+    """The request in a JSON file (`-`: standard input); empty without one."""
+    if file is None:
+        return {}
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        found = json.loads(text)
+    except OSError as exc:
+        raise UsageProblem(f"{file} cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise UsageProblem(f"{file} is no JSON: {exc}") from exc
+    if not isinstance(found, dict):
+        raise UsageProblem(f"{file} must hold one JSON object, a request")
+    return found
+
+
+def put(request: Json, path: str, value: Any) -> None:
+    """Set a field by its dotted path, unless the value is None."""
+    if value is None:
+        return
+    *folders, last = path.split(".")
+    at = request
+    for folder in folders:
+        found = at.setdefault(folder, {})
+        if not isinstance(found, dict):
+            raise UsageProblem(f"the request's field {folder!r} must be an object")
+        at = found
+    at[last] = value
+
+
+def put_factors(request: Json, factors: list[str]) -> None:
+    """Set `variability.factors` from texts like pose=0.5."""
+    for text in factors:
+        name, value = _pair(text, "--factor", "pose=0.5")
+        put(request, f"variability.factors.{name}", value)
+
+
+def shares(text: str | None, option: str) -> dict[str, float] | None:
+    """A distribution like female=0.5,male=0.5; a single word means all of them."""
+    if text is None:
+        return None
+    if "=" not in text:
+        return {text: 1.0}
+    return dict(_pair(part, option, "female=0.5,male=0.5") for part in text.split(","))
+
+
+def age(text: str | None) -> dict[str, float] | None:
+    """A range of ages like 18-70."""
+    if text is None:
+        return None
+    low, dash, high = text.partition("-")
+    try:
+        if not dash:
+            raise ValueError
+        return {"min": float(low), "max": float(high)}
+    except ValueError:
+        raise UsageProblem(f"--age {text!r} is no range; it looks like --age 18-70") from None
+
+
+def size(text: str | None) -> int | list[int] | None:
+    """An image size like 128 or 128x160 (width × height)."""
+    if text is None:
+        return None
+    try:
+        sides = [int(side) for side in text.lower().split("x")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2):
+        raise UsageProblem(f"--size {text!r} is no image size; it looks like --size 128 or --size 128x160")
+    return sides[0] if len(sides) == 1 else sides
+
+
+def _pair(text: str, option: str, example: str) -> tuple[str, float]:
+    name, equals, value = text.partition("=")
+    try:
+        if not equals or not name:
+            raise ValueError
+        return name.strip(), float(value)
+    except ValueError:
+        raise UsageProblem(f"{option} {text!r} is not understood; it looks like {option} {example}") from None

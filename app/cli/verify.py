@@ -1,0 +1,142 @@
+"""Holding a downloaded dataset against its manifest: every file, every pixel, and the digests over all."""
+
+import hashlib
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.cli.errors import VerificationFailed
+from app.cli.manifest import Manifest
+from app.cli.paths import inside
+from app.cli.plugins import PixelDigest
+from app.dataset.shard import SampleRow
+from app.errors import FacsimileError
+
+WINDOW = 256
+"""Samples looked at together; bounds what is held in memory."""
+
+NAMED = 10
+"""How many wrong files an error text names."""
+
+
+@dataclass
+class Verified:
+    """What a verification found."""
+
+    files: int = 0
+    """Files whose digest is right."""
+    pixels: int | None = None
+    """Files whose pixels' digest is right; None where no image reader is installed."""
+    wrong: list[tuple[str, str]] = field(default_factory=list)
+    """File and what is wrong with it."""
+    rows: list[SampleRow] = field(default_factory=list)
+    """The samples that are wrong or missing."""
+
+    def demand(self) -> None:
+        """Raise VerificationFailed if anything is wrong."""
+        if self.wrong:
+            lines = [f"  {name}: {why}" for name, why in self.wrong[:NAMED]]
+            if len(self.wrong) > NAMED:
+                lines.append(f"  and {len(self.wrong) - NAMED} more")
+            raise VerificationFailed(
+                f"{len(self.wrong)} of the dataset's files are not what its manifest says:\n" + "\n".join(lines),
+                [name for name, _ in self.wrong],
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "files": self.files,
+            "pixels": self.pixels,
+            "wrong": [{"file": name, "reason": why} for name, why in self.wrong],
+        }
+
+
+def verify(
+    folder: Path,
+    manifest: Manifest,
+    pixel_digest: PixelDigest | None,
+    *,
+    expected: dict[str, str] | None = None,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Verified:
+    """Read every file of a dataset once. `expected` are the digests over all that the service reports."""
+    found = Verified(pixels=0 if pixel_digest else None)
+    over_pixels, over_files = hashlib.sha256(), hashlib.sha256()
+    rows = manifest.samples()
+    count = 0
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        while window := list(itertools.islice(rows, WINDOW)):
+            reasons = pool.map(lambda row: _wrong_with(folder, row, pixel_digest), window)
+            for row, reason in zip(window, reasons, strict=True):
+                over_pixels.update(f"{row.id} {row.pixel_sha256}\n".encode())
+                over_files.update(f"{row.id} {row.file_sha256}\n".encode())
+                if reason:
+                    found.wrong.append((row.file, reason))
+                    found.rows.append(row)
+                else:
+                    found.files += 1
+                    if found.pixels is not None:
+                        found.pixels += 1
+            count += len(window)
+            on_progress(count)
+    listed = {"pixels": over_pixels.hexdigest(), "files": over_files.hexdigest()}
+    for whose, digests in (("it gives itself", manifest.digests), ("the service reports", expected or listed)):
+        for kind, digest in digests.items():
+            if kind in listed and listed[kind] != digest:
+                found.wrong.append(("manifest.json", f"its lines do not have the digest of {kind} that {whose}"))
+    found.wrong.extend(_wrong_products(folder, manifest))
+    if _count_files(folder / "samples") > count - len(found.rows):
+        found.wrong.extend(_unlisted(folder, manifest))
+    return found
+
+
+def _wrong_with(folder: Path, row: SampleRow, pixel_digest: PixelDigest | None) -> str | None:
+    path = inside(folder, row.file)
+    try:
+        size = path.stat().st_size
+        if size != row.bytes:
+            return f"it has {size} bytes instead of {row.bytes}"
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != row.file_sha256:
+                return "its bytes have another digest"
+        if pixel_digest and pixel_digest(path) != row.pixel_sha256:
+            return "its pixels have another digest"
+    except FileNotFoundError:
+        return "it is missing"
+    except (OSError, ValueError, FacsimileError) as exc:
+        return f"it cannot be read: {exc}"
+    return None
+
+
+def _wrong_products(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    comparisons = folder / "comparisons.csv"
+    expected = (manifest.summary.get("comparisons") or {}).get("sha256")
+    for path in (comparisons, folder / "contact-sheet.png"):
+        if not path.is_file():
+            yield path.name, "it is missing"
+        elif path == comparisons and expected:
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                    yield path.name, "its bytes have another digest"
+
+
+def _count_files(folder: Path) -> int:
+    return sum(1 for _ in _files(folder))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    # Hidden files are not ours to judge: an operating system's folder settings, say.
+    return (path for path in folder.rglob("[!.]*") if not path.is_dir())
+
+
+def _unlisted(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    listed = {row.file for row in manifest.samples()}
+    for path in sorted(_files(folder / "samples")):
+        name = path.relative_to(folder).as_posix()
+        if name not in listed:
+            yield name, "the manifest does not list it"

@@ -1,0 +1,43 @@
+"""Secrets of one stack, made on its first start and kept in files that only their owner can read."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+
+from app.stack.errors import StackError
+from app.stack.folder import DataFolder, read_json, write_private
+
+JWT_SECTIONS = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+"""With these keys set, the volume and filer ports answer only to tokens that the S3 server signs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """What the children need to know to speak to each other."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    valkey_password: str = field(repr=False)
+
+
+def load_or_make(folder: DataFolder) -> Credentials:
+    """Read the stack's secrets, or make them where there are none."""
+    if not folder.credentials.exists():
+        made = Credentials(
+            access_key=f"FCS{secrets.token_hex(8).upper()}",
+            secret_key=secrets.token_urlsafe(30),
+            valkey_password=secrets.token_hex(24),
+        )
+        write_private(folder.credentials, json.dumps(asdict(made), indent=1) + "\n")
+    security = folder.s3 / "security.toml"
+    if not security.exists():
+        lines = [f'[{section}]\nkey = "{secrets.token_hex(32)}"\n' for section in JWT_SECTIONS]
+        write_private(security, "\n".join(lines))
+    for path in (folder.credentials, security):
+        path.chmod(0o600)  # a restored backup may have widened it
+    try:
+        return Credentials(**read_json(folder.credentials))
+    except TypeError as exc:
+        raise StackError(
+            f"{folder.credentials} cannot be read; delete it and new secrets are made (no data is lost)"
+        ) from exc

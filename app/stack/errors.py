@@ -1,0 +1,11 @@
+"""What can go wrong with the embedded stack."""
+
+from app.errors import FacsimileError
+
+
+class StackError(FacsimileError):
+    """The embedded stack cannot start or go on; the text says why and what to do."""
+
+
+class StackInterrupted(StackError):
+    """Somebody asked the stack to stop while it was still starting."""

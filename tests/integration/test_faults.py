@@ -1,0 +1,165 @@
+"""What breaks is mended, and the pixels are those of an undisturbed run. On real servers, with kill -9."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.stack.embedded import EmbeddedStack
+from app.stack.errors import StackError
+
+pytestmark = pytest.mark.integration
+
+UNCHECKED = {"unique": False, "face_found": False}
+FIELDS = {"subjects": 40, "samples_per_subject": 5, "variability": {"scale": 0.8}, "image": {"size": 64}}
+SMALL_SHARDS = {"FACSIMILE_SHARD_SIZE": "25", "FACSIMILE_SHARDS_PER_DATASET": "1", "FACSIMILE_WORKER__BATCH_SIZE": "5"}
+
+
+@pytest.fixture(scope="module")
+def expected(undisturbed: Callable[..., dict[str, str]]) -> dict[str, str]:
+    """Pixel digests of the set that every test here asks for."""
+    return undisturbed(33, "parametric", **FIELDS)
+
+
+def ask(service: Any) -> str:
+    """Ask for the set and wait until a shard of it is done and another is being made."""
+    dataset: str = service.submit(**FIELDS, seed=33, model="parametric", checks=UNCHECKED)
+    service.wait(dataset, lambda found: found["progress"]["samples_done"] >= 25)
+    assert service.show(dataset)["progress"]["samples_done"] < 200, "it was over before it could be disturbed"
+    return dataset
+
+
+def busy_child(worker: int) -> int:
+    """The process of the pool that works hardest: the one with the shard."""
+
+    def seconds(pid: int) -> float:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    children = [int(pid) for pid in Path(f"/proc/{worker}/task/{worker}/children").read_text().split()]
+    return max(children, key=seconds)
+
+
+def test_a_worker_process_killed_in_mid_shard(
+    start: Callable[..., Any], expected: dict[str, str], pixel_digests: Callable[..., Any]
+) -> None:
+    service = start(workers=1, **SMALL_SHARDS)
+    dataset = ask(service)
+    os.kill(busy_child(service.stack.pid("worker")), signal.SIGKILL)
+    assert pixel_digests(service.finish(dataset)) == expected
+
+
+def test_the_whole_worker_killed_in_mid_shard(
+    start: Callable[..., Any], expected: dict[str, str], pixel_digests: Callable[..., Any]
+) -> None:
+    service = start(workers=2, **SMALL_SHARDS)
+    dataset = ask(service)
+    service.stack.kill("worker")
+    assert pixel_digests(service.finish(dataset)) == expected
+    assert service.stack.restarts("worker") == 1
+
+
+def test_the_queue_killed_and_wiped(
+    start: Callable[..., Any], expected: dict[str, str], pixel_digests: Callable[..., Any]
+) -> None:
+    service = start(workers=1, **SMALL_SHARDS)
+    dataset = ask(service)
+    service.stack.stop_child("valkey")
+    lost = list(service.stack.folder.valkey.rglob("*.aof"))
+    assert lost
+    for path in lost:
+        path.unlink()
+    for path in service.stack.folder.valkey.rglob("*.manifest"):
+        path.unlink()
+    service.stack.start_child("valkey")
+    assert pixel_digests(service.finish(dataset)) == expected
+
+
+def test_the_store_gone_for_twenty_seconds(
+    start: Callable[..., Any], expected: dict[str, str], pixel_digests: Callable[..., Any]
+) -> None:
+    service = start(workers=1, **SMALL_SHARDS)
+    dataset = ask(service)
+    service.stack.stop_child("s3")
+    answer = service.http.post("/v1/datasets", json={"name": "t", "subjects": 2, "samples_per_subject": 2})
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["error"]
+    time.sleep(20)
+    service.stack.start_child("s3")
+    assert pixel_digests(service.finish(dataset)) == expected
+    listed = service.http.get("/v1/datasets").json()["datasets"]
+    assert [found["id"] for found in listed] == [dataset], "what was refused must not have been accepted"
+
+
+def test_the_queue_down_refuses_and_accepts_nothing(start: Callable[..., Any]) -> None:
+    service = start(workers=1)
+    service.stack.stop_child("valkey")
+    body = {"name": "t", "subjects": 2, "samples_per_subject": 2, "checks": UNCHECKED}
+    answer = service.http.post("/v1/datasets", json=body, headers={"Idempotency-Key": "k"})
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert service.http.get("/v1/datasets").json()["datasets"] == []
+    service.stack.start_child("valkey")
+    again = service.http.post("/v1/datasets", json=body, headers={"Idempotency-Key": "k"})
+    assert again.status_code == 202
+    service.finish(again.json()["id"])
+
+
+def test_the_whole_stack_killed_and_started_again(
+    tmp_path: Path,
+    expected: dict[str, str],
+    pixel_digests: Callable[..., Any],
+    start: Callable[..., Any],
+    connect: Callable[..., Any],
+) -> None:
+    data = tmp_path / "killed"
+    program = (
+        "import sys, time\n"
+        "from app.stack.embedded import EmbeddedStack\n"
+        f"with EmbeddedStack({str(data)!r}, workers=1, env_overrides={SMALL_SHARDS!r}) as stack:\n"
+        "    print(stack.url, stack.api_key, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    url, key = process.stdout.readline().split()
+
+    dataset = ask(connect(url, key))
+    process.kill()
+    process.wait()
+    service = start(workers=1, data=data, **SMALL_SHARDS)
+    assert service.stack.api_key == key
+    assert pixel_digests(service.finish(dataset)) == expected
+
+
+def test_a_shard_that_always_kills_its_worker_fails_its_dataset_and_no_other(start: Callable[..., Any]) -> None:
+    service = start(workers=1, FACSIMILE_WORKER__MAX_DEATHS="2", **SMALL_SHARDS)
+    dataset = ask(service)
+    deadline = time.monotonic() + 150
+    while service.show(dataset)["state"] not in ("failed", "succeeded"):
+        assert time.monotonic() < deadline, service.show(dataset)
+        marks = [key for key in service.keys("tenants/local/datasets") if "/attempts/generate_shard" in key]
+        if marks and (worker := service.stack.pid("worker")):
+            # It may die between our two looks at it.
+            with contextlib.suppress(ProcessLookupError, ValueError, FileNotFoundError):
+                os.kill(busy_child(worker), signal.SIGKILL)
+        time.sleep(0.5)
+    end = service.show(dataset)
+    assert end["state"] == "failed"
+    assert "given up after" in end["failure"]
+    healthy = service.submit(subjects=2, samples_per_subject=2, checks=UNCHECKED)
+    service.finish(healthy)
+
+
+def test_a_second_stack_on_the_same_folder_is_refused(start: Callable[..., Any]) -> None:
+    service = start(workers=0)
+    with pytest.raises(StackError):
+        EmbeddedStack(service.stack.folder.root, workers=0).start()

@@ -1,0 +1,200 @@
+"""Ask for a gallery over REST, and hold the images."""
+
+import csv
+import hashlib
+import io
+import json
+import tarfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from workers.images import decode, pixel_sha256, read_mark
+
+pytestmark = pytest.mark.integration
+
+UNCHECKED = {"unique": False, "face_found": False}
+SMALL = {"subjects": 4, "samples_per_subject": 3, "distractors": 2, "seed": 11, "model": "parametric"}
+
+
+@pytest.fixture(scope="module")
+def gallery(service: Any) -> tuple[str, dict[str, Any]]:
+    """A small set with every check on."""
+    dataset = service.submit(**SMALL, image={"size": 128}, attributes={"sex": {"female": 0.5, "male": 0.5}})
+    return dataset, service.finish(dataset)
+
+
+def test_it_comes_out_as_asked(gallery: tuple[str, dict[str, Any]]) -> None:
+    _, manifest = gallery
+    assert manifest["counts"]["subjects"] == 4
+    assert manifest["counts"]["distractors"] == 2
+    assert manifest["counts"]["samples"] == 14
+    assert manifest["shortfall"] == []
+    sexes = {row["subject"]: row["attributes"]["sex"] for row in manifest["samples"]}
+    assert sorted(sexes.values()) == ["female"] * 3 + ["male"] * 3
+    assert manifest["checks"]["unique"]["matcher"] == "sface"
+
+
+def test_the_archive_holds_every_sample_unharmed_and_marked(service: Any, gallery: tuple[str, dict[str, Any]]) -> None:
+    dataset, manifest = gallery
+    raw = service.http.get(f"/v1/datasets/{dataset}/archive", params={"layout": "plain"}).content
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        files = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    assert json.loads(files["manifest.json"]) == manifest
+    for row in manifest["samples"]:
+        data = files[row["file"]]
+        assert hashlib.sha256(data).hexdigest() == row["file_sha256"]
+        assert pixel_sha256(decode(data)) == row["pixel_sha256"]
+        mark = read_mark(data)
+        assert "trainedAlgorithmicMedia" in mark["xmp"]
+        assert f'facsimile:Dataset="{dataset}"' in mark["xmp"]
+        assert f'facsimile:Sample="{row["id"]}"' in mark["xmp"]
+        assert manifest["model"]["digest"] in mark["xmp"]
+    listed = list(csv.DictReader(io.StringIO(files["comparisons.csv"].decode())))
+    assert len(listed) == manifest["comparisons"]["mated"] + manifest["comparisons"]["non_mated"] == 24
+    assert all((row["reference"][:8] == row["probe"][:8]) == (row["mated"] == "1") for row in listed)
+    assert decode(files["contact-sheet.png"]).shape[2] == 3
+
+
+def test_a_single_sample_can_be_fetched(service: Any, gallery: tuple[str, dict[str, Any]]) -> None:
+    dataset, manifest = gallery
+    row = manifest["samples"][5]
+    answer = service.http.get(f"/v1/datasets/{dataset}/samples/{row['id']}")
+    assert hashlib.sha256(answer.content).hexdigest() == row["file_sha256"]
+    assert answer.headers["content-type"] == "image/png"
+    part = service.http.get(f"/v1/datasets/{dataset}/samples/{row['id']}", headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, answer.content[10:20])
+
+
+@pytest.mark.parametrize("model", ["sdgan", "parametric"])
+def test_pixels_do_not_depend_on_workers_shards_or_batches(
+    service: Any,
+    undisturbed: Callable[..., dict[str, str]],
+    pixel_digests: Callable[[dict[str, Any]], dict[str, str]],
+    models: dict[str, Any],
+    model: str,
+) -> None:
+    size = 64 if (64, 64) in models[model].sizes else models[model].sizes[0][0]
+    fields = {"subjects": 6, "samples_per_subject": 5, "image": {"size": size}, "variability": {"scale": 1.3}}
+    dataset = service.submit(**fields, model=model, seed=21, checks=UNCHECKED)
+    assert pixel_digests(service.finish(dataset)) == undisturbed(21, model, **fields)
+
+
+def test_one_worker_large_shards_single_batches(
+    start: Callable[..., Any],
+    undisturbed: Callable[..., dict[str, str]],
+    pixel_digests: Callable[[dict[str, Any]], dict[str, str]],
+) -> None:
+    service = start(
+        workers=1,
+        FACSIMILE_SHARD_SIZE="1000",
+        FACSIMILE_SHARDS_PER_DATASET="1",
+        FACSIMILE_WORKER__BATCH_SIZE="1",
+        FACSIMILE_WORKER__ENCODER_THREADS="1",
+    )
+    for model in ("sdgan", "parametric"):
+        fields = {"subjects": 6, "samples_per_subject": 5, "variability": {"scale": 1.3}}
+        dataset = service.submit(**fields, model=model, seed=21, checks=UNCHECKED)
+        assert pixel_digests(service.finish(dataset)) == undisturbed(21, model, **fields)
+
+
+def test_events_tell_of_progress_to_the_end(service: Any) -> None:
+    dataset = service.submit(**SMALL, checks=UNCHECKED)
+    told: list[tuple[str, dict[str, Any]]] = []
+    with service.http.stream("GET", f"/v1/datasets/{dataset}/events") as stream:
+        event = ""
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                event = line[7:]
+            elif line.startswith("data: "):
+                told.append((event, json.loads(line[6:])))
+    assert told[-1][0] == "end"
+    assert told[-1][1]["state"] == "succeeded"
+    fractions = [found["progress"]["fraction"] for kind, found in told if kind == "progress"]
+    assert fractions == sorted(fractions)
+
+
+def test_cancelling_stops_within_two_seconds(service: Any) -> None:
+    dataset = service.submit(subjects=400, samples_per_subject=5, model="parametric", checks=UNCHECKED)
+    service.wait(dataset, lambda found: found["progress"]["samples_done"] > 0)
+    answer = service.http.post(f"/v1/datasets/{dataset}/cancel")
+    assert answer.json()["state"] == "cancelled"
+    time.sleep(2)
+    done = service.show(dataset)["progress"]["samples_done"]
+    time.sleep(2)
+    assert service.show(dataset)["progress"]["samples_done"] == done < 2_000
+    assert service.http.get(f"/v1/datasets/{dataset}/manifest").status_code == 409
+
+
+def test_deleting_leaves_no_object_even_while_it_is_made(service: Any) -> None:
+    dataset = service.submit(subjects=60, samples_per_subject=5, model="parametric", checks=UNCHECKED)
+    service.wait(dataset, lambda found: found["progress"]["samples_done"] > 0)
+    assert service.http.delete(f"/v1/datasets/{dataset}").status_code == 204
+    assert service.http.get(f"/v1/datasets/{dataset}").status_code == 404
+    time.sleep(3)
+    assert [key for key in service.keys("") if dataset in key] == []
+
+
+def test_the_same_key_gives_the_same_dataset(service: Any) -> None:
+    body = {"name": "again", "subjects": 2, "samples_per_subject": 2, "checks": UNCHECKED}
+    headers = {"Idempotency-Key": "over-and-over"}
+    ids = {service.http.post("/v1/datasets", json=body, headers=headers).json()["id"] for _ in range(20)}
+    assert len(ids) == 1
+    other = service.http.post("/v1/datasets", json={**body, "subjects": 3}, headers=headers)
+    assert other.status_code == 409
+
+
+def test_a_preview_comes_at_once_and_from_the_shelf_the_second_time(service: Any) -> None:
+    body = {"model": "sdgan", "subjects": 2, "samples_per_subject": 3, "seed": 5, "variability": {"scale": 0.5}}
+    first = service.http.post("/v1/previews", json=body)
+    assert first.status_code == 200, first.text
+    assert decode(first.content).shape == (2 * 64, 3 * 64, 3)
+    again = service.http.get(first.headers["location"])
+    assert again.content == first.content
+
+
+def test_another_tenant_sees_nothing(service: Any, gallery: tuple[str, dict[str, Any]]) -> None:
+    from app.access import ApiKeys
+    from app.storage import open_store
+
+    dataset, _ = gallery
+    key = ApiKeys(open_store(service.stack.settings().store)).issue("rival", "test")
+    rival = httpx.Client(base_url=service.stack.url, headers={"Authorization": f"Bearer {key}"})
+    for path in ("", "/manifest", "/archive", "/comparisons", "/contact-sheet", "/samples/S0000000_0000"):
+        assert rival.get(f"/v1/datasets/{dataset}{path}").status_code == 404
+    assert rival.delete(f"/v1/datasets/{dataset}").status_code == 404
+    assert rival.get("/v1/datasets").json()["datasets"] == []
+    assert httpx.get(f"{service.stack.url}/v1/datasets").status_code == 401
+
+
+def test_what_no_model_honours_is_refused_with_its_field(service: Any) -> None:
+    for fields, field in (
+        ({"image": {"size": 100}}, "image.size"),
+        ({"image": {"size": 1024}}, "image.size"),
+        ({"variability": {"factors": {"hat": 1}}}, "variability.factors.hat"),
+        ({"attributes": {"age": {"min": 5, "max": 9}}}, "attributes.age"),
+        ({"attributes": {"sex": {"female": 0.5, "male": 0.4}}}, "attributes"),
+        ({"model": "nobody"}, "model"),
+        ({"subjects": 0}, "subjects"),
+        ({"subjects": 1_000_000, "samples_per_subject": 10_000}, "subjects"),
+        ({"colour": "red"}, "colour"),
+    ):
+        answer = service.http.post(
+            "/v1/datasets", json={"name": "t", "subjects": 2, "samples_per_subject": 2, **fields}
+        )
+        assert answer.status_code == 422, (fields, answer.text)
+        assert field in answer.json()["detail"]
+
+
+def test_a_million_samples_are_planned_in_seconds_and_cancelled(service: Any) -> None:
+    began = time.monotonic()
+    dataset = service.submit(
+        subjects=200_000, samples_per_subject=5, comparisons={"selection": "none"}, checks=UNCHECKED
+    )
+    service.http.post(f"/v1/datasets/{dataset}/cancel").raise_for_status()
+    assert service.show(dataset)["progress"]["samples_total"] == 1_000_000
+    assert time.monotonic() - began < 30
+    assert service.http.delete(f"/v1/datasets/{dataset}").status_code == 204

@@ -1,0 +1,176 @@
+"""Moving datasets on: what is enqueued when, and that a wiped queue costs nothing but time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.dataset import keys
+from app.dataset.keys import DatasetKeys
+from app.errors import QueueUnavailable
+from app.jobs.advance import HALF_ACCEPTED_S, advance, advance_if_phase_ended, fail, first_step, reconcile
+from app.jobs.service import DatasetService
+from app.jobs.state import State
+from app.queue import ADVANCE, ASSEMBLE, CHOOSE, GENERATE, SURVEY, Task
+
+Submit = Callable[..., str]
+
+
+def sent(queue: Any) -> list[tuple[str, int]]:
+    """Names and numbers of what waits; takes it away."""
+    found = [(task.name, task.number) for task in queue.sent]
+    for task in queue.sent:
+        queue.done(task)
+    queue.sent.clear()
+    return found
+
+
+def do(store: Any, dataset: str, name: str, number: int = 0) -> None:
+    """Leave what a worker leaves behind when it has done a task."""
+    at = DatasetKeys("acme", dataset)
+    results = {
+        SURVEY: at.survey(number),
+        CHOOSE: at.identities,
+        GENERATE: at.shard_report(number),
+        ASSEMBLE: at.manifest,
+    }
+    store.put(results[name], b"{}")
+    if name == ASSEMBLE:
+        store.put(at.summary, b'{"counts": {"samples": 10}, "digests": {"files": "f", "pixels": "p"}}')
+
+
+def test_a_dataset_goes_through_its_phases(
+    memory_store: Any, memory_queue: Any, submit: Submit, datasets: DatasetService
+) -> None:
+    dataset = submit()
+    assert sent(memory_queue) == [(ADVANCE, 0)]
+    phases = [
+        [(SURVEY, 0)],
+        [(CHOOSE, 0)],
+        [(GENERATE, 0), (GENERATE, 1), (GENERATE, 2)],
+        [(ASSEMBLE, 0)],
+    ]
+    for phase in phases:
+        assert advance(memory_store, memory_queue, "acme", dataset) == len(phase)
+        assert sent(memory_queue) == phase
+        for name, number in phase:
+            do(memory_store, dataset, name, number)
+    assert memory_store.exists(keys.unfinished("acme", dataset))
+    assert advance(memory_store, memory_queue, "acme", dataset) == 0
+    assert not memory_store.exists(keys.unfinished("acme", dataset))
+    assert datasets.get("acme", dataset).state is State.SUCCEEDED
+
+
+def test_what_is_on_its_way_is_not_sent_again(memory_store: Any, memory_queue: Any, submit: Submit) -> None:
+    dataset = submit(checks={"unique": False})
+    sent(memory_queue)
+    assert advance(memory_store, memory_queue, "acme", dataset) == 3
+    assert advance(memory_store, memory_queue, "acme", dataset) == 0
+    assert len(memory_queue.sent) == 3
+
+
+def test_a_wiped_queue_is_filled_again_with_what_is_unfinished(
+    memory_store: Any, memory_queue: Any, submit: Submit
+) -> None:
+    dataset = submit(checks={"unique": False})
+    advance(memory_store, memory_queue, "acme", dataset)
+    do(memory_store, dataset, GENERATE, 1)
+    memory_queue.wipe()
+    assert reconcile(memory_store, memory_queue) == {"unfinished": 1, "enqueued": 2, "cleared": 0}
+    assert sent(memory_queue) == [(GENERATE, 0), (GENERATE, 2)]
+
+
+@pytest.mark.parametrize(
+    ("done", "ended", "expected"),
+    [
+        ([0], 0, []),  # two shards of the phase are still out
+        ([0, 2], 2, []),
+        ([0, 1, 2], 1, [(ASSEMBLE, 0)]),
+    ],
+)
+def test_the_last_task_of_a_phase_starts_the_next(
+    memory_store: Any, memory_queue: Any, submit: Submit, done: list[int], ended: int, expected: Any
+) -> None:
+    dataset = submit(checks={"unique": False})
+    sent(memory_queue)
+    for number in done:
+        do(memory_store, dataset, GENERATE, number)
+    advance_if_phase_ended(memory_store, memory_queue, "acme", dataset, GENERATE)
+    assert sent(memory_queue) == expected
+
+
+def test_the_end_of_a_dataset_takes_its_marker_away(
+    memory_store: Any, memory_queue: Any, submit: Submit
+) -> None:
+    dataset = submit()
+    sent(memory_queue)
+    do(memory_store, dataset, ASSEMBLE)
+    advance_if_phase_ended(memory_store, memory_queue, "acme", dataset, ASSEMBLE)
+    assert not memory_store.exists(keys.unfinished("acme", dataset))
+    assert sent(memory_queue) == []
+
+
+def test_nothing_is_sent_for_a_dataset_that_is_not_there(memory_store: Any, memory_queue: Any) -> None:
+    assert advance(memory_store, memory_queue, "acme", "ds_none") == 0
+    assert memory_queue.sent == []
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+def test_nothing_is_sent_after_the_end(
+    memory_store: Any, memory_queue: Any, submit: Submit, datasets: DatasetService, end: str
+) -> None:
+    dataset = submit()
+    sent(memory_queue)
+    if end == "cancelled":
+        datasets.cancel("acme", dataset)
+    else:
+        fail(memory_store, "acme", dataset, "shard 1 died 5 times")
+    assert not memory_store.exists(keys.unfinished("acme", dataset))
+    assert advance(memory_store, memory_queue, "acme", dataset) == 0
+    assert reconcile(memory_store, memory_queue)["unfinished"] == 0
+    shown = datasets.get("acme", dataset)
+    assert shown.state == end
+    assert shown.failure == (None if end == "cancelled" else "shard 1 died 5 times")
+
+
+def test_reconciling_looks_at_every_unfinished_dataset_of_every_tenant(
+    memory_store: Any, memory_queue: Any, submit: Submit
+) -> None:
+    made = {("acme", submit()), ("acme", submit()), ("other", submit(tenant="other"))}
+    memory_queue.wipe()
+    assert reconcile(memory_store, memory_queue) == {"unfinished": 3, "enqueued": 3, "cleared": 0}
+    assert {(task.tenant, task.dataset) for task in memory_queue.sent} == made
+
+
+def test_a_half_made_acceptance_is_cleared_once_it_is_old(memory_store: Any, memory_queue: Any) -> None:
+    at, marker = DatasetKeys("acme", "ds_half"), keys.unfinished("acme", "ds_half")
+    memory_store.put(marker, b"")
+    memory_store.put(at.plan, b"{}")
+    began = memory_store.now
+    young = reconcile(memory_store, memory_queue, clock=lambda: began + HALF_ACCEPTED_S - 1)
+    assert young == {"unfinished": 1, "enqueued": 0, "cleared": 0}
+    assert memory_store.exists(at.plan)
+    old = reconcile(memory_store, memory_queue, clock=lambda: began + HALF_ACCEPTED_S + 1)
+    assert old == {"unfinished": 1, "enqueued": 0, "cleared": 1}
+    assert memory_store.objects == {}
+
+
+def test_a_queue_that_is_down_stops_a_reconciliation_and_the_next_one_goes_on(
+    memory_store: Any, memory_queue: Any, submit: Submit
+) -> None:
+    submit()
+    memory_queue.wipe()
+    memory_queue.fault = QueueUnavailable("the queue does not answer")
+    with pytest.raises(QueueUnavailable):
+        reconcile(memory_store, memory_queue)
+    memory_queue.fault = None
+    assert reconcile(memory_store, memory_queue)["enqueued"] == 1
+
+
+def test_the_first_step_is_one_task_however_large_the_dataset(
+    memory_store: Any, memory_queue: Any, submit: Submit
+) -> None:
+    dataset = submit(subjects=1000)
+    assert memory_queue.sent == [Task(ADVANCE, "acme", dataset)]
+    first_step(memory_queue, "acme", dataset)
+    assert memory_queue.sent == [Task(ADVANCE, "acme", dataset)]

@@ -1,0 +1,167 @@
+"""The archive: a real tar, laid together from what is stored, of which any range can be read."""
+
+import hashlib
+import io
+import json
+import tarfile
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.dataset.keys import DatasetKeys
+from app.dataset.shard import SampleRow, ShardReport, StoredSample
+from app.errors import Conflict, NotFound
+from app.jobs.archive import END, Archive, lay_out_archive, read_segments
+from app.jobs.products import ProductService
+
+PREFIX_FILES = {"manifest.json": b'{"a": 1}' * 200, "comparisons.csv": b"r,p\n" * 128, "contact-sheet.png": b"\x89PNG"}
+
+
+def tar_of(files: dict[str, bytes]) -> tuple[bytes, dict[str, int]]:
+    """An uncompressed tar that ends in two zero blocks, and where each file's bytes begin."""
+    out, offsets = io.BytesIO(), {}
+    for name, data in files.items():
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        out.write(info.tobuf(format=tarfile.USTAR_FORMAT))
+        offsets[name] = out.tell()
+        out.write(data + bytes(-len(data) % 512))
+    out.write(END)
+    return out.getvalue(), offsets
+
+
+@pytest.fixture
+def stored(memory_store: Any, submit: Any) -> tuple[DatasetKeys, dict[str, bytes]]:
+    """A succeeded dataset of 10 samples in 3 shards, and all files that its archive must hold."""
+    dataset = submit()
+    at = DatasetKeys("acme", dataset)
+    files = dict(PREFIX_FILES)
+    samples = [(subject, sample) for subject in range(4) for sample in range(2)] + [(4, 0), (5, 0)]
+    for shard in range(3):
+        mine = {}
+        for subject, sample in samples[4 * shard : 4 * shard + 4]:
+            name = f"S{subject:07d}_{sample:04d}"
+            # Lengths around the block size, one of them exactly a block.
+            mine[f"samples/S{subject:07d}/{name}.png"] = hashlib.sha256(name.encode()).digest() * (16 + subject)
+        tar, offsets = tar_of(mine)
+        rows = tuple(
+            StoredSample(
+                row=SampleRow(
+                    id=file[-17:-4], subject=file[8:16], role="reference", file=file, width=1, height=1,
+                    bytes=len(data), pixel_sha256="0" * 64, file_sha256=hashlib.sha256(data).hexdigest(),
+                    identity_attempt=0, attempt=0, attributes={},
+                ),
+                offset=offsets[file],
+            )
+            for file, data in mine.items()
+        )  # fmt: skip
+        report = ShardReport(
+            shard=shard, samples=rows, rejected=(), missing=(), tar_bytes=len(tar) - len(END), device="cpu"
+        )
+        memory_store.put(at.shard_samples(shard), tar)
+        memory_store.put(at.shard_report(shard), report.model_dump_json().encode())
+        files |= mine
+    memory_store.put(at.summary, json.dumps({"digests": {"files": "f" * 64}, "counts": {}}).encode())
+    memory_store.put(at.comparisons, PREFIX_FILES["comparisons.csv"])
+    memory_store.put(at.contact_sheet, PREFIX_FILES["contact-sheet.png"])
+    memory_store.put(at.manifest, PREFIX_FILES["manifest.json"])
+    return at, files
+
+
+def whole(store: Any, archive: Archive) -> bytes:
+    return b"".join(read_segments(store, archive.segments, 0, archive.size))
+
+
+def test_the_archive_is_a_tar_with_every_file(memory_store: Any, stored: Any) -> None:
+    at, files = stored
+    archive = lay_out_archive(memory_store, at)
+    data = whole(memory_store, archive)
+    assert len(data) == archive.size
+    assert archive.size % 512 == 0
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        read = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    assert read == files
+    assert list(read)[:3] == list(PREFIX_FILES)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(data=st.data())
+def test_every_range_is_a_slice_of_the_whole(memory_store: Any, stored: Any, data: st.DataObject) -> None:
+    archive = lay_out_archive(memory_store, stored[0])
+    complete = whole(memory_store, archive)
+    edges = [0]
+    for segment in archive.segments:
+        edges.append(edges[-1] + segment.length)
+    near_an_edge = st.builds(lambda edge, off: edge + off, st.sampled_from(edges), st.integers(-2, 2))
+    position = st.one_of(st.integers(0, archive.size), near_an_edge).map(lambda at: min(max(at, 0), archive.size))
+    start, stop = sorted((data.draw(position), data.draw(position)))
+    assert b"".join(read_segments(memory_store, archive.segments, start, stop)) == complete[start:stop]
+
+
+def test_laying_out_reads_no_samples_and_a_range_only_what_it_covers(memory_store: Any, stored: Any) -> None:
+    memory_store.reads = 0
+    archive = lay_out_archive(memory_store, stored[0])
+    assert memory_store.reads == 0
+    last = archive.size - len(END)
+    assert len(b"".join(read_segments(memory_store, archive.segments, last - 10, last + 10))) == 20
+    assert memory_store.reads == 1
+
+
+def test_products_of_a_dataset(memory_store: Any, stored: Any) -> None:
+    at, files = stored
+    products = ProductService(memory_store)
+    dataset = at.prefix.split("/")[-2]
+    for name, product in (
+        ("manifest.json", products.manifest("acme", dataset)),
+        ("comparisons.csv", products.comparisons("acme", dataset)),
+        ("contact-sheet.png", products.contact_sheet("acme", dataset)),
+        ("samples/S0000003/S0000003_0001.png", products.sample("acme", dataset, "S0000003_0001")),
+        ("samples/S0000005/S0000005_0000.png", products.sample("acme", dataset, "S0000005_0000")),
+    ):
+        assert b"".join(products.read(product, 0, product.size)) == files[name]
+        assert b"".join(products.read(product, 3, 9)) == files[name][3:9]
+        assert '"' not in product.etag
+    archive = products.archive("acme", dataset)
+    assert b"".join(products.read(archive, 0, archive.size)) == whole(
+        memory_store, lay_out_archive(memory_store, at)
+    )
+
+
+@pytest.mark.parametrize("name", ["S0000003_0002", "S0000004_0001", "S0000006_0000", "nonsense"])
+def test_no_product_for_a_sample_that_is_not_planned(memory_store: Any, stored: Any, name: str) -> None:
+    dataset = stored[0].prefix.split("/")[-2]
+    with pytest.raises(NotFound, match="has no sample"):
+        ProductService(memory_store).sample("acme", dataset, name)
+
+
+def test_a_sample_can_be_had_as_soon_as_its_shard_is_done(memory_store: Any, stored: Any) -> None:
+    at, files = stored
+    dataset = at.prefix.split("/")[-2]
+    memory_store.delete(at.manifest)
+    memory_store.delete(at.shard_report(2))
+    products = ProductService(memory_store)
+    done = products.sample("acme", dataset, "S0000000_0001")
+    assert b"".join(products.read(done, 0, done.size)) == files["samples/S0000000/S0000000_0001.png"]
+    with pytest.raises(NotFound, match="not made yet"):
+        products.sample("acme", dataset, "S0000005_0000")
+    with pytest.raises(Conflict, match="is running; it has a manifest only once it has succeeded"):
+        products.manifest("acme", dataset)
+
+
+def test_products_of_another_tenant_are_not_there(memory_store: Any, stored: Any) -> None:
+    dataset = stored[0].prefix.split("/")[-2]
+    products = ProductService(memory_store)
+    for use in (products.manifest, products.comparisons, products.contact_sheet, products.archive):
+        with pytest.raises(NotFound):
+            use("other", dataset)
+    with pytest.raises(NotFound):
+        products.sample("other", dataset, "S0000000_0000")
+
+
+def test_a_dataset_that_is_being_deleted_has_no_products(memory_store: Any, stored: Any) -> None:
+    at = stored[0]
+    memory_store.put(at.cancelled, b"{}")
+    with pytest.raises(Conflict, match="is cancelled"):
+        ProductService(memory_store).manifest("acme", at.prefix.split("/")[-2])

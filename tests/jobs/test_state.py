@@ -1,0 +1,170 @@
+"""The state machine: what exists is the state, what is missing is the work."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.dataset.keys import DatasetKeys
+from app.dataset.model import ModelCard
+from app.dataset.plan import Plan, make_plan
+from app.dataset.request import DatasetRequest
+from app.jobs.progress import Progress, progress_of
+from app.jobs.state import Facts, State, read_facts, state_of, work_left
+from app.queue import ASSEMBLE, CHOOSE, GENERATE, SURVEY, Task
+
+NOTHING = Facts(
+    cancelled=False,
+    failed=False,
+    manifest=False,
+    identities=False,
+    surveyed=frozenset(),
+    reported=frozenset(),
+    begun=False,
+)
+SURVEYED = replace(NOTHING, surveyed=frozenset({0, 1}), begun=True)
+CHOSEN = replace(SURVEYED, identities=True)
+REPORTED = replace(CHOSEN, reported=frozenset({0, 1, 2}))
+FINISHED = replace(REPORTED, manifest=True)
+
+
+def plan(unique: bool = True, **fields: Any) -> Plan:
+    """300 subjects (two survey blocks) with 2 samples in 3 shards of 250 and a rest of 100."""
+    card = ModelCard.model_validate(
+        {
+            "name": "toy",
+            "version": "1",
+            "kind": "parametric",
+            "description": "",
+            "sizes": [[64, 64]],
+            "latent": {"identity": 2, "observation": {"pose": [0, 1]}},
+            "checks": {"unique": {"matcher": "sface", "threshold": 0.5, "basis": ""}},
+            "licence": "",
+            "provenance": "",
+        }
+    )
+    body = {"name": "x", "subjects": 300, "samples_per_subject": 2, "checks": {"unique": unique}} | fields
+    request = DatasetRequest.model_validate(body)
+    return make_plan(request, card, dataset="ds_1", seed=1, shard_size=250, max_comparisons=10**9)
+
+
+def tasks(name: str, *numbers: int) -> list[Task]:
+    return [Task(name, "acme", "ds_1", number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("facts", "unique", "state", "work"),
+    [
+        (NOTHING, True, State.ACCEPTED, tasks(SURVEY, 0, 1)),
+        (NOTHING, False, State.ACCEPTED, tasks(GENERATE, 0, 1, 2)),
+        (replace(NOTHING, begun=True), True, State.RUNNING, tasks(SURVEY, 0, 1)),
+        (replace(SURVEYED, surveyed=frozenset({1})), True, State.RUNNING, tasks(SURVEY, 0)),
+        (SURVEYED, True, State.RUNNING, tasks(CHOOSE, 0)),
+        (CHOSEN, True, State.RUNNING, tasks(GENERATE, 0, 1, 2)),
+        (replace(CHOSEN, surveyed=frozenset()), True, State.RUNNING, tasks(GENERATE, 0, 1, 2)),
+        (replace(CHOSEN, reported=frozenset({1})), True, State.RUNNING, tasks(GENERATE, 0, 2)),
+        (REPORTED, True, State.ASSEMBLING, tasks(ASSEMBLE, 0)),
+        (replace(REPORTED, identities=False, surveyed=frozenset()), False, State.ASSEMBLING, tasks(ASSEMBLE, 0)),
+        (FINISHED, True, State.SUCCEEDED, []),
+        (replace(NOTHING, failed=True), True, State.FAILED, []),
+        (replace(REPORTED, failed=True), True, State.FAILED, []),
+        (replace(NOTHING, cancelled=True), True, State.CANCELLED, []),
+        (replace(REPORTED, cancelled=True), True, State.CANCELLED, []),
+        (replace(FINISHED, cancelled=True), True, State.CANCELLED, []),  # deleting: the marker comes first
+        (replace(NOTHING, cancelled=True, failed=True), True, State.CANCELLED, []),
+    ],
+)
+def test_facts_to_state_and_work(facts: Facts, unique: bool, state: State, work: list[Task]) -> None:
+    made = plan(unique)
+    assert (made.shards, made.survey_blocks) == (3, 2 if unique else 0)
+    assert state_of(facts, made) is state
+    assert work_left(facts, made, "acme") == work
+
+
+def test_which_states_are_final() -> None:
+    assert {state for state in State if state.final} == {State.SUCCEEDED, State.FAILED, State.CANCELLED}
+
+
+@given(order=st.permutations(range(3)), unique=st.booleans())
+def test_doing_what_is_left_ends_in_success_whatever_the_order(order: list[int], unique: bool) -> None:
+    made, facts, done = plan(unique), NOTHING, []
+    while work := work_left(facts, made, "acme"):
+        task = work[order[len(done) % 3] % len(work)]
+        assert task not in done
+        done.append(task)
+        facts = replace(facts, begun=True)
+        if task.name == SURVEY:
+            facts = replace(facts, surveyed=facts.surveyed | {task.number})
+        elif task.name == CHOOSE:
+            facts = replace(facts, identities=True)
+        elif task.name == GENERATE:
+            facts = replace(facts, reported=facts.reported | {task.number})
+        else:
+            facts = replace(facts, manifest=True)
+    assert state_of(facts, made) is State.SUCCEEDED
+    assert len(done) == 3 + 1 + (3 if unique else 0)
+
+
+@pytest.mark.parametrize(
+    ("reported", "samples", "fraction"),
+    [((), 0, 0.0), ((0,), 250, 250 / 600), ((2,), 100, 100 / 600), ((0, 1, 2), 600, 1.0)],
+)
+def test_progress_counts_samples_of_stored_shards(
+    reported: tuple[int, ...], samples: int, fraction: float
+) -> None:
+    facts = replace(CHOSEN, surveyed=frozenset({1}), reported=frozenset(reported))
+    assert progress_of(facts, plan()) == Progress(
+        identities_checked=300 - 256, samples_done=samples, samples_total=600, fraction=fraction
+    )
+    assert Progress.none(plan()) == progress_of(NOTHING, plan())
+
+
+def write(store: Any, *keys: str) -> None:
+    for key in keys:
+        store.put(key, b"{}")
+
+
+def test_facts_are_read_off_the_keys(memory_store: Any) -> None:
+    at = DatasetKeys("acme", "ds_1")
+    assert read_facts(memory_store, "acme", "ds_1") == NOTHING
+    write(memory_store, at.request, at.plan)
+    assert read_facts(memory_store, "acme", "ds_1") == NOTHING
+    write(memory_store, at.attempts("generate-000001") + "1")
+    assert read_facts(memory_store, "acme", "ds_1") == replace(NOTHING, begun=True)
+    write(memory_store, at.survey(0), at.survey(1))
+    assert read_facts(memory_store, "acme", "ds_1") == SURVEYED
+    write(memory_store, at.identities)
+    assert read_facts(memory_store, "acme", "ds_1") == CHOSEN
+    write(memory_store, at.shard_samples(0))  # stored but not reported: not done
+    assert read_facts(memory_store, "acme", "ds_1") == CHOSEN
+    write(memory_store, at.shard_report(0), at.shard_report(1), at.shard_report(2))
+    assert read_facts(memory_store, "acme", "ds_1") == REPORTED
+    write(memory_store, at.summary, at.comparisons, at.contact_sheet)
+    assert read_facts(memory_store, "acme", "ds_1") == REPORTED
+    write(memory_store, at.manifest)
+    assert read_facts(memory_store, "acme", "ds_1") == FINISHED
+    write(memory_store, at.failed, at.cancelled)
+    assert read_facts(memory_store, "acme", "ds_1") == replace(FINISHED, failed=True, cancelled=True)
+
+
+def test_other_datasets_are_no_facts_of_this_one(memory_store: Any) -> None:
+    for tenant, dataset in (("acme", "ds_10"), ("other", "ds_1")):
+        at = DatasetKeys(tenant, dataset)
+        write(memory_store, at.manifest, at.cancelled, at.shard_report(0), at.survey(0))
+    assert read_facts(memory_store, "acme", "ds_1") == NOTHING
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(reported=st.sets(st.integers(0, 999)), surveyed=st.sets(st.integers(0, 999)))
+def test_numbers_survive_the_way_through_keys(
+    memory_store: Any, reported: set[int], surveyed: set[int]
+) -> None:
+    memory_store.objects.clear()
+    at = DatasetKeys("acme", "ds_1")
+    write(memory_store, *map(at.shard_report, reported), *map(at.survey, surveyed))
+    facts = read_facts(memory_store, "acme", "ds_1")
+    assert (facts.reported, facts.surveyed) == (reported, surveyed)
+
+

@@ -1,0 +1,71 @@
+"""The data folder: whose it is, who may read it, and one stack at a time."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from app.stack import credentials
+from app.stack.errors import StackError
+from app.stack.folder import DataFolder, write_private
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_folder_and_its_secrets_are_for_the_owner_only(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data")
+    folder.acquire()
+    made = credentials.load_or_make(folder)
+    assert mode(folder.root) == 0o700
+    assert mode(folder.credentials) == 0o600
+    assert mode(folder.s3 / "security.toml") == 0o600
+    assert made.secret_key not in repr(made)
+    assert made.valkey_password not in repr(made)
+
+
+def test_secrets_are_made_once_and_differ_between_folders(tmp_path: Path) -> None:
+    first, second = DataFolder(tmp_path / "a"), DataFolder(tmp_path / "b")
+    first.acquire()
+    second.acquire()
+    made = credentials.load_or_make(first)
+    security = (first.s3 / "security.toml").read_text()
+    first.credentials.chmod(0o644)
+    assert credentials.load_or_make(first) == made
+    assert (first.s3 / "security.toml").read_text() == security
+    assert mode(first.credentials) == 0o600
+    assert credentials.load_or_make(second) != made
+
+
+def test_damaged_secrets_are_told_rather_than_replaced(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data")
+    folder.acquire()
+    write_private(folder.credentials, "{")
+    with pytest.raises(StackError, match="delete it"):
+        credentials.load_or_make(folder)
+
+
+def test_a_second_stack_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    first, second = DataFolder(tmp_path / "data"), DataFolder(tmp_path / "data")
+    assert first.holder() is None
+    first.acquire()
+    with pytest.raises(StackError, match=r"in use by another stack \(process \d+\)"):
+        second.acquire()
+    assert second.holder() is not None
+    first.release()
+    assert second.holder() is None
+    second.acquire()
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(StackError, match="holds other files"):
+        DataFolder(tmp_path).acquire()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("x")
+    with pytest.raises(StackError, match="cannot be used"):
+        DataFolder(tmp_path / "data").acquire()

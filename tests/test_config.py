@@ -1,0 +1,91 @@
+"""Settings: read from the environment, and refused where a secret was left at its placeholder."""
+
+import pytest
+from pydantic import ValidationError
+
+from app.config import Settings
+from app.errors import Misconfigured
+
+REAL = {
+    "FACSIMILE_STORE__ACCESS_KEY": "AKFACSIMILE",
+    "FACSIMILE_STORE__SECRET_KEY": "8c1f0a",
+    "FACSIMILE_QUEUE__URL": "redis://:5d41402a@queue:6379/0",
+}
+
+
+@pytest.fixture(autouse=True)
+def _only_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("FACSIMILE_"):
+            monkeypatch.delenv(name)
+    for name, value in REAL.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_variables_reach_their_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACSIMILE_STORE__ENDPOINT", "s3:9000")
+    monkeypatch.setenv("FACSIMILE_STORE__SECURE", "true")
+    monkeypatch.setenv("FACSIMILE_SHARD_SIZE", "50")
+    monkeypatch.setenv("FACSIMILE_LIMITS__PREVIEW_SUBJECTS", "3")
+    settings = Settings()
+    assert settings.environment == "production"
+    assert settings.store.endpoint == "s3:9000"
+    assert settings.store.secure
+    assert settings.store.bucket == "facsimile"
+    assert settings.shard_size == 50
+    assert settings.limits.preview_subjects == 3
+    assert settings.store.secret_key.get_secret_value() == "8c1f0a"
+
+
+@pytest.mark.parametrize("name", ["FACSIMILE_STORE__ACCESS_KEY", "FACSIMILE_STORE__SECRET_KEY"])
+@pytest.mark.parametrize("value", ["", "change-me", " Change-Me ", "minioadmin", "password", None])
+def test_placeholders_of_the_store_are_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str | None
+) -> None:
+    monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name)
+    with pytest.raises(Misconfigured, match=f"{name} is left at its placeholder"):
+        Settings()
+    monkeypatch.setenv("FACSIMILE_ENVIRONMENT", "development")
+    assert Settings().environment == "development"
+
+
+@pytest.mark.parametrize("url", ["redis://:change-me@queue:6379/0", "redis://:@queue:6379/0", "redis://u:secret@q/1"])
+def test_placeholders_of_the_queue_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("FACSIMILE_QUEUE__URL", url)
+    with pytest.raises(Misconfigured, match="password in FACSIMILE_QUEUE__URL"):
+        Settings()
+
+
+def test_a_queue_without_a_password_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACSIMILE_QUEUE__URL", "redis://127.0.0.1:6379/0")
+    assert Settings().queue.url.get_secret_value() == "redis://127.0.0.1:6379/0"
+
+
+def test_secrets_do_not_show() -> None:
+    settings = Settings()
+    assert "8c1f0a" not in repr(settings)
+    assert "5d41402a" not in repr(settings)
+    assert "8c1f0a" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FACSIMILE_STORE__END_POINT", "s3:9000"),  # misspelt
+        ("FACSIMILE_SHARD_SIZE", "0"),
+        ("FACSIMILE_QUEUE__VISIBILITY_TIMEOUT_S", "60"),
+        ("FACSIMILE_WORKER__DEVICE", "tpu"),
+        ("FACSIMILE_ENVIRONMENT", "staging"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_settings_do_not_change_once_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().shard_size = 1

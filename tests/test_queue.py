@@ -1,0 +1,72 @@
+"""The queue's wiring; what it does on a real server is seen in tests/integration."""
+
+import socket
+
+import pytest
+from pydantic import SecretStr
+
+from app import queue
+from app.config import QueueSettings
+from app.errors import QueueUnavailable
+from app.queue import CeleryQueue, Task, make_celery, open_queue
+
+NAMES = {
+    queue.ADVANCE, queue.SURVEY, queue.CHOOSE, queue.GENERATE, queue.ASSEMBLE, queue.RECONCILE, queue.PREVIEW
+}  # fmt: skip
+
+
+@pytest.fixture
+def dead_queue() -> CeleryQueue:
+    """A queue on a port where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    return open_queue(QueueSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"), timeout_s=0.5))
+
+
+def test_every_task_goes_to_a_queue_that_workers_empty() -> None:
+    routes = make_celery(QueueSettings()).conf.task_routes
+    assert set(routes) == NAMES
+    assert {route["queue"] for route in routes.values()} == set(queue.QUEUES)
+    # Who waits before a screen comes first; bulk work comes last.
+    assert queue.QUEUES[0] == routes[queue.PREVIEW]["queue"]
+    assert queue.QUEUES[-1] == routes[queue.GENERATE]["queue"]
+
+
+def test_a_killed_workers_task_comes_back_and_nothing_is_pickled() -> None:
+    conf = make_celery(QueueSettings(visibility_timeout_s=1234)).conf
+    assert conf.task_acks_late
+    assert conf.task_reject_on_worker_lost
+    assert conf.worker_prefetch_multiplier == 1
+    assert conf.accept_content == ["json"]
+    assert conf.broker_transport_options["visibility_timeout"] == 1234
+    assert conf.broker_transport_options["unacked_restore_interval"] <= 5
+
+
+def test_reconciling_does_not_pile_up() -> None:
+    entry = make_celery(QueueSettings(reconcile_interval_s=9)).conf.beat_schedule["reconcile"]
+    assert entry["task"] == queue.RECONCILE
+    assert entry["options"]["expires"] == entry["schedule"] == 9
+
+
+def test_markers_tell_tasks_apart() -> None:
+    tasks = [
+        Task(name, tenant, dataset, number)
+        for name in sorted(NAMES)
+        for tenant in ("a", "b")
+        for dataset in ("ds_1", "ds_11")
+        for number in (0, 1)
+    ]
+    assert len({task.marker for task in tasks}) == len(tasks)
+
+
+@pytest.mark.parametrize("operation", ["ping", "enqueue", "enqueue_preview", "working", "done", "depth", "allow"])
+def test_a_queue_that_does_not_answer(dead_queue: CeleryQueue, operation: str) -> None:
+    task = Task(queue.ADVANCE, "acme", "ds_1")
+    arguments: dict[str, tuple[object, ...]] = {
+        "ping": (), "enqueue": (task,), "enqueue_preview": ("acme", "d", "{}"), "working": (task,),
+        "done": (task,), "depth": (), "allow": ("acme", 10),
+    }  # fmt: skip
+    with pytest.raises(QueueUnavailable, match="does not answer") as failed:
+        getattr(dead_queue, operation)(*arguments[operation])
+    assert failed.value.__cause__ is not None

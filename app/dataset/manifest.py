@@ -22,8 +22,9 @@ class Tally:
         self.bytes = 0
         self.rejected = 0
         self.missing: list[Missing] = []
-        self._subjects: set[str] = set()
-        self._distractors: set[str] = set()
+        self._subjects = 0
+        self._distractors = 0
+        self._last_subject = ""
         self._pixels = hashlib.sha256()
         self._files = hashlib.sha256()
 
@@ -33,7 +34,12 @@ class Tally:
             row = stored.row
             self.samples += 1
             self.bytes += row.bytes
-            (self._distractors if row.role == "distractor" else self._subjects).add(row.subject)
+            if row.subject != self._last_subject:  # rows come subject by subject
+                self._last_subject = row.subject
+                if row.role == "distractor":
+                    self._distractors += 1
+                else:
+                    self._subjects += 1
             self._pixels.update(f"{row.id} {row.pixel_sha256}\n".encode())
             self._files.update(f"{row.id} {row.file_sha256}\n".encode())
         self.rejected += len(report.rejected)
@@ -42,8 +48,8 @@ class Tally:
     def counts(self) -> dict[str, int]:
         """What came out: subjects and distractors with a sample at least, samples, rejected draws, shortfall."""
         return {
-            "subjects": len(self._subjects),
-            "distractors": len(self._distractors),
+            "subjects": self._subjects,
+            "distractors": self._distractors,
             "samples": self.samples,
             "rejected": self.rejected,
             "shortfall": len(self.missing),

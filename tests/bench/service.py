@@ -120,7 +120,7 @@ def throughput(models: list[str], samples: dict[str, int]) -> list[dict[str, Any
     return rows
 
 
-def submit(seconds: float = 20.0, per_s: float = 50.0) -> dict[str, Any]:
+def submit(model: str, seconds: float = 20.0, per_s: float = 50.0) -> dict[str, Any]:
     """Latency of submitting at a steady rate; every request is due at its time, whatever the ones before took."""
     with tempfile.TemporaryDirectory() as folder, EmbeddedStack(
         Path(folder) / "data", workers=1,
@@ -128,14 +128,14 @@ def submit(seconds: float = 20.0, per_s: float = 50.0) -> dict[str, Any]:
     ) as stack:  # fmt: skip
         client = Client(stack)
         for _ in range(20):
-            client.submit(subjects=1, samples_per_subject=1, model="sdgan")
+            client.submit(subjects=1, samples_per_subject=1, model=model)
         took: list[float] = []
         lock = threading.Lock()
         began = time.perf_counter()
 
         def one(due: float) -> None:
             time.sleep(max(0.0, due - time.perf_counter()))
-            client.submit(subjects=1, samples_per_subject=1, model="sdgan")
+            client.submit(subjects=1, samples_per_subject=1, model=model)
             with lock:
                 took.append(time.perf_counter() - due)
 
@@ -188,7 +188,7 @@ def main() -> None:
     if "throughput" in what:
         found["throughput"] = throughput(models, {"sdgan": 4_000, "parametric": 1_200})
     if "submit" in what:
-        found["submit"] = submit()
+        found["submit"] = submit(models[0])
     if "memory" in what:
         found["memory"] = memory("sdgan")
     if asked.json:

@@ -67,7 +67,7 @@ class Scene:
         except Exception as exc:
             raise NoGraphics(
                 f"no OpenGL context through EGL ({exc}); on Debian or Ubuntu: "
-                "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri"
+                "apt-get install libgl1 libegl1 libegl-mesa0 libgl1-mesa-dri"
             ) from exc
         self._strip = moderngl.LINES
         self._program: Any = self._gl.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.FRAGMENT)

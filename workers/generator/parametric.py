@@ -62,7 +62,10 @@ def why_unavailable() -> str | None:
     except HeadDataMissing as exc:
         return str(exc)
     if missing := [name for name in ("EGL", "GL") if ctypes.util.find_library(name) is None]:
-        return f"lib{missing[0]} is missing; on Debian or Ubuntu: apt-get install libgl1 libegl1 libegl-mesa0 libgl1-mesa-dri"
+        return (
+            f"lib{missing[0]} is missing; on Debian or Ubuntu: "
+            "apt-get install libgl1 libegl1 libegl-mesa0 libgl1-mesa-dri"
+        )
     return None
 
 

@@ -19,6 +19,7 @@ class MemoryStore:
         self.modified: dict[str, float] = {}
         self.journal: list[tuple[str, str]] = []
         """(operation, key) of everything that changed something, in order."""
+        self.reads = 0
         self.now = 1_000_000.0
         self.fault: Callable[[str, str], FacsimileError | None] = lambda operation, key: None
         """Asked before every operation; an error that it returns is raised."""
@@ -54,6 +55,7 @@ class MemoryStore:
 
     def read(self, key: str, offset: int = 0, length: int = 0) -> Iterator[bytes]:
         self._begin("read", key)
+        self.reads += 1
         if key not in self.objects:
             raise ObjectNotFound(f"there is no object {key!r}")
         data = self.objects[key][offset : offset + length if length else None]
@@ -146,6 +148,11 @@ class MemoryQueue:
         self._begin("allow")
         self.counted[tenant] = self.counted.get(tenant, 0) + 1
         return self.counted[tenant] <= per_minute
+
+    def wipe(self) -> None:
+        """Lose everything, as Redis may."""
+        self.sent.clear()
+        self.markers.clear()
 
 
 class Clock:

@@ -160,10 +160,10 @@ def test_a_queue_that_is_down_stops_a_reconciliation_and_the_next_one_goes_on(
 ) -> None:
     submit()
     memory_queue.wipe()
-    memory_queue.fault = QueueUnavailable("the queue does not answer")
+    memory_queue.fault = lambda operation: QueueUnavailable("the queue does not answer")
     with pytest.raises(QueueUnavailable):
         reconcile(memory_store, memory_queue)
-    memory_queue.fault = None
+    memory_queue.fault = lambda operation: None
     assert reconcile(memory_store, memory_queue)["enqueued"] == 1
 
 

@@ -76,7 +76,7 @@ def test_a_queue_that_is_down_leaves_nothing_accepted(
     memory_store: Any, memory_queue: Any, submit: Submit, datasets: DatasetService
 ) -> None:
     before = dict(memory_store.objects)
-    memory_queue.fault = QueueUnavailable("down")
+    memory_queue.fault = lambda operation: QueueUnavailable("down")
     with pytest.raises(QueueUnavailable):
         submit(key="once")
     # It may also go down between the look at it and the first task.
@@ -84,7 +84,7 @@ def test_a_queue_that_is_down_leaves_nothing_accepted(
     with pytest.raises(QueueUnavailable):
         submit(key="once")
     assert memory_store.objects == before
-    memory_queue.fault = None
+    memory_queue.fault = lambda operation: None
     assert datasets.get("acme", submit(key="once")).state is State.ACCEPTED
 
 

@@ -28,10 +28,14 @@ class PairDiscriminator(nn.Module):
             nn.Flatten(),
             nn.Linear(16 * channels, 1),
         )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                # The library's default shrinks signals layer by layer: it would take hundreds of steps to wake up.
+                nn.init.kaiming_normal_(module.weight, SLOPE)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Logit [B, 1]; positive means real and mated."""
-        x = self.features(torch.cat([first, second], 1))
+        x = self.features(torch.cat([first, second], 1) * 2 - 1)
         spread = x.std(0, unbiased=False).mean().expand(len(x), 1, 4, 4)
         logits: Tensor = self.judge(torch.cat([x, spread], 1))
         return logits

@@ -44,9 +44,11 @@ class TrainingSpec(BaseModel):
     learning_rate: float = Field(2e-3, gt=0)
     adversary_from: float = Field(0.4, ge=0, le=1)
     """Share of the iterations after which the discriminator joins; 1 leaves it out."""
-    adversary_weight: float = Field(0.1, ge=0)
-    r1_gamma: float = Field(1.0, ge=0)
-    r1_interval: int = Field(16, gt=0)
+    adversary_weight: float = Field(0.03, ge=0)
+    discriminator_rate: float = Field(2e-4, gt=0)
+    """Learning rate of the discriminator; at 1e-3 it runs away."""
+    r1_gamma: float = Field(0.05, ge=0)
+    r1_interval: int = Field(8, gt=0)
     average_halflife_images: float = Field(8_000, gt=0)
     """Of the generator's moving average, which is what gets exported."""
     mixed_precision: bool = False
@@ -73,7 +75,9 @@ class Trainer:
         self.average = copy.deepcopy(self.generator).requires_grad_(requires_grad=False)
         self.discriminator = PairDiscriminator(corpus.resolution).to(self.device)
         self._generator_steps = torch.optim.Adam(self.generator.parameters(), spec.learning_rate, (0.5, 0.99))
-        self._discriminator_steps = torch.optim.Adam(self.discriminator.parameters(), 1e-3, (0.0, 0.99))
+        self._discriminator_steps = torch.optim.Adam(
+            self.discriminator.parameters(), spec.discriminator_rate, (0.0, 0.99)
+        )
         self.iteration = 0
 
     @property

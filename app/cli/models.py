@@ -5,26 +5,46 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from app.cli import request as requests
 from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
 from app.cli.errors import UsageProblem
 from app.cli.output import as_json, fields, say, table
+from app.cli.plugins import command_names, load_command
+
+GROUP = "models"
 
 
-def models(
-    name: Annotated[str | None, typer.Argument(help="One model; left out: all.")] = None,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    json_: JsonOption = False,
+class ModelCommands(TyperGroup):
+    """`show`, what other packages contribute as `models.VERB`, and a model's name in place of `show NAME`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Every name."""
+        return [*self.commands, *command_names(GROUP)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Load one command; None if there is none of that name."""
+        return self.commands.get(cmd_name) or load_command(cmd_name, GROUP)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Take a word that is no command for a model's name."""
+        if args and args[0] not in self.list_commands(ctx):
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+models = typer.Typer(cls=ModelCommands, add_completion=False, help="Show the models on offer, or what one of them can do: models NAME.")
+
+
+@models.callback(invoke_without_command=True)
+def list_models(
+    ctx: typer.Context, url: UrlOption = None, key: KeyOption = None, json_: JsonOption = False
 ) -> None:
-    """Show the models on offer, or what one of them can do."""
-    client = connect(url, key)
-    if name is not None:
-        card = client.model(name)
-        as_json(card) if json_ else _show(card)
+    """Show the models on offer, or what one of them can do: models NAME."""
+    if ctx.invoked_subcommand is not None:
         return
-    found = client.models()
+    found = connect(url, key).models()
     if json_:
         as_json(found)
         return
@@ -38,6 +58,18 @@ def models(
             for card in found["models"]
         ],
     )  # fmt: skip
+
+
+@models.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Model.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show what a model can do."""
+    card = connect(url, key).model(name)
+    as_json(card) if json_ else _show(card)
 
 
 def preview(

@@ -19,17 +19,23 @@ PixelDigest = Callable[[Path], str]
 """From an image file to the SHA-256 of its pixels, as `SampleRow.pixel_sha256` defines it."""
 
 
-def command_names() -> list[str]:
-    """Names of the commands that are contributed; nothing is loaded for that."""
-    return sorted(importlib.metadata.entry_points(group=COMMANDS).names)
+def command_names(below: str = "") -> list[str]:
+    """Names of the commands that are contributed; nothing is loaded for that.
+
+    With `below`, those of a command's own: an entry point `models.evaluate` is `evaluate` below `models`.
+    """
+    prefix = f"{below}." if below else ""
+    names = importlib.metadata.entry_points(group=COMMANDS).names
+    own = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    return sorted(name for name in own if "." not in name)
 
 
-def load_command(name: str) -> Any | None:
+def load_command(name: str, below: str = "") -> Any | None:
     """The contributed command, ready to be mounted; None if there is none of that name.
 
     One whose packages are not installed is still listed; it says what it needs when it is called.
     """
-    found = importlib.metadata.entry_points(group=COMMANDS, name=name)
+    found = importlib.metadata.entry_points(group=COMMANDS, name=f"{below}.{name}" if below else name)
     if not found:
         return None
     entry = next(iter(found))

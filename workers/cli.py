@@ -1,5 +1,6 @@
-"""`facsimile train …`: what the workers' package adds to the command line."""
+"""`facsimile train …` and `models evaluate`: what the workers' package adds to the command line."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from app.config import WorkerSettings
 
@@ -99,6 +101,50 @@ def export_command(
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     typer.echo(f"{out}: model {card.name} {card.version}, digest {card.digest}")
+
+
+def evaluate_command(
+    name: Annotated[str, typer.Argument(help="A model that is installed.")],
+    subjects: Annotated[int, typer.Option(min=10, help="Subjects at each of the eight σ.")] = 100,
+    samples: Annotated[int, typer.Option(min=2, help="Samples of each.")] = 3,
+    identities: Annotated[int, typer.Option(min=10, help="Neutral portraits for U_class.")] = 1_000,
+    keep: Annotated[bool, typer.Option(help="Write the table into the card, sheet and plot beside it.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, for machines.")] = False,
+) -> None:
+    """Print a model's table by every judge, with 95% intervals; half an hour for a model that draws."""
+    from workers.evaluation.pictures import sweep_plot, sweep_sheet
+    from workers.evaluation.table import SIGMAS, evaluate
+    from workers.generator.cards import read_card, write_card
+    from workers.generator.registry import load_generator, model_folders
+    from workers.images import encode_sheet
+    from workers.matchers.registry import BUILT_IN, load_matcher
+
+    settings = WorkerSettings()
+    generator = load_generator(name, settings)
+    with _bar() as bar:
+        task = bar.add_task("judged", total=None)
+        found = evaluate(
+            generator,
+            [load_matcher(judge, settings) for judge in BUILT_IN],
+            subjects=subjects,
+            samples=samples,
+            identities=identities,
+            on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if keep:
+        folder = model_folders(settings)[name]
+        write_card(folder, read_card(folder).model_copy(update={"evaluation": found.as_card()}))
+        (folder / "sweep.png").write_bytes(encode_sheet(sweep_sheet(generator, SIGMAS)))
+        (folder / "sweep.svg").write_text(sweep_plot(found), encoding="utf-8")
+    if json_:
+        typer.echo(json.dumps(found.as_card(), indent=1, ensure_ascii=False))
+        return
+    table = Table("measure", "judge", "value", "95% interval", "at the least", "met")
+    for row in found.rows:
+        interval = "" if row.low is None else f"{row.low:.4g} … {row.high:.4g}"
+        met = "" if row.met is None else "yes" if row.met else "no"
+        table.add_row(row.measure, row.judge, f"{row.value:.4g}", interval, row.asked, met)
+    Console(width=140).print(table)
 
 
 @train.command("measure")

@@ -34,7 +34,11 @@ class ModelCommands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-models = typer.Typer(cls=ModelCommands, add_completion=False, help="Show the models on offer, or what one of them can do: models NAME.")
+models = typer.Typer(
+    cls=ModelCommands,
+    add_completion=False,
+    help="Show the models on offer, or what one of them can do: models NAME.",
+)
 
 
 @models.callback(invoke_without_command=True)

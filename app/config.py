@@ -78,6 +78,12 @@ class WorkerSettings(BaseModel):
     default_model: str | None = None
     """Which model `default` means; the newest rule is in workers.generator.registry."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    matchers_dir: str | None = None
+    """A folder of further matchers (NAME/card.json beside the ONNX file that it names)."""
+    ofiq: str | None = None
+    """Path of OFIQ's sample application, or of a program that takes its arguments; see workers.matchers.ofiq."""
+    ofiq_data: str | None = None
+    """OFIQ's data folder: ofiq_config.jaxn and the models beside it."""
     max_deaths: int = Field(5, gt=0)
     """A shard that a worker has died on this often fails its dataset."""
 

@@ -76,3 +76,7 @@ class Misconfigured(FacsimileError):
 
 class Corrupt(FacsimileError):
     """Something stored does not have the form or the digest that it should have."""
+
+
+class Cancelled(FacsimileError):
+    """The work was called off between two batches."""

@@ -17,13 +17,12 @@ import structlog
 from app.config import Settings
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
-from app.errors import NotFound, QueueUnavailable, Unavailable
+from app.errors import Cancelled, NotFound, QueueUnavailable, Unavailable
 from app.jobs.advance import advance_if_phase_ended, fail
 from app.jobs.records import read_json, read_plan, write_json
 from app.queue import Task, TaskQueue
 from app.storage import ObjectStore
 from workers.generator.base import Generator
-from workers.pipeline.run import Cancelled
 from workers.resources import Resources
 
 log = structlog.get_logger()

@@ -9,11 +9,10 @@ from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
-from app.errors import StoreUnavailable
+from app.errors import Cancelled, StoreUnavailable
 from app.jobs.records import Accepted, read_json, write_json
 from app.queue import GENERATE, Task
 from workers.attempt import Attempt, attempted
-from workers.pipeline.run import Cancelled
 
 AT = DatasetKeys("acme", "ds_test")
 TASK = Task(GENERATE, "acme", "ds_test", 1)

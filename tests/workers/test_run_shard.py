@@ -10,10 +10,11 @@ import pytest
 
 from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice, ShardReport
+from app.errors import Cancelled
 from workers.images import decode, pixel_sha256
 from workers.pipeline import run
 from workers.pipeline.generate import WrongModel
-from workers.pipeline.run import Cancelled, run_shard
+from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
 
 PlanFor = Callable[..., Plan]

@@ -19,9 +19,17 @@ def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> ND
     return np.concatenate([matrix, (target_mean - matrix @ source_mean)[:, None]], 1)
 
 
-def align(pixels: NDArray[np.uint8], points: NDArray[np.floating], size: int) -> NDArray[np.uint8]:
-    """Cut an aligned face of size × size pixels out of an RGB image [H, W, 3] by its five points [5, 2]."""
-    matrix = similarity(points.astype(np.float64), TEMPLATE_112 * (size / 112))
+def align(
+    pixels: NDArray[np.uint8],
+    points: NDArray[np.floating],
+    size: int,
+    target: NDArray[np.float64] | None = None,
+) -> NDArray[np.uint8]:
+    """Cut an aligned face of size × size pixels out of an RGB image [H, W, 3] by its five points [5, 2].
+
+    `target` [5, 2] is where the points shall lie, in the chip's pixels: the ArcFace template unless it is given.
+    """
+    matrix = similarity(points.astype(np.float64), TEMPLATE_112 * (size / 112) if target is None else target)
     return np.asarray(
         cv2.warpAffine(pixels, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     )

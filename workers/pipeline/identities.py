@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from app.dataset import names
 from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice, Rejection
-from app.errors import Misconfigured
+from app.errors import Cancelled, Misconfigured
 from workers.generator.base import Generator
 from workers.matchers.sface import SFace, load_sface
 from workers.pipeline.generate import check_model, generate_portraits
-from workers.pipeline.run import Cancelled
 
 Templates = NDArray[np.float32]
 

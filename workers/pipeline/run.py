@@ -10,16 +10,12 @@ from app.dataset import names
 from app.dataset.model import ModelCard
 from app.dataset.plan import Place, Plan
 from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, ShardReport
-from app.errors import FacsimileError
+from app.errors import Cancelled
 from workers.generator.base import Generator, Latents
 from workers.images import Mark, Pixels, decode, encode, pixel_sha256
 from workers.pipeline.check import why_rejected
 from workers.pipeline.generate import Draw, attributes_of, check_model, generate_samples
 from workers.pipeline.store import ShardTar
-
-
-class Cancelled(FacsimileError):
-    """The work was called off between two batches."""
 
 
 @dataclass(frozen=True, kw_only=True)

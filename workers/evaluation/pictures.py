@@ -48,8 +48,7 @@ def sweep_plot(evaluation: Evaluation) -> str:
             f'<text x="{left - 8}" y="{y(rate) + 4:.1f}" text-anchor="end">{rate:.0%}</text>'
         )
     parts += [
-        f'<text x="{x(sigma):.1f}" y="{height - bottom + 18}" text-anchor="middle">{sigma:g}</text>'
-        for sigma in sigmas
+        f'<text x="{x(sigma):.1f}" y="{height - bottom + 18}" text-anchor="middle">{sigma:g}</text>' for sigma in sigmas
     ]
     parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 12}" text-anchor="middle">σ</text>')
     for number, judge in enumerate(evaluation.judges):

@@ -1,7 +1,7 @@
 """How fast the service is, beside what its parts allow, all in one run on one machine.
 
-    python tests/bench/service.py              # everything: about a quarter of an hour on two cores
-    python tests/bench/service.py throughput submit memory --model sdgan --json
+    python tests/bench/bench_service.py              # everything: about a quarter of an hour on two cores
+    python tests/bench/bench_service.py throughput submit memory --model sdgan --json
 
 throughput  samples a second end to end (submit → succeeded, checks off, as many worker processes as cores), over
             what the bare generator gives in as many processes at the same time, without files or store

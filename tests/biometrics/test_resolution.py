@@ -1,0 +1,66 @@
+"""The rule of 30."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.biometrics.resolution import can_resolve, comparisons_needed, subjects_needed
+
+
+@pytest.mark.parametrize(
+    ("fmr", "subjects"),
+    [
+        (1e-2, 78),  # 78 · 77 / 2 = 3,003 >= 3,000
+        (1e-3, 246),  # 246 · 245 / 2 = 30,135 >= 30,000; 245 · 244 / 2 = 29,890
+        (1e-4, 776),  # 300,700 >= 300,000; 775: 299,925
+        (1e-5, 2_450),  # 3,000,025 >= 3,000,000; 2,449: 2,997,576
+        (1e-6, 7_747),  # 30,004,131 >= 30,000,000; 7,746: 29,996,385
+    ],
+)
+def test_subjects_fully_crossed_with_one_image_each(fmr: float, subjects: int) -> None:
+    assert subjects_needed(fmr) == subjects
+
+
+@given(fmr=st.floats(1e-9, 1), samples=st.integers(1, 20))
+def test_subjects_needed_are_enough_and_one_fewer_are_not(fmr: float, samples: int) -> None:
+    subjects = subjects_needed(fmr, samples)
+    pairs = comparisons_needed(fmr)
+    assert subjects * (subjects - 1) // 2 * samples**2 >= pairs
+    assert subjects == 2 or (subjects - 1) * (subjects - 2) // 2 * samples**2 < pairs
+
+
+def test_a_decimal_rate_means_itself() -> None:
+    assert comparisons_needed(1e-3) == 30_000
+    assert comparisons_needed(0.3) == 100
+    assert comparisons_needed(0.7) == 43  # 30 / 0.7 = 42.86
+
+
+def test_enough_resolves() -> None:
+    found = can_resolve(fmr=1e-3, non_mated=30_000, fnmr=0.05, mated=600)
+    assert found.resolved
+    assert (found.non_mated_needed, found.mated_needed) == (30_000, 600)
+
+
+def test_too_few_say_how_many_are_needed() -> None:
+    found = can_resolve(fmr=1e-3, non_mated=29_999, fnmr=0.05, mated=599)
+    assert not found.resolved
+    assert "246 subjects" in found.problems[0]
+    assert "600 mated" in found.problems[1]
+
+
+def test_a_high_fnmr_needs_matches_to_be_seen() -> None:
+    assert can_resolve(fmr=0.1, non_mated=300, fnmr=0.99, mated=3_000).resolved
+    assert not can_resolve(fmr=0.1, non_mated=300, fnmr=0.99, mated=2_999).resolved
+
+
+@pytest.mark.parametrize("rate", [0.0, -1e-3, 1.1, float("nan")])
+def test_impossible_rates_are_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        comparisons_needed(rate)
+
+
+def test_impossible_samples_and_fnmr_are_refused() -> None:
+    with pytest.raises(ValueError, match="samples"):
+        subjects_needed(1e-3, 0)
+    with pytest.raises(ValueError, match="FNMR"):
+        can_resolve(fmr=1e-3, non_mated=10, fnmr=1.0)

@@ -1,0 +1,1 @@
+"""Measures over comparison scores and templates, in numpy and scipy alone; no images, networks, queues or stores."""

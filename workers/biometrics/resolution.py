@@ -1,0 +1,90 @@
+"""What a set can resolve: Doddington's rule of 30, as ISO/IEC 19795-1 takes it up.
+
+With 30 errors observed, the true rate lies within ±30% of the one measured with 90% confidence, if trials are
+independent. A target is resolved where at least 30 errors are to be expected at it.
+"""
+
+import math
+from dataclasses import dataclass
+
+ERRORS = 30
+"""Errors to be expected at a rate before it counts as resolved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """Whether a set resolves its target, and what it would need."""
+
+    resolved: bool
+    problems: tuple[str, ...]
+    """What is too small and what to change, one sentence each; empty if all is resolved."""
+    non_mated: int
+    """Non-mated comparisons there are."""
+    non_mated_needed: int
+    mated: int
+    """Mated comparisons there are."""
+    mated_needed: int
+    """0 if no FNMR was asked for."""
+    subjects_needed: int
+    """Subjects that resolve the FMR when fully crossed with the same number of samples each."""
+
+
+def comparisons_needed(rate: float, errors: int = ERRORS) -> int:
+    """Fewest comparisons in which `errors` errors are to be expected at a rate; raises ValueError outside (0, 1]."""
+    if not 0 < rate <= 1:
+        raise ValueError(f"a rate must be above 0 and at most 1, not {rate}")
+    # 30 / 1e-3 must be 30,000 and not 30,001: the decimal is meant, not its nearest binary fraction.
+    return math.ceil(round(errors / rate, 6))
+
+
+def subjects_needed(fmr: float, samples: int = 1, errors: int = ERRORS) -> int:
+    """Fewest subjects, fully crossed, that resolve an FMR: S(S−1)/2 · K² >= errors / fmr.
+
+    K `samples` of every subject are compared with all samples of all others, each pair once. One image each
+    gives 246 subjects for 1e-3, 776 for 1e-4, 2,450 for 1e-5, 7,747 for 1e-6. More samples a subject add
+    comparisons, though not as many independent ones: the bootstrap by subject tells.
+    """
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, not {samples}")
+    pairs = -(-comparisons_needed(fmr, errors) // samples**2)
+    subjects = max(2, (1 + math.isqrt(1 + 8 * pairs)) // 2)
+    while subjects * (subjects - 1) // 2 < pairs:
+        subjects += 1
+    return subjects
+
+
+def can_resolve(
+    *, fmr: float, non_mated: int, fnmr: float | None = None, mated: int = 0, samples: int = 1, errors: int = ERRORS
+) -> Resolution:
+    """Judge by the rule of 30 whether so many comparisons resolve a target FMR, and FNMR if one is given.
+
+    An FNMR is resolved if 30 errors *and* 30 matches are to be expected: at 0.99 it is the matches that are rare.
+    `samples` a subject is used only to say how many subjects would do.
+    """
+    problems = []
+    needed = comparisons_needed(fmr, errors)
+    subjects = subjects_needed(fmr, samples, errors)
+    if non_mated < needed:
+        problems.append(
+            f"FMR {fmr:g} needs {needed:,} non-mated comparisons and there are {non_mated:,}; "
+            f"take {subjects:,} subjects fully crossed with {samples:,} image(s) each, or a higher FMR"
+        )
+    mated_needed = 0
+    if fnmr is not None:
+        if not 0 < fnmr < 1:
+            raise ValueError(f"an FNMR to be resolved must lie between 0 and 1, not {fnmr}")
+        mated_needed = comparisons_needed(min(fnmr, 1 - fnmr), errors)
+        if mated < mated_needed:
+            problems.append(
+                f"FNMR {fnmr:g} needs {mated_needed:,} mated comparisons and there are {mated:,}; "
+                "take more subjects, or more samples of each"
+            )
+    return Resolution(
+        resolved=not problems,
+        problems=tuple(problems),
+        non_mated=non_mated,
+        non_mated_needed=needed,
+        mated=mated,
+        mated_needed=mated_needed,
+        subjects_needed=subjects,
+    )

@@ -2,9 +2,9 @@
 
 Subjects are drawn with replacement, as many as there are. A mated comparison then counts as often as its subject
 was drawn, a non-mated one as often as the product of both its subjects' counts; two draws of one subject are never
-taken for two subjects. Products of weights: Owen 2007; Owen and Eckles 2012 show them mildly conservative. (The subset
-bootstrap common in biometrics resamples one side only, and is too narrow for FMR.) The same seed gives the same
-replicates for ever: only raw bits are taken from the generator.
+taken for two subjects. Products of weights: Owen 2007; Owen and Eckles 2012 show them mildly conservative. (The
+subset bootstrap common in biometrics takes subsets that share subjects for independent, and is too narrow for FMR.)
+The same seed gives the same replicates for ever: only raw bits are taken from the generator.
 Legend: B replicates, b of them at a time, S subjects, M mated and K non-mated scores of the tail.
 """
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from app.dataset.model import ChecksCard, UniqueCheckCard
+from workers.biometrics.rates import threshold_at_fmr
+from workers.biometrics.scores import ScoreSet
 from workers.generator import latents as lt
 from workers.generator.base import Generator
 from workers.generator.draw import draw_identity, draw_observation
@@ -68,28 +70,16 @@ def measure(
     return Measured(
         face_found_sigma_1=found / samples,
         samples=samples,
-        unique_threshold=_threshold_at(scores, COPY_FMR),
+        unique_threshold=threshold_at_fmr(scores, COPY_FMR),
         identities=identities,
-        non_mated_mean=float(scores.mean()),
+        non_mated_mean=float(scores.non_mated.mean()),
     )
 
 
-def _non_mated(templates: list[np.ndarray]) -> np.ndarray:
+def _non_mated(templates: list[np.ndarray]) -> ScoreSet:
     table = np.stack(templates)
-    return compare(table, table)[np.triu_indices(len(table), 1)]
-
-
-def _threshold_at(scores: np.ndarray, fmr: float) -> float:
-    """The smallest threshold that a share of at most `fmr` of the scores reaches (score >= threshold)."""
-    ordered = np.sort(scores)
-    at_most = int(fmr * len(ordered))
-    if at_most == 0:
-        return float(np.nextafter(ordered[-1], np.float32(2)))
-    threshold = ordered[-at_most]
-    # Tied scores below the cut would come along: then only what is above them counts.
-    if np.count_nonzero(ordered >= threshold) > at_most:
-        threshold = np.nextafter(threshold, np.float32(2))
-    return float(threshold)
+    scores = compare(table, table)[np.triu_indices(len(table), 1)]
+    return ScoreSet(mated=np.zeros(0), non_mated=scores.astype(np.float64))
 
 
 def checks_card(measured: Measured) -> ChecksCard:

@@ -2,8 +2,9 @@
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from app.config import WorkerSettings
+from app.dataset.request import MAX_SCALE
+from app.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from workers.biometrics.calibration import Calibration
 
 train = typer.Typer(help="Render a corpus, train a generator on it, export and measure it.", no_args_is_help=True)
 console = Console(stderr=True)
@@ -145,6 +151,57 @@ def evaluate_command(
         met = "" if row.met is None else "yes" if row.met else "no"
         table.add_row(row.measure, row.judge, f"{row.value:.4g}", interval, row.asked, met)
     Console(width=140).print(table)
+
+
+def calibrate_command(
+    name: Annotated[str, typer.Argument(help="A model that is installed.")],
+    fnmr: Annotated[float, typer.Option(min=0, max=1, help="FNMR wanted.")],
+    fmr: Annotated[float, typer.Option(min=0, max=1, help="At a threshold of this FMR.")] = 1e-2,
+    matcher: Annotated[str, typer.Option(help="Matcher whose scores count.")] = "sface",
+    subjects: Annotated[int, typer.Option(min=2)] = 200,
+    samples: Annotated[int, typer.Option(min=2, help="Samples of each.")] = 3,
+    tolerance: Annotated[float, typer.Option(min=0, help="Of FNMR, absolute.")] = 0.005,
+    highest: Annotated[float, typer.Option(min=0, max=MAX_SCALE, help="Largest σ to try.")] = 2.0,
+    json_: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, for machines.")] = False,
+) -> None:
+    """Find the σ (variability.scale) at which a model's sets are as hard as asked; exits with 1 if there is none."""
+    from workers.biometrics.calibration import Target, calibrate, check_target
+    from workers.evaluation.difficulty import scores_at
+    from workers.generator.registry import load_generator
+    from workers.matchers.registry import load_matcher
+
+    if not (0 < fnmr < 1 and 0 < fmr < 1 and tolerance > 0):
+        raise RequestRefused([("target", "fnmr and fmr must lie between 0 and 1, and tolerance above 0")])
+    settings = WorkerSettings()
+    target = Target(fmr=fmr, fnmr=fnmr, tolerance=tolerance)
+    check_target(target, subjects=subjects, samples=samples)
+    generator, judge = load_generator(name, settings), load_matcher(matcher, settings)
+    with _bar() as bar:
+        task = bar.add_task("samples at this σ", total=subjects * samples)
+        evaluate = scores_at(
+            generator, judge, subjects=subjects, samples=samples,
+            on_progress=lambda done: bar.update(task, completed=done),
+        )  # fmt: skip
+        found = calibrate(evaluate, target, high=highest)
+    if json_:
+        typer.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+    else:
+        _print_calibration(found)
+    if found.outcome != "met":
+        raise typer.Exit(1)
+
+
+def _print_calibration(found: "Calibration") -> None:
+    table = Table("σ", "FNMR", "95% by subject", "FMR", "not extracted")
+    for point in found.curve:
+        rate = point.measured.fnmr
+        interval = rate.by_subject or rate.interval
+        failures = f"{rate.failed} of {rate.failed + rate.trials}"
+        between = f"{interval.low:.4f} … {interval.high:.4f}"
+        table.add_row(f"{point.sigma:.3f}", f"{rate.value:.4f}", between, f"{point.measured.fmr.value:.5f}", failures)
+    shown = Console(width=110)
+    shown.print(table)
+    shown.print(f"{found.outcome}: " + (f"scale {found.sigma:.3f}, " if found.sigma is not None else "") + found.note)
 
 
 @train.command("measure")

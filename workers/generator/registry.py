@@ -83,6 +83,9 @@ def _torch_device(wanted: str) -> str:
         raise Misconfigured("FACSIMILE_WORKER__DEVICE is cuda and torch finds no CUDA device; set it to auto or cpu")
     # One thread a process: a second process fills the second core better, and sums never depend on their number.
     torch.set_num_threads(1)
+    # On a GPU the same sums every time, and no shortened mantissas: its pixels must be those of the CPU.
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 

@@ -101,8 +101,8 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     limits: LimitSettings = LimitSettings()
     worker: WorkerSettings = WorkerSettings()
-    shard_size: int = Field(200, gt=0)
-    """Samples a task makes at the most; about a minute of work or less."""
+    shard_size: int = Field(192, gt=0)
+    """Samples a task makes at the most; about a minute of work or less. Best a multiple of the batch."""
     shards_per_dataset: int = Field(16, gt=0)
     """A set too small for so many full shards is cut finer, so that all workers help and progress is seen."""
     log_level: str = "INFO"

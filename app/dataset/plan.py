@@ -34,7 +34,8 @@ MIN_AGE_SPAN_SHARE = 0.02
 
 
 SMALLEST_SHARD = 8
-"""Samples; below this the round trips to the store cost more than the samples."""
+"""Samples; below this the round trips to the store cost more than the samples. Shards that the service cuts finer are
+multiples of it, for networks run on so many at a time."""
 
 
 class _Frozen(BaseModel):
@@ -173,7 +174,8 @@ class Plan(_Frozen):
 
 def shard_size_for(samples: int, *, most: int, shards: int) -> int:
     """Samples a shard gets: `most`, or fewer where the set would not fill `shards` shards."""
-    return min(most, max(SMALLEST_SHARD, -(-samples // shards)))
+    share = -(-samples // shards)
+    return min(most, max(1, -(-share // SMALLEST_SHARD)) * SMALLEST_SHARD)
 
 
 def make_plan(

@@ -31,7 +31,7 @@ DEFAULTS = {
     # A killed worker's task goes on this much later; the machine is our own, so a beat is not lost on the way.
     "FACSIMILE_QUEUE__RUNNING_MARKER_S": "20",
     # Small sets are to be shared between the cores, too. No pixel depends on it.
-    "FACSIMILE_SHARD_SIZE": "50",
+    "FACSIMILE_SHARD_SIZE": "64",
 }
 """For a service on one machine; variables of the same name win."""
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.dataset.model import ModelCard, attribute_value
 from app.dataset.names import parse_sample_name, role, sample_file, sample_name
-from app.dataset.plan import SURVEY_BLOCK, Place, Plan, make_plan
+from app.dataset.plan import SURVEY_BLOCK, Place, Plan, make_plan, shard_size_for
 from app.dataset.request import DatasetRequest
 from app.errors import RequestRefused
 
@@ -282,3 +282,11 @@ def test_a_plan_pins_the_model_by_the_digest_of_its_card(plan_of: PlanOf, card: 
     assert (plan.model.name, plan.model.version, plan.model.digest) == ("toy", "1.0.0", card.digest)
     other = card.model_copy(update={"provenance": "another"})
     assert other.digest != card.digest
+
+
+@pytest.mark.parametrize(
+    ("samples", "most", "expected"),
+    [(1, 192, 8), (100, 192, 8), (129, 192, 16), (2_000, 192, 128), (100_000, 192, 192), (100, 5, 5)],
+)
+def test_small_sets_are_cut_finer_in_multiples_of_eight(samples: int, most: int, expected: int) -> None:
+    assert shard_size_for(samples, most=most, shards=16) == expected

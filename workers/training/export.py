@@ -60,6 +60,7 @@ def export(
         },
     }
     save_model(folder, card, network.state_dict())
+    (folder / "weights.safetensors").chmod(0o644)  # written for its owner alone
     generator = load_sdgan(folder, "cpu")
     measured = measure(generator, on_progress=on_progress)
     full = generator.card.model_copy(update={"checks": checks_card(measured), "measured": measured_card(measured)})

@@ -87,6 +87,7 @@ def export_command(
     run: Annotated[Path, typer.Option(help="Folder of the run.")],
     out: Annotated[Path, typer.Option(help="Folder of the model; its name is the model's.")],
     version: Annotated[str, typer.Option()] = "0.1.0",
+    history: Annotated[str, typer.Option(help="What the settings do not tell of how it was trained.")] = "",
 ) -> None:
     """Write a run's model as safetensors and card, and measure it (a few minutes)."""
     from workers.training.corpus.store import corpus_digest, read_spec
@@ -104,6 +105,7 @@ def export_command(
             name=out.name,
             version=version,
             corpus=corpus,
+            history=history,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     typer.echo(f"{out}: model {card.name} {card.version}, digest {card.digest}")

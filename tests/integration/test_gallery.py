@@ -178,6 +178,8 @@ def test_what_no_model_honours_is_refused_with_its_field(service: Any) -> None:
         ({"attributes": {"age": {"min": 5, "max": 9}}}, "attributes.age"),
         ({"attributes": {"sex": {"female": 0.5, "male": 0.4}}}, "attributes"),
         ({"model": "nobody"}, "model"),
+        ({"model": "sdgan", "attributes": {"glasses": 0.5}}, "attributes.glasses"),
+        ({"model": "sdgan", "image": {"size": 128}}, "image.size"),
         ({"subjects": 0}, "subjects"),
         ({"subjects": 1_000_000, "samples_per_subject": 10_000}, "subjects"),
         ({"colour": "red"}, "colour"),

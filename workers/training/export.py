@@ -15,6 +15,9 @@ from workers.generator.weights import save_model
 from workers.training.loop import Trainer
 from workers.training.measure import checks_card, measure, measured_card
 
+HONOURED = ("sex", "age", "skin_tone")
+"""Attributes that learned models show. Glasses they do not: a request for them must be refused, not ignored."""
+
 PROVENANCE = (
     "Trained on renders of a parametric head (MakeHuman's CC0 base mesh and morph targets, all else by formula). "
     "No photograph of a real person was used."
@@ -28,11 +31,12 @@ def export(
     name: str,
     version: str,
     corpus: dict[str, Any],
+    history: str = "",
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ModelCard:
     """Write weights and card of a run's averaged generator, measure what it gives, and write that into the card.
 
-    `corpus` says what it was trained on (its settings and digest).
+    `corpus` says what it was trained on (its settings and digest), `history` what the settings do not tell of how.
     """
     network: GeneratorNetwork = trainer.average
     architecture = network.architecture
@@ -44,7 +48,7 @@ def export(
         "description": f"SD-GAN over a parametric head, {size}×{size} pixels: fast, softer than the renderer.",
         "sizes": [[size, size]],
         "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS},
-        "attributes": lt.ATTRIBUTES,
+        "attributes": {name: lt.ATTRIBUTES[name] for name in HONOURED},
         "licence": "Apache-2.0",
         "provenance": PROVENANCE,
         "architecture": asdict(architecture),
@@ -56,6 +60,7 @@ def export(
             "held_out_error": round(trainer.held_out_error(1_024), 4),
             "settings": trainer.spec.model_dump(),
             "corpus": corpus,
+            "history": history,
             "exported": datetime.now(UTC).date().isoformat(),
         },
     }

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.api.problems import problems_of
 from app.errors import (
+    Cancelled,
     Conflict,
     Corrupt,
     FacsimileError,
@@ -35,6 +36,7 @@ STATUSES: dict[type[FacsimileError], int] = {
     NotFound: 404,
     ObjectNotFound: 404,
     Conflict: 409,
+    Cancelled: 409,
     NotReady: 409,
     TooLarge: 413,
     WrongMediaType: 415,

@@ -43,9 +43,16 @@ def test_a_range_wants_two_ends(card: ModelCard) -> None:
 
 
 def test_unknown_fields_of_a_card_are_kept(card: ModelCard) -> None:
-    more = ModelCard.model_validate(card.model_dump() | {"measured": {"capacity": 1000}})
-    assert more.model_dump()["measured"] == {"capacity": 1000}
+    more = ModelCard.model_validate(card.model_dump() | {"architecture": {"base": 40}})
+    assert more.model_dump()["architecture"] == {"base": 40}
     assert more.digest != card.digest
+
+
+@pytest.mark.parametrize("field", ["measured", "evaluation"])
+def test_what_was_measured_of_a_model_does_not_make_it_another(card: ModelCard, field: str) -> None:
+    more = ModelCard.model_validate(card.model_dump() | {field: {"capacity": 1000}})
+    assert more.model_dump()[field] == {"capacity": 1000}
+    assert more.digest == card.digest
 
 
 def test_the_digest_does_not_depend_on_the_order_of_fields(card: ModelCard) -> None:

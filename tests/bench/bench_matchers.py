@@ -23,9 +23,9 @@ from workers.generator.registry import load_generator
 from workers.images import Pixels, to_pixels
 from workers.matchers.base import Matcher, Role
 from workers.matchers.detector import load_detector
+from workers.matchers.extraction import extract_many
 from workers.matchers.quality import measure_quality
 from workers.matchers.registry import load_matcher, matcher_names
-from workers.matchers.templates import extract_many
 
 
 def draw(count: int) -> list[Pixels]:

@@ -8,8 +8,8 @@ import pytest
 from workers.images import Pixels
 from workers.matchers.base import Matcher, Role
 from workers.matchers.comparison import COSINE, MINUS_EUCLIDEAN
+from workers.matchers.extraction import compare_pairs, compare_tables, extract_many, extract_one
 from workers.matchers.sface import SFace, compare, load_sface
-from workers.matchers.templates import compare_pairs, compare_tables, extract_many, extract_one
 
 Pairs = tuple[list[Pixels], list[Pixels]]
 

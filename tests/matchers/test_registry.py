@@ -19,10 +19,10 @@ from workers.matchers.alignment import TEMPLATE_112
 from workers.matchers.base import Role
 from workers.matchers.comparison import COSINE
 from workers.matchers.detector import network_file
+from workers.matchers.extraction import extract_many
 from workers.matchers.onnx import load_onnx_matcher, read_matcher_card
 from workers.matchers.registry import load_judge, load_matcher, matcher_names
 from workers.matchers.sface import FILE, SHA256, SFace, load_sface
-from workers.matchers.templates import extract_many
 
 CARD = {
     "name": "gate-7",

@@ -8,7 +8,7 @@ from workers.biometrics.scores import Failures, ScoreSet
 from workers.evaluation.samples import samples_at
 from workers.generator.base import Generator
 from workers.matchers.base import Failure, Matcher, Role
-from workers.matchers.templates import extract_one
+from workers.matchers.extraction import extract_one
 
 
 def scores_at(

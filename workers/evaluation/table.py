@@ -21,8 +21,8 @@ from workers.generator.base import Generator
 from workers.matchers.base import Failure, Matcher, Role
 from workers.matchers.comparison import COSINE
 from workers.matchers.detector import load_detector
+from workers.matchers.extraction import extract_one
 from workers.matchers.pose import estimate_pose
-from workers.matchers.templates import extract_one
 
 SIGMAS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 BOOTSTRAP = Bootstrap(replicates=400)

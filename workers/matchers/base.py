@@ -128,6 +128,6 @@ class NetworkMatcher(ABC):
         return self.score.pairs(references, probes)
 
     def extract(self, pixels: Pixels) -> Template | None:
-        """Template of the face in an image, or None if no face is found. For counted failures see templates."""
+        """Template of the face in an image, or None if no face is found. For counted failures see extraction."""
         face = self.detect(pixels)
         return None if face is None else self.template(self.align(pixels, face))

@@ -12,7 +12,7 @@ from app.errors import Cancelled, Corrupt
 from workers.images import decode
 from workers.matchers.base import Failure, NetworkMatcher, Role, Stage
 from workers.matchers.comparison import COSINE, unit
-from workers.matchers.templates import TemplateTable, compare_pairs, compare_tables, extract_many, extract_one
+from workers.matchers.extraction import Extraction, compare_pairs, compare_tables, extract_many, extract_one
 
 
 class Touchy(NetworkMatcher):
@@ -148,7 +148,7 @@ def test_templates_of_another_matcher_are_not_compared() -> None:
 
 def test_a_table_with_an_unexplained_row_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="either a template or a failure"):
-        TemplateTable(
+        Extraction(
             matcher="m", version="1", digest="0", role=Role.PROBE,
             templates=np.zeros((2, 8), np.float32), extracted=np.array([True, False]), failures={},
         )  # fmt: skip

@@ -22,8 +22,8 @@ PAIRS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
-class TemplateTable:
-    """Templates of N images on one side of the comparisons."""
+class Extraction:
+    """What was extracted from N images on one side of the comparisons."""
 
     matcher: str
     version: str
@@ -94,7 +94,7 @@ def extract_many(
     total: int | None = None,
     should_cancel: Callable[[], bool] = lambda: False,
     on_progress: Callable[[int, int | None], None] = lambda done, total: None,
-) -> TemplateTable:
+) -> Extraction:
     """Templates of many images, one row each in their order; one image is held at a time.
 
     `total` is how many there must be (that of a sized iterable is known); raises ValueError for another number.
@@ -119,7 +119,7 @@ def extract_many(
         raise ValueError(f"there were to be {total} images and {len(rows)} came")
     extracted = np.ones(len(rows), np.bool_)
     extracted[list(failures)] = False
-    return TemplateTable(
+    return Extraction(
         matcher=matcher.name,
         version=matcher.version,
         digest=matcher.digest,
@@ -130,7 +130,7 @@ def extract_many(
     )
 
 
-def compare_tables(matcher: Matcher, references: TemplateTable, probes: TemplateTable) -> Scores:
+def compare_tables(matcher: Matcher, references: Extraction, probes: Extraction) -> Scores:
     """Comparison scores of all references with all probes, [N, M]; NaN where either has no template."""
     _check_made_by(matcher, references, probes)
     scores = matcher.compare(references.templates, probes.templates)
@@ -139,7 +139,7 @@ def compare_tables(matcher: Matcher, references: TemplateTable, probes: Template
 
 
 def compare_pairs(
-    matcher: Matcher, references: TemplateTable, probes: TemplateTable, pairs: NDArray[np.integer]
+    matcher: Matcher, references: Extraction, probes: Extraction, pairs: NDArray[np.integer]
 ) -> Scores:
     """Comparison scores of chosen pairs [K, 2] of (row of the references, row of the probes), [K].
 
@@ -156,7 +156,7 @@ def compare_pairs(
     return scores
 
 
-def _check_made_by(matcher: Matcher, *tables: TemplateTable) -> None:
+def _check_made_by(matcher: Matcher, *tables: Extraction) -> None:
     for table in tables:
         if table.digest != matcher.digest:
             raise ValueError(f"templates of {table.matcher} {table.version} cannot be compared by {matcher.name}")

@@ -157,6 +157,13 @@ def test_aligning_brings_the_points_to_their_places() -> None:
         assert chip[y, x, 0] > 150
 
 
+@pytest.fixture(scope="module")
+def shipped() -> Any:
+    """The learned model in the repository."""
+    pytest.importorskip("torch")
+    return load_generator("sdgan", WorkerSettings(device="cpu"))
+
+
 class TestRegistry:
     """Which models there are."""
 
@@ -181,11 +188,6 @@ class TestRegistry:
 
 class TestShippedModel:
     """The learned model in the repository."""
-
-    @pytest.fixture(scope="class")
-    def shipped(self) -> Any:
-        pytest.importorskip("torch")
-        return load_generator("sdgan", WorkerSettings(device="cpu"))
 
     def test_its_card_speaks_of_its_weights(self, shipped: Any) -> None:
         from workers.generator.weights import file_sha256

@@ -220,7 +220,9 @@ def _rows_of_sweep(judge: str, points: Sequence[CurvePoint]) -> list[Row]:
     by_sigma = {point.sigma: point for point in points}
     half, one, more = (by_sigma[sigma] for sigma in (0.5, 1.0, 1.5))
     rising = half.eer < one.eer < more.eer
-    rank = float(spearmanr([point.sigma for point in points], [point.fnmr for point in points]).statistic)
+    fnmrs = [point.fnmr for point in points]
+    # Where nothing moves there is no rank to correlate.
+    rank = float(spearmanr([point.sigma for point in points], fnmrs).statistic) if len(set(fnmrs)) > 1 else 0.0
     fixed = np.array([point.fmr_at_fixed for point in points])
     change = float(np.abs(fixed / by_sigma[1.0].fmr_at_fixed - 1).max())
     spearman = "Spearman of σ and FNMR at FMR 1e-2, 8 settings"

@@ -17,7 +17,7 @@ import structlog
 from app.config import Settings
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
-from app.errors import Cancelled, NotFound, QueueUnavailable, Unavailable
+from app.errors import Cancelled, NotFound, ObjectNotFound, QueueUnavailable, Unavailable
 from app.jobs.advance import advance_if_phase_ended, fail
 from app.jobs.records import read_json, read_plan, write_json
 from app.queue import Task, TaskQueue
@@ -116,11 +116,12 @@ def _marked(queue: TaskQueue, task: Task, marker_s: float) -> Iterator[None]:
 
 
 def _died_too_often(store: ObjectStore, marks: str, most: int) -> str | None:
-    found = [info.key for info in store.list(marks)]
+    found = list(store.list(marks))
     if len(found) < most:
         return None
-    with suppress(NotFound):
-        return f"given up after {len(found)} attempts; the last: {read_json(store, found[-1])['error']}"
+    last = max(found, key=lambda info: info.modified)
+    with suppress(ObjectNotFound):
+        return f"given up after {len(found)} attempts; the last: {read_json(store, last.key)['error']}"
     return None
 
 

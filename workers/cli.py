@@ -160,7 +160,7 @@ def calibrate_command(
     fnmr: Annotated[float, typer.Option(min=0, max=1, help="FNMR wanted.")],
     fmr: Annotated[float, typer.Option(min=0, max=1, help="At a threshold of this FMR.")] = 1e-2,
     matcher: Annotated[str, typer.Option(help="Matcher whose scores count.")] = "sface",
-    subjects: Annotated[int, typer.Option(min=2)] = 200,
+    subjects: Annotated[int, typer.Option(min=2)] = 300,
     samples: Annotated[int, typer.Option(min=2, help="Samples of each.")] = 3,
     tolerance: Annotated[float, typer.Option(min=0, help="Of FNMR, absolute.")] = 0.005,
     highest: Annotated[float, typer.Option(min=0, max=MAX_SCALE, help="Largest σ to try.")] = 2.0,

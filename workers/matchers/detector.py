@@ -44,6 +44,8 @@ class FaceDetector:
     def __init__(self, path: Path) -> None:
         # One thread a process: a second process fills the second core better.
         cv2.setNumThreads(1)
+        # Its warnings are about engines it did not take; its errors come as exceptions.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         self._net = cv2.FaceDetectorYN.create(str(path), "", (CANVAS, CANVAS), MIN_SCORE)
 
     def detect(self, pixels: NDArray[np.uint8]) -> Face | None:

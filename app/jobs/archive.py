@@ -40,7 +40,7 @@ def lay_out_archive(store: ObjectStore, at: DatasetKeys) -> Archive:
     segments: list[Segment] = []
     for key in (at.manifest, at.comparisons, at.contact_sheet):
         size = store.stat(key).size
-        segments.append(Segment(BLOCK, literal=_header(key[len(at.prefix) :], size)))
+        segments.append(Segment(BLOCK, literal=member_header(key[len(at.prefix) :], size)))
         segments.append(Segment(size, key=key))
         if padding := -size % BLOCK:
             segments.append(Segment(padding, literal=bytes(padding)))
@@ -68,7 +68,8 @@ def read_segments(store: ObjectStore, segments: tuple[Segment, ...], start: int,
             yield from store.read(segment.key, segment.offset + first, last - first)
 
 
-def _header(name: str, size: int) -> bytes:
+def member_header(name: str, size: int) -> bytes:
+    """The block that stands before a file in a tar: always the same for the same name and size."""
     info = tarfile.TarInfo(name)
     info.size = size
     info.mode = 0o644

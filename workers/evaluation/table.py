@@ -110,7 +110,7 @@ def evaluate(
         done += subjects * samples
     portraits = _templates(generator, judges, 0.0, identities, 1, progress)
     done += identities
-    rows = [_faces_found(generator, subjects, samples), _yaw(generator, subjects, samples)]
+    rows = [*_seen_by_detector(generator, subjects, samples)]
     curve: list[CurvePoint] = []
     for judge in judges:
         crossed = {
@@ -163,39 +163,33 @@ def _templates(
     }
 
 
-def _faces_found(generator: Generator, subjects: int, samples: int) -> Row:
+def _seen_by_detector(generator: Generator, subjects: int, samples: int) -> tuple[Row, Row]:
+    """Faces found at σ = 1, and the correlation of the yaw read off their five points with the yaw asked for."""
     detector = load_detector()
-    found = tried = 0
-    for batch in samples_at(generator, 1.0, subjects=subjects, samples=samples):
-        found += sum(detector.detect(pixels) is not None for pixels in batch.pixels)
-        tried += len(batch.pixels)
-    interval = exact_interval(found, tried, over="samples")
-    value = found / tried
-    return Row(
-        measure="face found, σ = 1", judge=detector.name, value=value, low=interval.low, high=interval.high,
-        asked="≥ 0.97", met=value >= 0.97,
-    )  # fmt: skip
-
-
-def _yaw(generator: Generator, subjects: int, samples: int) -> Row:
-    """Correlation of the yaw read off the detector's five points with the yaw asked for."""
-    detector = load_detector()
+    tried = 0
     asked: list[float] = []
     seen: list[float] = []
     for batch in samples_at(generator, 1.0, subjects=subjects, samples=samples):
+        tried += len(batch.pixels)
         for pixels, wanted in zip(batch.pixels, lt.yaw_degrees(batch.observation), strict=True):
             face = detector.detect(pixels)
             if face is not None:
                 asked.append(float(wanted))
                 seen.append(estimate_pose(face.points).yaw)
+    share, interval = len(seen) / tried, exact_interval(len(seen), tried, over="samples")
+    found = Row(
+        measure="face found, σ = 1", judge=detector.name, value=share, low=interval.low, high=interval.high,
+        asked="≥ 0.97", met=share >= 0.97,
+    )  # fmt: skip
     value = float(np.corrcoef(asked, seen)[0, 1])
     # Fisher's transform: nearly normal with standard error 1 / sqrt(n - 3).
     reach = 1.96 / np.sqrt(len(asked) - 3)
     low, high = np.tanh(np.arctanh(value) + np.array([-reach, reach]))
-    return Row(
+    yaw = Row(
         measure="yaw seen against yaw asked for, correlation", judge=detector.name, value=value,
         low=float(low), high=float(high), asked="≥ 0.9", met=value >= 0.9,
     )  # fmt: skip
+    return found, yaw
 
 
 def _point(judge: str, sigma: float, scores: CrossedScores, at_one: CrossedScores, table: TemplateTable) -> CurvePoint:

@@ -1,18 +1,16 @@
 """Storing: a shard's samples as one tar, in the plan's order, the same bytes whenever it is made again."""
 
 import io
-import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Self, cast
 
 from app.dataset.shard import SampleRow, StoredSample
+from app.jobs.archive import BLOCK, END, member_header
 from app.storage import ObjectStore
 
 IN_MEMORY_BYTES = 32 * 1024 * 1024
 """A tar larger than this is laid down on disk while it is made."""
-
-END = bytes(2 * tarfile.BLOCKSIZE)
 
 
 class ShardTar:
@@ -31,11 +29,8 @@ class ShardTar:
 
     def add(self, row: SampleRow, data: bytes) -> None:
         """Append one file."""
-        info = tarfile.TarInfo(row.file)
-        info.size = len(data)
-        info.mode = 0o644
-        header = info.tobuf(format=tarfile.USTAR_FORMAT)
-        padding = bytes(-len(data) % tarfile.BLOCKSIZE)
+        header = member_header(row.file, len(data))
+        padding = bytes(-len(data) % BLOCK)
         for part in (header, data, padding):
             self._file.write(part)
         self.stored.append(StoredSample(row=row, offset=self.bytes + len(header)))

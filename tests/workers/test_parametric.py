@@ -190,7 +190,7 @@ class TestShippedModel:
     """The learned model in the repository."""
 
     def test_its_card_speaks_of_its_weights(self, shipped: Any) -> None:
-        from workers.generator.weights import file_sha256
+        from workers.digests import file_sha256
 
         assert file_sha256(SHIPPED / "sdgan" / shipped.card.weights.file) == shipped.card.weights.sha256
         assert (SHIPPED / "sdgan" / shipped.card.weights.file).stat().st_size < 25_000_000

@@ -14,11 +14,12 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save_file
 
 from app.errors import Corrupt
+from workers.digests import file_sha256
 from workers.generator import latents as lt
 from workers.generator.cards import read_card, write_card
 from workers.generator.network import Architecture, GeneratorNetwork, spots
 from workers.generator.sdgan import load_sdgan
-from workers.generator.weights import file_sha256, save_model
+from workers.generator.weights import save_model
 from workers.images import to_pixels
 
 SMALL = Architecture(

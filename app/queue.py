@@ -14,7 +14,11 @@ from app.errors import QueueUnavailable
 ADVANCE = "facsimile.advance_dataset"
 SURVEY = "facsimile.survey_identities"
 CHOOSE = "facsimile.choose_identities"
+CALIBRATE = "facsimile.calibrate_dataset"
 GENERATE = "facsimile.generate_shard"
+JUDGE = "facsimile.judge_shard"
+REPORT = "facsimile.report_dataset"
+LAYOUT = "facsimile.lay_out_dataset"
 ASSEMBLE = "facsimile.assemble_dataset"
 RECONCILE = "facsimile.reconcile"
 PREVIEW = "facsimile.make_preview"
@@ -26,10 +30,14 @@ _ROUTES = {
     PREVIEW: "previews",
     ADVANCE: "control",
     CHOOSE: "control",
+    REPORT: "control",
     ASSEMBLE: "control",
     RECONCILE: "control",
     SURVEY: "shards",
+    CALIBRATE: "shards",
     GENERATE: "shards",
+    JUDGE: "shards",
+    LAYOUT: "shards",
 }
 
 

@@ -12,11 +12,12 @@ from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice
 from app.jobs.advance import advance, reconcile
 from app.jobs.records import read_accepted, write_json
-from app.queue import ADVANCE, ASSEMBLE, CHOOSE, GENERATE, PREVIEW, RECONCILE, SURVEY, Task
+from app.queue import ADVANCE, ASSEMBLE, CHOOSE, GENERATE, PREVIEW, RECONCILE, REPORT, SURVEY, Task
 from workers.attempt import Attempt, attempted
 from workers.pipeline.assemble import assemble
 from workers.pipeline.identities import choose_identities, survey_block
 from workers.pipeline.preview import make_preview
+from workers.pipeline.report import report
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
 from workers.resources import Resources
@@ -34,6 +35,7 @@ def register(celery: Celery, resources: Resources) -> None:
     task(SURVEY, _survey)
     task(CHOOSE, _choose)
     task(GENERATE, _generate)
+    task(REPORT, _report)
     task(ASSEMBLE, _assemble)
 
     @celery.task(name=ADVANCE)  # type: ignore[untyped-decorator]
@@ -97,6 +99,11 @@ def _generate(attempt: Attempt) -> None:
         )
         tar.put(attempt.store, at.shard_samples(number))
     write_json(attempt.store, at.shard_report(number), report)
+
+
+def _report(attempt: Attempt) -> None:
+    if not attempt.store.exists(attempt.at.report):
+        report(attempt.store, attempt.at, attempt.plan)
 
 
 def _assemble(attempt: Attempt) -> None:

@@ -1,6 +1,8 @@
 """Where everything lies in the object store. The one place that spells a key."""
 
 MODELS = "models/"
+MATCHERS = "matchers/"
+CALIBRATIONS = "calibrations/"
 UNFINISHED = "unfinished/"
 API_KEYS = "api-keys/"
 
@@ -8,6 +10,11 @@ API_KEYS = "api-keys/"
 def model_card(name: str) -> str:
     """Card of a published model."""
     return f"{MODELS}{name}/card.json"
+
+
+def matcher_card(name: str) -> str:
+    """Card of a published matcher."""
+    return f"{MATCHERS}{name}.json"
 
 
 def default_model() -> str:
@@ -50,6 +57,12 @@ class DatasetKeys:
         self.cancelled = f"{self.prefix}cancelled.json"
         self.failed = f"{self.prefix}failed.json"
         self.identities = f"{self.prefix}identities.json"
+        self.calibration = f"{self.prefix}calibration.json"
+        self.calibration_steps = f"{self.prefix}calibration/"
+        self.judgements = f"{self.prefix}judgements/"
+        self.report = f"{self.prefix}report.json"
+        self.report_page = f"{self.prefix}report.html"
+        self.layouts = f"{self.prefix}layouts/"
         self.comparisons = f"{self.prefix}comparisons.csv"
         self.contact_sheet = f"{self.prefix}contact-sheet.png"
         self.summary = f"{self.prefix}summary.json"
@@ -61,6 +74,18 @@ class DatasetKeys:
     def survey(self, block: int) -> str:
         """Templates of a block of identities (.npy, float32)."""
         return f"{self.surveys}{block:06d}.npy"
+
+    def calibration_step(self, step: int) -> str:
+        """What was measured at one σ of the calibration (.npz)."""
+        return f"{self.calibration_steps}{step:06d}.npz"
+
+    def judgement(self, shard: int) -> str:
+        """Templates and qualities of a shard's judged samples (.npz)."""
+        return f"{self.judgements}{shard:06d}.npz"
+
+    def layout(self, name: str) -> str:
+        """The archive of a layout; written last of all that belongs to it."""
+        return f"{self.layouts}{name}"
 
     def shard_samples(self, shard: int) -> str:
         """The shard's samples, as an uncompressed tar."""

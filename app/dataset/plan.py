@@ -5,13 +5,16 @@ sample each. Samples are numbered through, subject by subject; a shard is a rang
 shards begin and end changes nothing in a sample.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.dataset.apportion import apportion, cell_of
 from app.dataset.comparisons import Selection, count_comparisons
+from app.dataset.layout import Layout
+from app.dataset.matcher import MatcherCard
 from app.dataset.model import (
     Attribute,
     ChoiceAttribute,
@@ -21,6 +24,7 @@ from app.dataset.model import (
     quantile_range,
 )
 from app.dataset.request import DatasetRequest
+from app.dataset.resolution import can_resolve
 from app.errors import RequestRefused
 
 SURVEY_BLOCK = 256
@@ -81,6 +85,30 @@ class PlannedUnique(_Frozen):
     threshold: float
 
 
+class PlannedMatcher(_Frozen):
+    """A matcher, pinned by the digest of its weights."""
+
+    name: str
+    digest: str
+
+
+class PlannedTarget(_Frozen):
+    """The difficulty to be met; see `app.dataset.request.Target`."""
+
+    matcher: PlannedMatcher
+    fmr: float
+    fnmr: float
+    tolerance: float
+    """Share of `fnmr`."""
+
+
+class PlannedMarking(_Frozen):
+    """See `app.dataset.request.MarkingSpec`."""
+
+    c2pa: bool = False
+    watermark: bool = False
+
+
 class Place(NamedTuple):
     """One sample's place in the set."""
 
@@ -99,13 +127,22 @@ class Plan(_Frozen):
     samples_per_subject: int = Field(ge=1)
     distractors: int = Field(ge=0)
     sigma: dict[str, float]
-    """σ of every factor of the model."""
+    """σ of every factor of the model; with a target, the mix that its calibrated scale multiplies."""
+    target: PlannedTarget | None = None
     attributes: tuple[PlannedAttribute, ...]
     image: PlannedImage
     unique: PlannedUnique | None
     face_found: bool
     max_attempts: int = MAX_ATTEMPTS
     comparisons: Selection
+    judges: tuple[PlannedMatcher, ...] = ()
+    """The matchers that judge the finished set."""
+    judged_subjects: int = Field(0, ge=0)
+    """How many subjects, from the first on, are judged with all their samples."""
+    judged_distractors: int = Field(0, ge=0)
+    """How many distractors, from the first on, are judged."""
+    marking: PlannedMarking = PlannedMarking()
+    layouts: tuple[Layout, ...] = (Layout.PLAIN,)
     shard_size: int = Field(ge=1)
 
     @property
@@ -127,6 +164,38 @@ class Plan(_Frozen):
     def survey_blocks(self) -> int:
         """How many blocks of identities are templated before generation; 0 without the uniqueness check."""
         return -(-self.identities // SURVEY_BLOCK) if self.unique else 0
+
+    @property
+    def judged_shards(self) -> tuple[int, ...]:
+        """Numbers of the shards that hold a judged sample."""
+        if not self.judges:
+            return ()
+        mated = self.subjects * self.samples_per_subject
+        ranges = (
+            range(self.judged_subjects * self.samples_per_subject),
+            range(mated, mated + self.judged_distractors),
+        )
+        return tuple(
+            sorted(
+                {
+                    shard
+                    for part in ranges
+                    if part
+                    for shard in range(part.start // self.shard_size, (part.stop - 1) // self.shard_size + 1)
+                }
+            )
+        )
+
+    def judged(self, place: Place) -> bool:
+        """Whether the sample at this place is judged."""
+        if place.subject < self.subjects:
+            return place.subject < self.judged_subjects
+        return place.subject - self.subjects < self.judged_distractors
+
+    def scaled(self, scale: float) -> "Plan":
+        """The plan with its target turned into a scale: every σ multiplied by it, and no target left."""
+        sigma = {name: scale * value for name, value in self.sigma.items()}
+        return self.model_copy(update={"sigma": sigma, "target": None})
 
     def shard(self, number: int) -> range:
         """Numbers of the samples in one shard."""
@@ -179,12 +248,20 @@ def shard_size_for(samples: int, *, most: int, shards: int) -> int:
 
 
 def make_plan(
-    request: DatasetRequest, card: ModelCard, *, dataset: str, seed: int, shard_size: int, max_comparisons: int
+    request: DatasetRequest,
+    card: ModelCard,
+    *,
+    dataset: str,
+    seed: int,
+    shard_size: int,
+    max_comparisons: int,
+    matchers: Mapping[str, MatcherCard] = MappingProxyType({}),
 ) -> Plan:
-    """Resolve a request against a model card.
+    """Resolve a request against a model card and the matchers that there are.
 
     Raises RequestRefused with every problem found: factors, attributes or sizes that the model does not have,
-    and lists of comparisons longer than `max_comparisons`.
+    targets that name no matcher or that so few subjects cannot resolve, and lists of comparisons longer than
+    `max_comparisons`.
     """
     problems: list[tuple[str, str]] = []
     sigma = _sigma(request, card, problems)
@@ -204,6 +281,13 @@ def make_plan(
                 f"{max_comparisons:,}; choose 'balanced' or 'none', or fewer subjects",
             )
         )
+    judged_subjects = min(request.report.judged_subjects, request.subjects)
+    target = _target(request, judged_subjects, matchers, problems)
+    judges = [
+        PlannedMatcher(name=matcher.name, digest=matcher.digest)
+        for matcher in matchers.values()
+        if judged_subjects and (matcher.judge or (target and target.matcher.name == matcher.name))
+    ]
     if problems:
         raise RequestRefused(problems)
     return Plan(
@@ -219,6 +303,12 @@ def make_plan(
         unique=unique,
         face_found=request.checks.face_found,
         comparisons=selection,
+        target=target,
+        judges=tuple(judges),
+        judged_subjects=judged_subjects if judges else 0,
+        judged_distractors=min(request.report.judged_subjects, request.distractors) if judges else 0,
+        marking=PlannedMarking(**request.marking.model_dump()),
+        layouts=tuple(dict.fromkeys(request.layouts)),
         shard_size=shard_size,
     )
 
@@ -236,6 +326,34 @@ def _sigma(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, s
     return {
         name: request.variability.scale * request.variability.factors.get(name, 1.0) for name in offered
     }
+
+
+def _target(
+    request: DatasetRequest, judged: int, matchers: Mapping[str, MatcherCard], problems: list[tuple[str, str]]
+) -> PlannedTarget | None:
+    """Pin the target, refusing one that the judged subjects cannot resolve by the rule of 30."""
+    target = request.variability.target
+    if target is None:
+        return None
+    matcher = matchers.get(target.matcher)
+    if matcher is None:
+        offered = ", ".join(matchers) or "none yet"
+        problems.append(("variability.target.matcher", f"there is no matcher {target.matcher!r}; there are: {offered}"))
+        return None
+    mated, non_mated = count_comparisons("complete", judged, request.samples_per_subject, 0)
+    resolution = can_resolve(
+        fmr=target.fmr, non_mated=non_mated, fnmr=target.fnmr, mated=mated, samples=request.samples_per_subject
+    )
+    if not resolution.resolved:
+        some = f" (report.judged_subjects judges {judged:,} of {request.subjects:,})"
+        more = some if judged < request.subjects else ""
+        problems.append(("variability.target", f"{'; '.join(resolution.problems)}{more}"))
+    return PlannedTarget(
+        matcher=PlannedMatcher(name=matcher.name, digest=matcher.digest),
+        fmr=target.fmr,
+        fnmr=target.fnmr,
+        tolerance=target.tolerance,
+    )
 
 
 def _attributes(

@@ -7,10 +7,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
+from app.dataset.layout import Layout
+
 MAX_SCALE = 4.0
 """Beyond this the latents' bounded maps are saturated; more would promise what no model gives."""
 
 SEED_LIMIT = 2**63 - 1
+
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""How models and matchers are called."""
 
 # Strict: "0.5" and true are not numbers, and nobody who sends them should be guessed at. 1 is one.
 Share = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
@@ -23,13 +28,34 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Target(_Part):
+    """The difficulty wanted: the FNMR that a matcher shall have on the set at a threshold of this FMR."""
+
+    matcher: Annotated[str, Field(pattern=NAME)]
+    """Name of a matcher that the service has, e.g. `sface`."""
+    fmr: Annotated[float, Field(gt=0, le=0.1, strict=True, allow_inf_nan=False)]
+    """False match rate over the set's non-mated comparisons, at most."""
+    fnmr: Annotated[float, Field(gt=0, le=0.9, strict=True, allow_inf_nan=False)]
+    """False non-match rate over its mated comparisons, at the threshold of that FMR."""
+    tolerance: Annotated[float, Field(ge=0.02, le=0.5, strict=True, allow_inf_nan=False)] = 0.1
+    """Share of `fnmr` by which the set may miss it and still count as met."""
+
+
 class Variability(_Part):
-    """How far the samples of one subject lie apart: the scale σ of the observation latents."""
+    """How far the samples of one subject lie apart: the scale σ of the observation latents, or a target for it."""
 
     scale: Scale = 1.0
     """σ of all factors; 0 makes every sample of a subject the same portrait."""
     factors: dict[str, Scale] = {}
     """Multiplies `scale` for the factors named; the others keep 1."""
+    target: Target | None = None
+    """Instead of a scale: the service finds the one that meets it, along the mix that `factors` give."""
+
+    @model_validator(mode="after")
+    def _scale_or_target(self) -> Self:
+        if self.target is not None and "scale" in self.model_fields_set:
+            raise ValueError("give either scale or target; a target is met by choosing the scale")
+        return self
 
 
 class AgeRange(_Part):
@@ -100,11 +126,28 @@ class ComparisonsSpec(_Part):
     mated pair exists."""
 
 
+class ReportSpec(_Part):
+    """How much of the set is judged for its report."""
+
+    judged_subjects: Annotated[StrictInt, Field(ge=0, le=5_000)] = 300
+    """The first so many subjects, all samples of each, are compared by the matchers (and as many distractors);
+    0 leaves all that is measured by matchers out of the report."""
+
+
+class MarkingSpec(_Part):
+    """What says that a sample is synthetic, beside the metadata that every file carries."""
+
+    c2pa: StrictBool = False
+    """A signed C2PA manifest for every sample."""
+    watermark: StrictBool = False
+    """An imperceptible watermark in the pixels."""
+
+
 class DatasetRequest(_Part):
     """One request for a synthetic identity set."""
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
-    model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "default"
+    model: Annotated[str, Field(pattern=NAME)] = "default"
     subjects: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
     samples_per_subject: Annotated[StrictInt, Field(ge=1, le=10_000)]
     distractors: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = 0
@@ -116,8 +159,12 @@ class DatasetRequest(_Part):
     image: ImageSpec = ImageSpec()
     checks: Checks = Checks()
     comparisons: ComparisonsSpec = ComparisonsSpec()
-    layouts: Annotated[list[Literal["plain"]], Field(max_length=1)] = ["plain"]
-    """Archive layouts to offer."""
+    report: ReportSpec = ReportSpec()
+    marking: MarkingSpec = MarkingSpec()
+    layouts: Annotated[list[Layout], Field(max_length=len(Layout))] = [Layout.PLAIN]
+    """Archive layouts that are ready when the set is; any other is made when it is first asked for."""
+    retention_days: Annotated[StrictInt, Field(ge=1, le=3_650)] | None = None
+    """The set is deleted so many days after it was finished; left out, the service's own rule holds."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -158,7 +205,7 @@ class DatasetRequest(_Part):
 class PreviewRequest(_Part):
     """A small contact sheet, for choosing a variability: a row a subject, a column a sample."""
 
-    model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "default"
+    model: Annotated[str, Field(pattern=NAME)] = "default"
     subjects: Annotated[StrictInt, Field(ge=1, le=64)] = 4
     samples_per_subject: Annotated[StrictInt, Field(ge=1, le=64)] = 6
     seed: Annotated[StrictInt, Field(ge=0, le=SEED_LIMIT)] = 0

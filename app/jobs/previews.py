@@ -31,6 +31,10 @@ class PreviewService:
         ):
             if value > limit:
                 raise RequestRefused([(field, f"a preview shows at most {limit}; ask for a dataset instead")])
+        if request.variability.target is not None:
+            raise RequestRefused(
+                [("variability.target", "a preview shows a scale; POST /v1/calibrations finds that of a target")]
+            )
         text = self._plan(request).model_dump_json()
         digest = hashlib.sha256(text.encode()).hexdigest()
         if not self._store.exists(keys.preview(tenant, digest)):

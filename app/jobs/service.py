@@ -25,6 +25,7 @@ from app.errors import (
     Unavailable,
 )
 from app.jobs.advance import first_step
+from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.jobs.progress import Progress, progress_of
 from app.jobs.quota import UnfinishedQuota
@@ -74,6 +75,7 @@ class DatasetService:
         self._store = store
         self._queue = queue
         self._models = models
+        self._matchers = MatcherCatalogue(store)
         self._settings = settings
         self._clock = clock
         self._quota = UnfinishedQuota(store, settings.limits.unfinished_datasets_per_tenant, clock)
@@ -192,6 +194,7 @@ class DatasetService:
                 total, most=self._settings.shard_size, shards=self._settings.shards_per_dataset
             ),
             max_comparisons=limits.comparisons_per_dataset,
+            matchers=self._matchers.all(),
         )
 
     def _accept(self, accepted: Accepted, plan: Plan) -> None:

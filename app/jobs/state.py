@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from app.dataset.keys import DatasetKeys, number_in
 from app.dataset.plan import Plan
-from app.queue import ASSEMBLE, CHOOSE, GENERATE, SURVEY, Task
+from app.queue import ASSEMBLE, CALIBRATE, CHOOSE, GENERATE, JUDGE, LAYOUT, REPORT, SURVEY, Task
 from app.storage import ObjectStore
 
 
@@ -37,10 +37,18 @@ class Facts:
     failed: bool
     manifest: bool
     identities: bool
+    calibrated: bool
+    report: bool
     surveyed: frozenset[int]
     """Survey blocks that are done."""
+    steps: frozenset[int]
+    """Steps of the calibration that are done."""
     reported: frozenset[int]
     """Shards that are done."""
+    judged: frozenset[int]
+    """Shards whose samples are judged."""
+    laid_out: frozenset[str]
+    """Layouts that are made."""
     begun: bool
     """Whether a worker has begun anything."""
 
@@ -50,11 +58,17 @@ def read_facts(store: ObjectStore, tenant: str, dataset: str) -> Facts:
     at = DatasetKeys(tenant, dataset)
     names: set[str] = set()
     surveyed: set[int] = set()
+    steps: set[int] = set()
     reported: set[int] = set()
+    judged: set[int] = set()
+    laid_out: set[str] = set()
+    numbered = {at.surveys: surveyed, at.calibration_steps: steps, at.judgements: judged}
     begun = False
     for found in store.list(at.prefix):
-        if found.key.startswith(at.surveys):
-            surveyed.add(number_in(found.key, at.surveys))
+        if folder := next((prefix for prefix in numbered if found.key.startswith(prefix)), None):
+            numbered[folder].add(number_in(found.key, folder))
+        elif found.key.startswith(at.layouts):
+            laid_out.add(found.key.removeprefix(at.layouts))
         elif found.key.startswith(at.shards):
             if found.key.endswith("/report.json"):
                 reported.add(number_in(found.key, at.shards))
@@ -67,8 +81,13 @@ def read_facts(store: ObjectStore, tenant: str, dataset: str) -> Facts:
         failed=at.failed in names,
         manifest=at.manifest in names,
         identities=at.identities in names,
+        calibrated=at.calibration in names,
+        report=at.report in names,
         surveyed=frozenset(surveyed),
+        steps=frozenset(steps),
         reported=frozenset(reported),
+        judged=frozenset(judged),
+        laid_out=frozenset(laid_out),
         begun=begun or bool(surveyed or reported),
     )
 
@@ -89,7 +108,8 @@ def state_of(facts: Facts, plan: Plan) -> State:
 def work_left(facts: Facts, plan: Plan, tenant: str) -> list[Task]:
     """List the tasks that can be done now; none when the dataset is at its end.
 
-    Identities first (templates block by block, then one choice over all), then shards, then the assembly.
+    Identities first (templates block by block, then one choice over all); then, for a target, one σ after another
+    until one meets it; then the shards, the judging of some of them, the report, layouts, and the assembly.
     """
     if state_of(facts, plan).final:
         return []
@@ -98,7 +118,17 @@ def work_left(facts: Facts, plan: Plan, tenant: str) -> list[Task]:
         if blocks:
             return [Task(SURVEY, tenant, plan.dataset, block) for block in blocks]
         return [Task(CHOOSE, tenant, plan.dataset)]
+    if plan.target and not facts.calibrated:
+        return [Task(CALIBRATE, tenant, plan.dataset, len(facts.steps))]
     shards = [shard for shard in range(plan.shards) if shard not in facts.reported]
     if shards:
         return [Task(GENERATE, tenant, plan.dataset, shard) for shard in shards]
+    unjudged = [shard for shard in plan.judged_shards if shard not in facts.judged]
+    if unjudged:
+        return [Task(JUDGE, tenant, plan.dataset, shard) for shard in unjudged]
+    if not facts.report:
+        return [Task(REPORT, tenant, plan.dataset)]
+    layouts = [number for number, layout in enumerate(plan.layouts) if layout.stored and layout not in facts.laid_out]
+    if layouts:
+        return [Task(LAYOUT, tenant, plan.dataset, number) for number in layouts]
     return [Task(ASSEMBLE, tenant, plan.dataset)]

@@ -54,7 +54,7 @@ def test_the_published_example_is_valid() -> None:
         ({"image": {"quality": 90}}, "image", "quality applies to jpeg only"),
         ({"image": {"format": "gif"}}, "image.format", "'png' or 'jpeg'"),
         ({"checks": {"unique": 1}}, "checks.unique", "valid boolean"),
-        ({"layouts": ["lfw"]}, "layouts.0", "'plain'"),
+        ({"layouts": ["lwf"]}, "layouts.0", "'plain'"),
         ({"samples_per_subject": 1, "comparisons": {"selection": "crossed"}}, "", "2 or more"),
         ({"samples_per_subject": 1, "comparisons": {"selection": "balanced"}}, "", "2 or more"),
         ({"subjects": 1, "comparisons": {"selection": "balanced"}}, "", "2 subjects or more"),

@@ -11,7 +11,7 @@ from app.errors import QueueUnavailable
 from app.jobs.advance import HALF_ACCEPTED_S, advance, advance_if_phase_ended, fail, first_step, reconcile
 from app.jobs.service import DatasetService
 from app.jobs.state import State
-from app.queue import ADVANCE, ASSEMBLE, CHOOSE, GENERATE, SURVEY, Task
+from app.queue import ADVANCE, ASSEMBLE, CHOOSE, GENERATE, REPORT, SURVEY, Task
 
 Submit = Callable[..., str]
 
@@ -32,6 +32,7 @@ def do(store: Any, dataset: str, name: str, number: int = 0) -> None:
         SURVEY: at.survey(number),
         CHOOSE: at.identities,
         GENERATE: at.shard_report(number),
+        REPORT: at.report,
         ASSEMBLE: at.manifest,
     }
     store.put(results[name], b"{}")
@@ -48,6 +49,7 @@ def test_a_dataset_goes_through_its_phases(
         [(SURVEY, 0)],
         [(CHOOSE, 0)],
         [(GENERATE, 0), (GENERATE, 1), (GENERATE, 2)],
+        [(REPORT, 0)],
         [(ASSEMBLE, 0)],
     ]
     for phase in phases:
@@ -85,7 +87,7 @@ def test_a_wiped_queue_is_filled_again_with_what_is_unfinished(
     [
         ([0], 0, []),  # two shards of the phase are still out
         ([0, 2], 2, []),
-        ([0, 1, 2], 1, [(ASSEMBLE, 0)]),
+        ([0, 1, 2], 1, [(REPORT, 0)]),
     ],
 )
 def test_the_last_task_of_a_phase_starts_the_next(

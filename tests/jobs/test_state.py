@@ -13,13 +13,18 @@ from app.dataset.plan import Plan, make_plan
 from app.dataset.request import DatasetRequest
 from app.jobs.progress import Progress, progress_of
 from app.jobs.state import Facts, State, read_facts, state_of, work_left
-from app.queue import ASSEMBLE, CHOOSE, GENERATE, SURVEY, Task
+from app.queue import ASSEMBLE, CHOOSE, GENERATE, REPORT, SURVEY, Task
 
 NOTHING = Facts(
     cancelled=False,
     failed=False,
     manifest=False,
     identities=False,
+    calibrated=False,
+    report=False,
+    steps=frozenset(),
+    judged=frozenset(),
+    laid_out=frozenset(),
     surveyed=frozenset(),
     reported=frozenset(),
     begun=False,
@@ -27,7 +32,8 @@ NOTHING = Facts(
 SURVEYED = replace(NOTHING, surveyed=frozenset({0, 1}), begun=True)
 CHOSEN = replace(SURVEYED, identities=True)
 REPORTED = replace(CHOSEN, reported=frozenset({0, 1, 2}))
-FINISHED = replace(REPORTED, manifest=True)
+DESCRIBED = replace(REPORTED, report=True)
+FINISHED = replace(DESCRIBED, manifest=True)
 
 
 def plan(unique: bool = True, **fields: Any) -> Plan:
@@ -65,8 +71,9 @@ def tasks(name: str, *numbers: int) -> list[Task]:
         (CHOSEN, True, State.RUNNING, tasks(GENERATE, 0, 1, 2)),
         (replace(CHOSEN, surveyed=frozenset()), True, State.RUNNING, tasks(GENERATE, 0, 1, 2)),
         (replace(CHOSEN, reported=frozenset({1})), True, State.RUNNING, tasks(GENERATE, 0, 2)),
-        (REPORTED, True, State.ASSEMBLING, tasks(ASSEMBLE, 0)),
-        (replace(REPORTED, identities=False, surveyed=frozenset()), False, State.ASSEMBLING, tasks(ASSEMBLE, 0)),
+        (REPORTED, True, State.ASSEMBLING, tasks(REPORT, 0)),
+        (DESCRIBED, True, State.ASSEMBLING, tasks(ASSEMBLE, 0)),
+        (replace(DESCRIBED, identities=False, surveyed=frozenset()), False, State.ASSEMBLING, tasks(ASSEMBLE, 0)),
         (FINISHED, True, State.SUCCEEDED, []),
         (replace(NOTHING, failed=True), True, State.FAILED, []),
         (replace(REPORTED, failed=True), True, State.FAILED, []),
@@ -101,10 +108,12 @@ def test_doing_what_is_left_ends_in_success_whatever_the_order(order: list[int],
             facts = replace(facts, identities=True)
         elif task.name == GENERATE:
             facts = replace(facts, reported=facts.reported | {task.number})
+        elif task.name == REPORT:
+            facts = replace(facts, report=True)
         else:
             facts = replace(facts, manifest=True)
     assert state_of(facts, made) is State.SUCCEEDED
-    assert len(done) == 3 + 1 + (3 if unique else 0)
+    assert len(done) == 3 + 2 + (3 if unique else 0)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +152,8 @@ def test_facts_are_read_off_the_keys(memory_store: Any) -> None:
     assert read_facts(memory_store, "acme", "ds_1") == REPORTED
     write(memory_store, at.summary, at.comparisons, at.contact_sheet)
     assert read_facts(memory_store, "acme", "ds_1") == REPORTED
+    write(memory_store, at.report)
+    assert read_facts(memory_store, "acme", "ds_1") == DESCRIBED
     write(memory_store, at.manifest)
     assert read_facts(memory_store, "acme", "ds_1") == FINISHED
     write(memory_store, at.failed, at.cancelled)

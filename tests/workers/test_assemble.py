@@ -15,6 +15,7 @@ from app.jobs.records import Accepted, write_json
 from workers.images import decode
 from workers.pipeline import run
 from workers.pipeline.assemble import assemble
+from workers.pipeline.report import report
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
 
@@ -26,10 +27,11 @@ def build(plan: Plan, paint: Any, store: Any, still_wanted: Callable[[], bool] =
     """Run all shards, assemble, and return the manifest ({} if there is none)."""
     for number in range(plan.shards):
         with ShardTar() as tar:
-            report = run_shard(plan, number, generator=paint, choice=None, tar=tar, batch_size=4, encoder_threads=1)
+            shard = run_shard(plan, number, generator=paint, choice=None, tar=tar, batch_size=4, encoder_threads=1)
             tar.put(store, AT.shard_samples(number))
-        write_json(store, AT.shard_report(number), report)
+        write_json(store, AT.shard_report(number), shard)
     accepted = Accepted(id="ds_test", tenant="acme", name="n", created_at="2026-01-01", request={"name": "n"})
+    report(store, AT, plan)
     assemble(store, AT, accepted, plan, still_wanted)
     return json.loads(store.get(AT.manifest)) if store.exists(AT.manifest) else {}
 
@@ -68,7 +70,7 @@ def test_mated_comparisons_are_mated_and_the_list_is_what_the_manifest_says(
 def test_more_comparisons_than_are_written_at_once_all_arrive(
     paint: Any, plan_for: PlanFor, memory_store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.pipeline.assemble.CSV_ROWS", 7)
+    monkeypatch.setattr("workers.pipeline.report.CSV_ROWS", 7)
     plan = plan_for(paint.card, subjects=4, samples_per_subject=3, comparisons={"selection": "complete"})
     build(plan, paint, memory_store)
     assert len(set(comparisons(memory_store))) == 12 * 11 // 2

@@ -132,4 +132,4 @@ def test_the_last_of_a_phase_sets_the_next_going(place: Place) -> None:
     for number in (0, 2, 3):
         place.store.put(AT.shard_report(number), b"{}")
     attempted(place, TASK, lambda attempt: attempt.store.put(AT.shard_report(1), b"{}"))
-    assert [task.name for task in place.queue.sent] == ["facsimile.assemble_dataset"]
+    assert [task.name for task in place.queue.sent] == ["facsimile.report_dataset"]

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+from app.dataset.resolution import ERRORS, Resolution, can_resolve
 from app.errors import Cancelled
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap, replicate_fnmr_at_fmrs, subject_interval
 from workers.biometrics.errors import ScoresRefused, Unresolvable
 from workers.biometrics.intervals import Interval, percentile_interval
 from workers.biometrics.rates import OperatingPoint, fnmr_at_fmr
-from workers.biometrics.resolution import ERRORS, Resolution, can_resolve
 from workers.biometrics.scores import ScoreSet
 
 Floats = NDArray[np.float64]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dataset.resolution import ERRORS
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap
 from workers.biometrics.errors import Unresolvable
 from workers.biometrics.identification import (
@@ -19,7 +20,6 @@ from workers.biometrics.identification import (
 )
 from workers.biometrics.intervals import percentile_interval
 from workers.biometrics.rates import OperatingPoint, Source, allowed, fnmr_at_fmr
-from workers.biometrics.resolution import ERRORS
 
 Floats = NDArray[np.float64]
 

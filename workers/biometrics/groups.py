@@ -12,11 +12,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dataset.resolution import ERRORS
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap, replicate_at_threshold, subject_interval
 from workers.biometrics.errors import ScoresRefused, Unresolvable
 from workers.biometrics.intervals import Interval, exact_interval, percentile_interval
 from workers.biometrics.rates import Rate, fmr, fnmr
-from workers.biometrics.resolution import ERRORS
 from workers.biometrics.scores import Codes, ScoreSet
 
 Floats = NDArray[np.float64]

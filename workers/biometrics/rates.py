@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dataset.resolution import comparisons_needed
 from workers.biometrics.errors import Unresolvable
 from workers.biometrics.intervals import CONFIDENCE, Interval, exact_interval
-from workers.biometrics.resolution import comparisons_needed
 from workers.biometrics.scores import Failures
 
 FMR_SIDE = "non-mated scores >= threshold"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.biometrics.resolution import can_resolve, comparisons_needed, subjects_needed
+from app.dataset.resolution import can_resolve, comparisons_needed, subjects_needed
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from app.errors import QueueUnavailable
 from app.queue import CeleryQueue, Task, make_celery, open_queue
 
 NAMES = {
-    queue.ADVANCE, queue.SURVEY, queue.CHOOSE, queue.GENERATE, queue.ASSEMBLE, queue.RECONCILE, queue.PREVIEW
+    queue.ADVANCE, queue.SURVEY, queue.CHOOSE, queue.CALIBRATE, queue.GENERATE, queue.JUDGE, queue.REPORT,
+    queue.LAYOUT, queue.ASSEMBLE, queue.RECONCILE, queue.PREVIEW,
 }  # fmt: skip
 
 

@@ -123,3 +123,8 @@ class Settings(BaseSettings):
                         "or set FACSIMILE_ENVIRONMENT=development for a throw-away set-up"
                     )
         return self
+
+
+def worker_settings() -> WorkerSettings:
+    """What FACSIMILE_WORKER__* says, for commands that touch neither store nor queue: their secrets do not matter."""
+    return Settings(environment="development").worker

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from app.config import Settings
+from app.config import Settings, worker_settings
 from app.errors import Misconfigured
 
 REAL = {
@@ -89,3 +89,10 @@ def test_values_that_make_no_sense_are_refused(monkeypatch: pytest.MonkeyPatch, 
 def test_settings_do_not_change_once_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().shard_size = 1
+
+
+def test_a_workers_settings_alone_ask_for_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACSIMILE_WORKER__MODELS_DIR", "/models")
+    monkeypatch.setenv("FACSIMILE_ENVIRONMENT", "production")
+    monkeypatch.setenv("FACSIMILE_STORE__SECRET_KEY", "change-me")
+    assert worker_settings().models_dir == "/models"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from app.config import WorkerSettings
+from app.config import worker_settings
 from app.dataset.request import MAX_SCALE
 from app.errors import RequestRefused
 
@@ -127,7 +127,7 @@ def evaluate_command(
     from workers.images import encode_sheet
     from workers.matchers.registry import BUILT_IN, load_matcher
 
-    settings = WorkerSettings()
+    settings = worker_settings()
     generator = load_generator(name, settings)
     with _bar() as bar:
         task = bar.add_task("judged", total=None)
@@ -149,9 +149,10 @@ def evaluate_command(
         return
     table = Table("measure", "judge", "value", "95% interval", "at the least", "met")
     for row in found.rows:
-        interval = "" if row.low is None else f"{row.low:.4g} … {row.high:.4g}"
+        interval = row.note if row.low is None else f"{row.low:.4g} … {row.high:.4g}"
         met = "" if row.met is None else "yes" if row.met else "no"
-        table.add_row(row.measure, row.judge, f"{row.value:.4g}", interval, row.asked, met)
+        value = "not applicable" if row.value is None else f"{row.value:.4g}"
+        table.add_row(row.measure, row.judge, value, interval, row.asked, met)
     Console(width=140).print(table)
 
 
@@ -174,7 +175,7 @@ def calibrate_command(
 
     if not (0 < fnmr < 1 and 0 < fmr < 1 and tolerance > 0):
         raise RequestRefused([("target", "fnmr and fmr must lie between 0 and 1, and tolerance above 0")])
-    settings = WorkerSettings()
+    settings = worker_settings()
     target = Target(fmr=fmr, fnmr=fnmr, tolerance=tolerance)
     check_target(target, subjects=subjects, samples=samples)
     generator, judge = load_generator(name, settings), load_matcher(matcher, settings)
@@ -213,7 +214,7 @@ def measure_command(name: Annotated[str, typer.Argument(help="A model that is in
     from workers.generator.registry import load_generator, model_folders
     from workers.training.measure import checks_card, measure, measured_card
 
-    settings = WorkerSettings()
+    settings = worker_settings()
     generator = load_generator(name, settings)
     with _bar() as bar:
         task = bar.add_task("measured", total=None)

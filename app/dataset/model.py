@@ -11,6 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 _NORMAL = NormalDist()
 
 
+MAX_LATENTS = 4096
+"""Of z_I, and of z_O: a card must not make anyone draw at will."""
+
+Side = Annotated[int, Field(ge=1, le=4096)]
+
+
 class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -18,9 +24,9 @@ class _Data(BaseModel):
 class Latents(_Data):
     """Sizes of the latent spaces; every latent is N(0, 1) before scaling."""
 
-    identity: int = Field(gt=0)
+    identity: int = Field(gt=0, le=MAX_LATENTS)
     """Dimensions of z_I."""
-    observation: dict[str, tuple[int, int]]
+    observation: dict[str, tuple[int, int]] = Field(min_length=1)
     """Factor name to [start, stop) within z_O, in order, without gaps."""
 
     @model_validator(mode="after")
@@ -30,6 +36,8 @@ class Latents(_Data):
             if start != end or stop <= start:
                 raise ValueError(f"latent.observation.{name} must start at {end} and not be empty")
             end = stop
+        if end > MAX_LATENTS:
+            raise ValueError(f"latent.observation has {end} dimensions; at most {MAX_LATENTS} are drawn")
         return self
 
     @property
@@ -98,7 +106,7 @@ class ModelCard(_Data):
     version: str
     kind: str
     description: str
-    sizes: tuple[tuple[int, int], ...] = Field(min_length=1)
+    sizes: tuple[tuple[Side, Side], ...] = Field(min_length=1)
     """Image sizes offered, [width, height] in pixels; the first is the model's own."""
     latent: Latents
     attributes: dict[str, Attribute] = {}

@@ -64,3 +64,16 @@ def test_what_cannot_be_resolved_is_said_before_anything_is_made(
     assert run(["models", "calibrate", "writing", "--fnmr", "0.05", "--fmr", "0.0001", *SMALL]) != 0
     assert "needs at least 30 errors" in capsys.readouterr().err
     assert run(["models", "calibrate", "writing", "--fnmr", "0", *SMALL]) == 2
+
+
+def test_the_models_folder_is_the_environments(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FACSIMILE_WORKER__MODELS_DIR", str(tmp_path / "nowhere"))
+    for command in (
+        ["models", "evaluate", "x"],
+        ["models", "calibrate", "x", "--fnmr", "0.3"],
+        ["train", "measure", "x"],
+    ):
+        assert run(command) == 2
+        assert f"FACSIMILE_WORKER__MODELS_DIR names {tmp_path / 'nowhere'}" in capsys.readouterr().err

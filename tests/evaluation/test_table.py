@@ -1,5 +1,6 @@
 """The table of a model, over a matcher and a generator whose answers are known."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ from workers.evaluation import table
 from workers.evaluation.pictures import sweep_plot, sweep_sheet
 from workers.evaluation.samples import samples_at
 from workers.evaluation.table import Evaluation, evaluate
+from workers.generator import latents as lt
 from workers.matchers.comparison import COSINE, MINUS_EUCLIDEAN
 
 SIGMAS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
@@ -64,6 +66,28 @@ def test_faces_and_yaw_are_judged_by_the_detector(measured: Callable[..., Evalua
     assert found["face found, σ = 1"].value == 1
     assert found["face found, σ = 1"].low == pytest.approx(0.025 ** (1 / 120))  # Clopper–Pearson of 120 of 120
     assert found["yaw seen against yaw asked for, correlation"].value > 0.99
+
+
+def test_a_model_without_the_factor_has_no_yaw_to_measure(
+    measured: Callable[..., Evaluation], reading: Any, writing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latent = {"identity": lt.IDENTITY, "observation": {"residual": (0, lt.OBSERVATION)}}
+    card = ModelCard.model_validate({**writing.card.model_dump(), "latent": latent})
+    monkeypatch.setattr(writing, "card", card)
+    found = measured(reading("cosine", COSINE))
+    yaw = rows(found, "tell-tale")["yaw seen against yaw asked for, correlation"]
+    assert (yaw.value, yaw.low, yaw.met, yaw.note) == (None, None, None, "the model has no factor pose")
+    assert rows(found, "tell-tale")["face found, σ = 1"].value == 1
+    assert json.loads(json.dumps(found.as_card(), allow_nan=False))["rows"][1]["value"] is None
+
+
+def test_where_no_face_is_found_nothing_is_correlated(
+    measured: Callable[..., Evaluation], reading: Any, tell_tale: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tell_tale, "detect", lambda self, pixels: None)
+    found = rows(measured(reading("cosine", COSINE)), "tell-tale")
+    assert found["face found, σ = 1"].value == 0
+    assert found["yaw seen against yaw asked for, correlation"].value is None
 
 
 def test_samples_without_a_template_are_told_beside_the_rates(

@@ -28,6 +28,8 @@ SIGMAS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 BOOTSTRAP = Bootstrap(replicates=400)
 FMR_OF_SWEEP = 1e-2
 FMR_OF_UNIQUENESS = 1e-3
+FEWEST_YAWS = 4
+"""Below that a correlation has no interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +38,15 @@ class Row:
 
     measure: str
     judge: str
-    value: float
+    value: float | None
+    """None where the measure does not apply; `note` says why."""
     low: float | None = None
     """95% interval, where one can be given."""
     high: float | None = None
     asked: str = ""
     """What a default model must reach."""
     met: bool | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,9 +173,12 @@ def _seen_by_detector(generator: Generator, subjects: int, samples: int) -> tupl
     tried = 0
     asked: list[float] = []
     seen: list[float] = []
+    # Other latents under the same numbers would give an angle as well, and it would mean nothing.
+    has_yaw = generator.card.latent.observation.get("pose") == lt.FACTORS["pose"]
     for batch in samples_at(generator, 1.0, subjects=subjects, samples=samples):
         tried += len(batch.pixels)
-        for pixels, wanted in zip(batch.pixels, lt.yaw_degrees(batch.observation), strict=True):
+        yaws = lt.yaw_degrees(batch.observation) if has_yaw else np.full(len(batch.pixels), np.nan)
+        for pixels, wanted in zip(batch.pixels, yaws, strict=True):
             face = detector.detect(pixels)
             if face is not None:
                 asked.append(float(wanted))
@@ -181,15 +188,23 @@ def _seen_by_detector(generator: Generator, subjects: int, samples: int) -> tupl
         measure="face found, σ = 1", judge=detector.name, value=share, low=interval.low, high=interval.high,
         asked="≥ 0.97", met=share >= 0.97,
     )  # fmt: skip
+    return found, _yaw_row(detector.name, asked, seen, has_yaw=has_yaw)
+
+
+def _yaw_row(judge: str, asked: Sequence[float], seen: Sequence[float], *, has_yaw: bool) -> Row:
+    measure, wanted = "yaw seen against yaw asked for, correlation", "≥ 0.9"
+    if not has_yaw:
+        return Row(measure=measure, judge=judge, value=None, asked=wanted, note="the model has no factor pose")
+    if len(asked) < FEWEST_YAWS:
+        note = f"too few faces were found ({len(asked)})"
+        return Row(measure=measure, judge=judge, value=None, asked=wanted, note=note)
     value = float(np.corrcoef(asked, seen)[0, 1])
     # Fisher's transform: nearly normal with standard error 1 / sqrt(n - 3).
     reach = 1.96 / np.sqrt(len(asked) - 3)
     low, high = np.tanh(np.arctanh(value) + np.array([-reach, reach]))
-    yaw = Row(
-        measure="yaw seen against yaw asked for, correlation", judge=detector.name, value=value,
-        low=float(low), high=float(high), asked="≥ 0.9", met=value >= 0.9,
-    )  # fmt: skip
-    return found, yaw
+    return Row(
+        measure=measure, judge=judge, value=value, low=float(low), high=float(high), asked=wanted, met=value >= 0.9
+    )
 
 
 def _point(judge: str, sigma: float, scores: CrossedScores, at_one: CrossedScores, table: TemplateTable) -> CurvePoint:

@@ -21,6 +21,10 @@ DEFAULT_ORDER = ("parametric", "sdgan")
 as soon as its card's table passes."""
 
 
+RESERVED = frozenset({"default", *DEFAULT_ORDER})
+"""Names that no imported model may have: it would hide a shipped one, and be the default."""
+
+
 def model_folders(settings: WorkerSettings) -> dict[str, Path]:
     """Model name to its folder, for every model that can run here; an operator's model hides a shipped one."""
     folders: dict[str, Path] = {}
@@ -48,6 +52,8 @@ def default_model(settings: WorkerSettings) -> str:
     names = model_folders(settings)
     for name in (settings.default_model,) if settings.default_model else DEFAULT_ORDER:
         if name in names:
+            if reason := (read_card(names[name]).model_extra or {}).get("never_default"):
+                raise Misconfigured(f"model {name!r} may not be the default: {reason}")
             return name
     raise Misconfigured(
         f"the default model {settings.default_model or ' or '.join(DEFAULT_ORDER)} cannot run here; "
@@ -69,11 +75,13 @@ def _load(folder: Path, device: str) -> Generator:
     if kind == parametric.KIND:
         return parametric.load_parametric(folder)
     # torch is imported here, in the process that will use it, and never before a fork.
-    from workers.generator import sdgan
+    from workers.generator import sdbegan, sdgan
 
     if kind == sdgan.KIND:
         return sdgan.load_sdgan(folder, _torch_device(device))
-    raise Corrupt(f"{folder / 'card.json'} has kind {kind!r}; this version knows parametric and sdgan")
+    if kind == sdbegan.KIND:
+        return sdbegan.load_sdbegan(folder, _torch_device(device))
+    raise Corrupt(f"{folder / 'card.json'} has kind {kind!r}; this version knows parametric, sdgan and sdbegan")
 
 
 def _torch_device(wanted: str) -> str:

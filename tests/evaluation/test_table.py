@@ -90,6 +90,17 @@ def test_where_no_face_is_found_nothing_is_correlated(
     assert found["yaw seen against yaw asked for, correlation"].value is None
 
 
+def test_too_few_comparisons_for_an_fmr_are_said_and_nothing_is_divided_by_it(
+    monkeypatch: pytest.MonkeyPatch, writing: Any, reading: Any, tell_tale: Any
+) -> None:
+    monkeypatch.setattr(table, "load_detector", tell_tale)
+    found = evaluate(writing, [reading("cosine", COSINE)], subjects=6, samples=2, identities=10)  # 60 non-mated
+    row = rows(found, "cosine")["largest change of FMR at a fixed threshold"]
+    assert (row.value, row.met) == (None, None)
+    assert "too few comparisons" in row.note
+    json.dumps(found.as_card(), allow_nan=False)
+
+
 def test_samples_without_a_template_are_told_beside_the_rates(
     measured: Callable[..., Evaluation], reading: Any
 ) -> None:

@@ -346,6 +346,8 @@ def test_weights_alone_are_taken_and_the_missing_proof_is_said(
     write(tmp_path / "bare", tensors())
     assert run(["models", "import", "sdgan-web", str(tmp_path / "bare"), "--out", str(tmp_path / "models")]) == 0
     assert "nothing shows that the images are theirs" in capsys.readouterr().out
+    imported = (read_card(tmp_path / "models" / "sdbegan").model_extra or {})["imported"]
+    assert imported == {"from": "sdgan-web", "grid": "not beside the weights"}
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,11 @@ def open_web_files(folder: Path) -> Files:
         if found != size:
             raise Corrupt(f"{folder / file} has {found:,} bytes; the shape {list(shape)} of {name} takes {size:,}")
         entries[name] = Entry(path=folder / file, shape=shape)
-    if strays := sorted(path.name for path in folder.iterdir() if path.name not in (*owners, *BESIDE)):
+    try:
+        there = sorted(path.name for path in folder.iterdir())
+    except OSError as exc:
+        raise Corrupt(f"{folder} cannot be listed: {exc}") from exc
+    if strays := [name for name in there if name not in (*owners, *BESIDE)]:
         raise Corrupt(f"{folder} holds {strays[0]!r}, of which its manifest says nothing; take it away")
     return Files(folder=folder, entries=entries)
 

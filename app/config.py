@@ -58,6 +58,8 @@ class LimitSettings(BaseModel):
     samples_per_dataset: int = Field(2_000_000, gt=0)
     comparisons_per_dataset: int = Field(20_000_000, gt=0)
     unfinished_datasets_per_tenant: int = Field(1_000, gt=0)
+    unfinished_calibrations: int = Field(100, gt=0)
+    """Of all tenants together: a calibration is the model's."""
     requests_per_minute_per_tenant: int = Field(6_000, gt=0)
     body_bytes: int = Field(64 * 1024, gt=0)
     preview_subjects: int = Field(8, gt=0)

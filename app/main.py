@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from app.access import ApiKeys
-from app.api import datasets, docs, events, health, models, previews, products
+from app.api import calibrations, datasets, docs, events, health, matchers, models, previews, products
 from app.api.deps import Services
 from app.api.error_handlers import install_error_handlers
 from app.api.limits import BodyLimit, RateLimit
@@ -26,6 +26,8 @@ from app.api.observe import Observe
 from app.api.openapi import DESCRIPTION, TAGS, DescribedAPI
 from app.config import Settings
 from app.errors import FacsimileError
+from app.jobs.calibrations import CalibrationService
+from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.jobs.previews import PreviewService
 from app.jobs.products import ProductService
@@ -72,7 +74,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    for resource in (datasets, events, products, previews, models, health, docs):
+    for resource in (datasets, events, products, previews, calibrations, models, matchers, health, docs):
         app.include_router(resource.router)
     install_error_handlers(app)
     # The last added is the outermost.
@@ -84,7 +86,7 @@ def create_app(
 def _services(
     settings: Settings, store: ObjectStore, queue: TaskQueue, clock: Callable[[], float]
 ) -> Services:
-    catalogue = ModelCatalogue(store)
+    catalogue, matcher_catalogue = ModelCatalogue(store), MatcherCatalogue(store)
     return Services(
         settings=settings,
         store=store,
@@ -93,7 +95,9 @@ def _services(
         datasets=DatasetService(store, queue, catalogue, settings, clock),
         products=ProductService(store),
         previews=PreviewService(store, queue, catalogue, settings),
+        calibrations=CalibrationService(store, queue, catalogue, matcher_catalogue, settings, clock),
         models=catalogue,
+        matchers=matcher_catalogue,
         rate_limit=RateLimit(queue, settings.limits.requests_per_minute_per_tenant, clock),
         metrics=Metrics(store, queue, _version()),
         closing=threading.Event(),

@@ -15,6 +15,7 @@ ADVANCE = "facsimile.advance_dataset"
 SURVEY = "facsimile.survey_identities"
 CHOOSE = "facsimile.choose_identities"
 CALIBRATE = "facsimile.calibrate_dataset"
+TRY = "facsimile.try_scale"
 GENERATE = "facsimile.generate_shard"
 JUDGE = "facsimile.judge_shard"
 REPORT = "facsimile.report_dataset"
@@ -30,11 +31,12 @@ _ROUTES = {
     PREVIEW: "previews",
     ADVANCE: "control",
     CHOOSE: "control",
+    CALIBRATE: "control",
     REPORT: "control",
     ASSEMBLE: "control",
     RECONCILE: "control",
     SURVEY: "shards",
-    CALIBRATE: "shards",
+    TRY: "shards",
     GENERATE: "shards",
     JUDGE: "shards",
     LAYOUT: "shards",
@@ -48,7 +50,7 @@ class Task(NamedTuple):
     tenant: str
     dataset: str
     number: int = 0
-    """Shard or survey block, where the task has one."""
+    """Shard, survey block or step of a calibration, where the task has one."""
 
     @property
     def marker(self) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.config import Settings
+from app.dataset.calibration import Calibration
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
 from app.errors import Cancelled, NotFound, ObjectNotFound, QueueUnavailable, Unavailable
@@ -35,6 +36,7 @@ class Attempt:
     task: Task
     at: DatasetKeys
     plan: Plan
+    """As asked; once its target is calibrated, with the scale found in the target's place."""
     store: ObjectStore
     settings: Settings
     generator: Generator
@@ -64,7 +66,7 @@ def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None])
                     Attempt(
                         task=task,
                         at=at,
-                        plan=plan,
+                        plan=_effective(store, at, plan),
                         store=store,
                         settings=resources.settings,
                         generator=resources.generator(plan),
@@ -90,6 +92,13 @@ def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None])
     with suppress(NotFound, Unavailable):  # the reconciler sees to what is left
         _sweep_if_deleted(store, at)
         advance_if_phase_ended(store, queue, task.tenant, task.dataset, task.name)
+
+
+def _effective(store: ObjectStore, at: DatasetKeys, plan: Plan) -> Plan:
+    if plan.target is None or not store.exists(at.calibration):
+        return plan
+    scale = Calibration.model_validate_json(store.get(at.calibration)).scale
+    return plan if scale is None else plan.scaled(scale)
 
 
 @contextmanager

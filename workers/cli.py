@@ -2,21 +2,22 @@
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from app.config import worker_settings
-from app.dataset.request import MAX_SCALE
+from app.dataset.request import Checks
 from app.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from workers.biometrics.calibration import Calibration
+    from app.dataset.calibration import Calibration
+    from workers.biometrics.crossed import CrossedScores
 
 train = typer.Typer(help="Render a corpus, train a generator on it, export and measure it.", no_args_is_help=True)
 console = Console(stderr=True)
@@ -158,36 +159,55 @@ def evaluate_command(
 
 def calibrate_command(
     name: Annotated[str, typer.Argument(help="A model that is installed.")],
-    fnmr: Annotated[float, typer.Option(min=0, max=1, help="FNMR wanted.")],
-    fmr: Annotated[float, typer.Option(min=0, max=1, help="At a threshold of this FMR.")] = 1e-2,
+    fnmr: Annotated[float, typer.Option(help="FNMR wanted.")],
+    fmr: Annotated[float, typer.Option(help="At a threshold of this FMR.")] = 1e-2,
     matcher: Annotated[str, typer.Option(help="Matcher whose scores count.")] = "sface",
     subjects: Annotated[int, typer.Option(min=2)] = 300,
-    samples: Annotated[int, typer.Option(min=2, help="Samples of each.")] = 3,
-    tolerance: Annotated[float, typer.Option(min=0, help="Of FNMR, absolute.")] = 0.005,
-    highest: Annotated[float, typer.Option(min=0, max=MAX_SCALE, help="Largest σ to try.")] = 2.0,
+    samples: Annotated[int, typer.Option(min=2, help="Samples of each; every two are a mated comparison.")] = 3,
+    tolerance: Annotated[float, typer.Option(help="Share of FNMR.")] = 0.1,
     json_: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, for machines.")] = False,
 ) -> None:
-    """Find the σ (variability.scale) at which a model's sets are as hard as asked; exits with 1 if there is none."""
-    from workers.biometrics.calibration import Target, calibrate, check_target
-    from workers.evaluation.difficulty import scores_at
+    """Find the scale at which a model's sets are as hard as asked, in this process; exits with 1 if there is none."""
+    from app.dataset.calibration import CALIBRATION_SEED, CalibrationRequest
+    from app.dataset.plan import make_plan
+    from workers.biometrics.calibration import Limits, calibrate
     from workers.generator.registry import load_generator
-    from workers.matchers.registry import load_matcher
+    from workers.matchers.registry import card_of, load_matcher
+    from workers.pipeline.calibrate import target_of, templates_at
+    from workers.pipeline.scoring import compare_all, metric_of
 
-    if not (0 < fnmr < 1 and 0 < fmr < 1 and tolerance > 0):
-        raise RequestRefused([("target", "fnmr and fmr must lie between 0 and 1, and tolerance above 0")])
     settings = worker_settings()
-    target = Target(fmr=fmr, fnmr=fnmr, tolerance=tolerance)
-    check_target(target, subjects=subjects, samples=samples)
     generator, judge = load_generator(name, settings), load_matcher(matcher, settings)
+    asked = {"matcher": matcher, "fmr": fmr, "fnmr": fnmr, "tolerance": tolerance}
+    question = {"model": name, "target": asked, "subjects": subjects, "samples_per_subject": samples}
+    try:
+        request = CalibrationRequest.model_validate(question).as_dataset()
+    except ValidationError as exc:
+        raise RequestRefused([(".".join(map(str, e["loc"])), e["msg"]) for e in exc.errors()]) from exc
+    plan = make_plan(
+        # Identities as they are drawn: to choose among them takes a survey, which is the service's work.
+        request.model_copy(update={"checks": Checks(unique=False)}),
+        generator.card,
+        dataset="calibration",
+        seed=CALIBRATION_SEED,
+        shard_size=subjects * samples,
+        max_comparisons=0,
+        matchers={matcher: card_of(judge)},
+    )
     with _bar() as bar:
-        task = bar.add_task("samples at this σ", total=subjects * samples)
-        evaluate = scores_at(
-            generator, judge, subjects=subjects, samples=samples,
-            on_progress=lambda done: bar.update(task, completed=done),
-        )  # fmt: skip
-        found = calibrate(evaluate, target, high=highest)
+        task = bar.add_task("samples at this scale", total=subjects * samples)
+
+        def evaluate(scale: float) -> "CrossedScores":
+            table = templates_at(
+                plan, scale, generator=generator, choice=None, matcher=judge,
+                on_progress=lambda done: bar.update(task, completed=done),
+            )  # fmt: skip
+            return compare_all(table, subjects=subjects, metric=metric_of(judge), fmr=fmr)
+
+        limits = Limits(high=plan.largest_scale)
+        found = calibrate(evaluate, target_of(plan), samples=subjects * samples, limits=limits)
     if json_:
-        typer.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+        typer.echo(found.model_dump_json(indent=1))
     else:
         _print_calibration(found)
     if found.outcome != "met":
@@ -195,16 +215,16 @@ def calibrate_command(
 
 
 def _print_calibration(found: "Calibration") -> None:
-    table = Table("σ", "FNMR", "95% by subject", "FMR", "not extracted")
+    table = Table("scale", "FNMR", "95% by subject", "FMR", "not completed")
     for point in found.curve:
         rate = point.measured.fnmr
-        interval = rate.by_subject or rate.interval
+        low, high = rate.by_subject or rate.exact
         failures = f"{rate.failed} of {rate.failed + rate.trials}"
-        between = f"{interval.low:.4f} … {interval.high:.4f}"
-        table.add_row(f"{point.sigma:.3f}", f"{rate.value:.4f}", between, f"{point.measured.fmr.value:.5f}", failures)
+        between = f"{low:.4f} … {high:.4f}"
+        table.add_row(f"{point.scale:g}", f"{rate.value:.4f}", between, f"{point.measured.fmr.value:.5f}", failures)
     shown = Console(width=110)
     shown.print(table)
-    shown.print(f"{found.outcome}: " + (f"scale {found.sigma:.3f}, " if found.sigma is not None else "") + found.note)
+    shown.print(f"{found.outcome}: {found.note}")
 
 
 @train.command("measure")

@@ -31,14 +31,15 @@ def keep_our_logging(**_: Any) -> None:
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def publish_models(**_: Any) -> None:
-    """Offer this worker's models before it takes its first task; waits for the store as long as it takes."""
+    """Offer this worker's models and matchers before its first task; waits for the store as long as it takes."""
     # Resources of their own: the parent's connections must not reach its children.
     while True:
         try:
-            names = Resources(settings).publish_models()
+            resources = Resources(settings)
+            models, matchers = resources.publish_models(), resources.publish_matchers()
         except Unavailable as exc:
             log.warning("models_not_published_yet", error=str(exc))
             time.sleep(PUBLISH_RETRY_S)
         else:
-            log.info("models_published", models=names)
+            log.info("models_published", models=models, matchers=matchers)
             return

@@ -8,11 +8,13 @@ from functools import cached_property
 
 from app.config import Settings
 from app.dataset.plan import Plan
+from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.queue import TaskQueue, open_queue
 from app.storage import ObjectStore, open_store
 from workers.generator.base import Generator
 from workers.generator.registry import default_model, load_generator, model_cards
+from workers.matchers.registry import matcher_cards
 
 
 class Resources:
@@ -40,4 +42,11 @@ class Resources:
         cards = model_cards(self.settings.worker)
         self.store.ensure_bucket()
         ModelCatalogue(self.store).publish(cards, default_model(self.settings.worker))
+        return [card.name for card in cards]
+
+    def publish_matchers(self) -> list[str]:
+        """Write the cards of all matchers that run here into the store; returns their names."""
+        cards = matcher_cards(self.settings.worker)
+        self.store.ensure_bucket()
+        MatcherCatalogue(self.store).publish(cards)
         return [card.name for card in cards]

@@ -10,16 +10,34 @@ from app.dataset import keys
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice
-from app.jobs.advance import advance, reconcile
-from app.jobs.records import read_accepted, write_json
-from app.queue import ADVANCE, ASSEMBLE, CHOOSE, GENERATE, PREVIEW, RECONCILE, REPORT, SURVEY, Task
+from app.jobs.advance import advance, fail, reconcile
+from app.jobs.records import read_accepted, read_json, write_json
+from app.queue import (
+    ADVANCE,
+    ASSEMBLE,
+    CALIBRATE,
+    CHOOSE,
+    GENERATE,
+    JUDGE,
+    PREVIEW,
+    RECONCILE,
+    REPORT,
+    SURVEY,
+    TRY,
+    Task,
+)
 from workers.attempt import Attempt, attempted
+from workers.biometrics.errors import Unresolvable
 from workers.pipeline.assemble import assemble
+from workers.pipeline.calibrate import decide, target_of, try_shard
 from workers.pipeline.identities import choose_identities, survey_block
+from workers.pipeline.judge import judge_shard
 from workers.pipeline.preview import make_preview
 from workers.pipeline.report import report
 from workers.pipeline.run import run_shard
+from workers.pipeline.scoring import load_planned, metric_of
 from workers.pipeline.store import ShardTar
+from workers.pipeline.tables import pack_table
 from workers.resources import Resources
 
 
@@ -34,7 +52,10 @@ def register(celery: Celery, resources: Resources) -> None:
 
     task(SURVEY, _survey)
     task(CHOOSE, _choose)
+    task(CALIBRATE, _calibrate)
+    task(TRY, _try)
     task(GENERATE, _generate)
+    task(JUDGE, _judge)
     task(REPORT, _report)
     task(ASSEMBLE, _assemble)
 
@@ -81,11 +102,69 @@ def _choose(attempt: Attempt) -> None:
     write_json(attempt.store, attempt.at.identities, choice)
 
 
+def _choice(attempt: Attempt) -> IdentityChoice | None:
+    if not attempt.plan.unique:
+        return None
+    return IdentityChoice.model_validate_json(attempt.store.get(attempt.at.identities))
+
+
+def _calibrate(attempt: Attempt) -> None:
+    store, at, plan, task = attempt.store, attempt.at, attempt.plan, attempt.task
+    if store.exists(at.calibration):
+        return
+    matcher = load_planned(target_of(plan).matcher, attempt.settings.worker)
+    try:
+        found = decide(store, at, plan, task.number, metric_of(matcher))
+    except Unresolvable as exc:
+        fail(store, task.tenant, task.dataset, f"the target cannot be measured: {exc}")
+        return
+    if found is None:
+        return
+    if found.outcome == "unreachable" and plan.purpose == "dataset":
+        fail(store, task.tenant, task.dataset, f"the target is out of reach: {found.note}")
+        return
+    write_json(store, at.calibration, found)
+
+
+def _try(attempt: Attempt) -> None:
+    at, plan = attempt.at, attempt.plan
+    step, shard = divmod(attempt.task.number, plan.shards)
+    key = at.calibration_part(step, shard)
+    if attempt.store.exists(key):
+        return
+    table = try_shard(
+        plan,
+        read_json(attempt.store, at.calibration_step(step))["scale"],
+        shard,
+        generator=attempt.generator,
+        choice=_choice(attempt),
+        matcher=load_planned(target_of(plan).matcher, attempt.settings.worker),
+        batch_size=attempt.settings.worker.batch_size,
+        should_cancel=attempt.called_off,
+    )
+    attempt.store.put(key, pack_table(table))
+
+
+def _judge(attempt: Attempt) -> None:
+    key = attempt.at.judgement(attempt.task.number)
+    if attempt.store.exists(key):
+        return
+    judgement = judge_shard(
+        attempt.store,
+        attempt.at,
+        attempt.plan,
+        attempt.task.number,
+        judges=[load_planned(judge, attempt.settings.worker) for judge in attempt.plan.judges],
+        should_cancel=attempt.called_off,
+    )
+    attempt.store.put(key, judgement)
+
+
 def _generate(attempt: Attempt) -> None:
     at, plan, number = attempt.at, attempt.plan, attempt.task.number
     if attempt.store.exists(at.shard_report(number)):
         return
-    choice = IdentityChoice.model_validate_json(attempt.store.get(at.identities)) if plan.unique else None
+    choice = _choice(attempt)
     with ShardTar() as tar:
         report = run_shard(
             plan,

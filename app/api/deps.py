@@ -13,6 +13,8 @@ from app.api.limits import RateLimit
 from app.api.metrics import Metrics
 from app.config import Settings
 from app.errors import NotAuthenticated, NotFound
+from app.jobs.calibrations import CalibrationService
+from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.jobs.previews import PreviewService
 from app.jobs.products import ProductService
@@ -22,6 +24,7 @@ from app.storage import ObjectStore
 
 DATASET_ID = "^ds_[0-9a-hjkmnp-tv-z]{20}$"
 PREVIEW_ID = "^[0-9a-f]{64}$"
+CALIBRATION_ID = "^[0-9a-f]{64}$"
 SAMPLE_NAME = "^S[0-9]{7}_[0-9]{4}$"
 MODEL_NAME = "^[a-z0-9][a-z0-9._-]{0,63}$"
 
@@ -37,7 +40,9 @@ class Services:
     datasets: DatasetService
     products: ProductService
     previews: PreviewService
+    calibrations: CalibrationService
     models: ModelCatalogue
+    matchers: MatcherCatalogue
     rate_limit: RateLimit
     metrics: Metrics
     closing: threading.Event
@@ -126,7 +131,26 @@ async def _model_name(
     return _checked(name, MODEL_NAME, "model")
 
 
+async def _matcher_name(
+    name: Annotated[str, Path(description="Its name.", json_schema_extra={"pattern": MODEL_NAME})],
+) -> str:
+    return _checked(name, MODEL_NAME, "matcher")
+
+
+async def _calibration_id(
+    calibration_id: Annotated[
+        str,
+        Path(
+            description="As `id` in the answer to the question.", json_schema_extra={"pattern": CALIBRATION_ID}
+        ),
+    ],
+) -> str:
+    return _checked(calibration_id, CALIBRATION_ID, "calibration")
+
+
 DatasetId = Annotated[str, Depends(_dataset_id)]
 PreviewId = Annotated[str, Depends(_preview_id)]
 SampleName = Annotated[str, Depends(_sample_name)]
 ModelName = Annotated[str, Depends(_model_name)]
+MatcherName = Annotated[str, Depends(_matcher_name)]
+CalibrationId = Annotated[str, Depends(_calibration_id)]

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api.error_handlers import ErrorBody
+from app.dataset.calibration import CalibrationRequest
 from app.dataset.model import ModelCard
 from app.dataset.request import DatasetRequest, PreviewRequest
 
@@ -14,7 +15,8 @@ TAGS = [
     {"name": "datasets", "description": "Ask for datasets, watch them being made, cancel and delete them."},
     {"name": "products", "description": "Download what a dataset consists of, whole or in ranges."},
     {"name": "previews", "description": "Small contact sheets, for choosing a variability."},
-    {"name": "models", "description": "Cards of the models on offer: factors, attributes, provenance."},
+    {"name": "calibrations", "description": "Which scale gives a model's sets a difficulty."},
+    {"name": "models", "description": "Cards of the models and matchers on offer."},
     {"name": "operations", "description": "For machines that run the service; no key is needed."},
 ]
 
@@ -121,6 +123,7 @@ class DescribedAPI(FastAPI):
             [
                 (DatasetRequest, "validation"),
                 (PreviewRequest, "validation"),
+                (CalibrationRequest, "validation"),
                 (ModelCard, "validation"),
                 (ErrorBody, "serialization"),
             ],

@@ -3,8 +3,12 @@
 MODELS = "models/"
 MATCHERS = "matchers/"
 CALIBRATIONS = "calibrations/"
+CURVES = "curves/"
 UNFINISHED = "unfinished/"
 API_KEYS = "api-keys/"
+
+SERVICE = "_service"
+"""Whose calibrations are: a model's, and no tenant's (no tenant can have this name)."""
 
 
 def model_card(name: str) -> str:
@@ -28,8 +32,23 @@ def api_key(key_id: str) -> str:
 
 
 def datasets(tenant: str) -> str:
-    """Prefix of a tenant's datasets."""
-    return f"tenants/{tenant}/datasets/"
+    """Prefix of a tenant's datasets; of the calibrations, where it is the service's own."""
+    return CALIBRATIONS if tenant == SERVICE else f"tenants/{tenant}/datasets/"
+
+
+def curve(digest: str) -> str:
+    """Prefix of what calibrations measured along one curve."""
+    return f"{CURVES}{digest}/"
+
+
+def curve_point(prefix: str, scale: float) -> str:
+    """Templates of all samples at one scale of a curve (.npz); scales have four decimals."""
+    return f"{prefix}{scale:.4f}.npz"
+
+
+def scale_in(key: str) -> float:
+    """The scale in the key of a curve's point."""
+    return float(key.rpartition("/")[2].removesuffix(".npz"))
 
 
 def idempotency(tenant: str, digest: str) -> str:
@@ -59,6 +78,7 @@ class DatasetKeys:
         self.identities = f"{self.prefix}identities.json"
         self.calibration = f"{self.prefix}calibration.json"
         self.calibration_steps = f"{self.prefix}calibration/"
+        self.curve = f"{self.prefix}curve/"
         self.judgements = f"{self.prefix}judgements/"
         self.report = f"{self.prefix}report.json"
         self.report_page = f"{self.prefix}report.html"
@@ -76,8 +96,12 @@ class DatasetKeys:
         return f"{self.surveys}{block:06d}.npy"
 
     def calibration_step(self, step: int) -> str:
-        """What was measured at one σ of the calibration (.npz)."""
-        return f"{self.calibration_steps}{step:06d}.npz"
+        """Which scale a step of the calibration tries."""
+        return f"{self.calibration_steps}{step:06d}/step.json"
+
+    def calibration_part(self, step: int, shard: int) -> str:
+        """Templates of a shard's samples at that scale (.npz)."""
+        return f"{self.calibration_steps}{step:06d}/{shard:06d}.npz"
 
     def judgement(self, shard: int) -> str:
         """Templates and qualities of a shard's judged samples (.npz)."""

@@ -72,8 +72,12 @@ def summarize(
     comparisons: dict[str, Any],
     device: str,
     report_digests: list[str],
+    contract: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Build everything of the manifest but the sample lines."""
+    """Build everything of the manifest but the sample lines.
+
+    `plan` is the one that was carried out: with a target, scaled. `contract` is what its report says of it.
+    """
     counts = tally.counts()
     if choice:
         counts["rejected_identities"] = len(choice.rejected)
@@ -86,6 +90,7 @@ def summarize(
         "model": plan.model.model_dump(),
         "seed": plan.seed,
         "sigma": plan.sigma,
+        "contract": contract,
         "counts": counts,
         "asked": {
             "subjects": plan.subjects,
@@ -120,7 +125,7 @@ def manifest_lines(summary: dict[str, Any], rows: Iterable[SampleRow]) -> Iterat
     yield head[: head.rindex("\n}")].encode() + b',\n "samples": [\n'
     first = True
     for row in rows:
-        line = json.dumps(row.model_dump(mode="json"), ensure_ascii=False, separators=(", ", ": "))
+        line = json.dumps(row.model_dump(mode="json", exclude_none=True), ensure_ascii=False, separators=(", ", ": "))
         yield (b"  " if first else b",\n  ") + line.encode()
         first = False
     yield b"\n ]\n}\n"

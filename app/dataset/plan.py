@@ -23,7 +23,7 @@ from app.dataset.model import (
     ShareAttribute,
     quantile_range,
 )
-from app.dataset.request import DatasetRequest
+from app.dataset.request import MAX_SCALE, DatasetRequest
 from app.dataset.resolution import can_resolve
 from app.errors import RequestRefused
 
@@ -32,6 +32,9 @@ SURVEY_BLOCK = 256
 
 MAX_ATTEMPTS = 5
 """How often a sample or an identity is drawn before it counts as shortfall."""
+
+JUDGED_SAMPLES = 50_000
+"""Samples that are judged in one set at the most: their templates are held and crossed in one process."""
 
 MIN_AGE_SPAN_SHARE = 0.02
 """A slice of a range attribute narrower than this share of it would make look-alikes of all subjects."""
@@ -100,6 +103,8 @@ class PlannedTarget(_Frozen):
     fnmr: float
     tolerance: float
     """Share of `fnmr`."""
+    start: float = 1.0
+    """The scale that the search begins with: what a calibration of the model found, if there was one."""
 
 
 class PlannedMarking(_Frozen):
@@ -120,6 +125,8 @@ class Plan(_Frozen):
     """Everything that decides the pixels and lists of one dataset."""
 
     schema_version: Literal[1] = 1
+    purpose: Literal["dataset", "calibration"] = "dataset"
+    """A calibration ends when the scale is found: its samples are measured and not kept."""
     dataset: str
     model: PlannedModel
     seed: int
@@ -171,20 +178,23 @@ class Plan(_Frozen):
         if not self.judges:
             return ()
         mated = self.subjects * self.samples_per_subject
-        ranges = (
-            range(self.judged_subjects * self.samples_per_subject),
-            range(mated, mated + self.judged_distractors),
-        )
-        return tuple(
-            sorted(
-                {
-                    shard
-                    for part in ranges
-                    if part
-                    for shard in range(part.start // self.shard_size, (part.stop - 1) // self.shard_size + 1)
-                }
-            )
-        )
+        distractors = self._shards_of(range(mated, mated + self.judged_distractors))
+        return tuple(sorted({*self.calibrated_shards, *distractors}))
+
+    @property
+    def calibrated_shards(self) -> range:
+        """Numbers of the shards that hold a sample which difficulty is measured on: those of judged subjects."""
+        return self._shards_of(range(self.judged_subjects * self.samples_per_subject))
+
+    @property
+    def largest_scale(self) -> float:
+        """The scale at which a factor reaches the largest σ that a request may have; one must be above 0."""
+        return min(MAX_SCALE, MAX_SCALE / max(self.sigma.values()))
+
+    def _shards_of(self, samples: range) -> range:
+        if not samples:
+            return range(0)
+        return range(samples.start // self.shard_size, (samples.stop - 1) // self.shard_size + 1)
 
     def judged(self, place: Place) -> bool:
         """Whether the sample at this place is judged."""
@@ -283,11 +293,22 @@ def make_plan(
         )
     judged_subjects = min(request.report.judged_subjects, request.subjects)
     target = _target(request, judged_subjects, matchers, problems)
+    if target and not any(sigma.values()):
+        problems.append(("variability.factors", "all factors are 0, so no scale changes anything; leave one above 0"))
     judges = [
         PlannedMatcher(name=matcher.name, digest=matcher.digest)
         for matcher in matchers.values()
         if judged_subjects and (matcher.judge or (target and target.matcher.name == matcher.name))
     ]
+    if judges and judged_subjects * request.samples_per_subject > JUDGED_SAMPLES:
+        most = JUDGED_SAMPLES // request.samples_per_subject
+        problems.append(
+            (
+                "report.judged_subjects",
+                f"{judged_subjects:,} subjects of {request.samples_per_subject:,} samples are more than the "
+                f"{JUDGED_SAMPLES:,} samples that are judged in one set; judge {most:,} subjects or fewer",
+            )
+        )
     if problems:
         raise RequestRefused(problems)
     return Plan(

@@ -30,6 +30,8 @@ class SampleRow(_Frozen):
     """Which draw of the observation this is, from 0."""
     attributes: dict[str, AttributeValue]
     """The subject's attributes as its identity latents give them."""
+    quality: dict[str, float] | None = None
+    """What was measured on the stored file, of judged samples; in the manifest only."""
 
 
 class StoredSample(_Frozen):

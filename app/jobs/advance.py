@@ -7,8 +7,9 @@ import structlog
 
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
+from app.dataset.plan import Plan
 from app.errors import Corrupt, NotFound
-from app.jobs.records import read_plan, write_json
+from app.jobs.records import JSON, Accepted, read_plan, write_json
 from app.jobs.state import read_facts, state_of, work_left
 from app.queue import ADVANCE, Task, TaskQueue
 from app.storage import ObjectStore
@@ -70,6 +71,15 @@ def reconcile(
     if enqueued or cleared:
         log.info("reconciled", unfinished=seen, enqueued=enqueued, cleared=cleared)
     return {"unfinished": seen, "enqueued": enqueued, "cleared": cleared}
+
+
+def accept(store: ObjectStore, queue: TaskQueue, accepted: Accepted, plan: Plan) -> None:
+    """Write an acceptance, the request last, and ask a worker to begin."""
+    at = DatasetKeys(accepted.tenant, accepted.id)
+    store.put(keys.unfinished(accepted.tenant, accepted.id), b"", JSON)
+    write_json(store, at.plan, plan)
+    write_json(store, at.request, accepted)
+    first_step(queue, accepted.tenant, accepted.id)
 
 
 def first_step(queue: TaskQueue, tenant: str, dataset: str) -> None:

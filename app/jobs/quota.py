@@ -18,10 +18,13 @@ class UnfinishedQuota:
     process; and before it is refused it is counted anew, so it is never refused wrongly.
     """
 
-    def __init__(self, store: ObjectStore, limit: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: ObjectStore, limit: int, clock: Callable[[], float], what: str = "datasets"
+    ) -> None:
         self._store = store
         self._limit = limit
         self._clock = clock
+        self._what = what
         self._lock = threading.Lock()
         self._counted: dict[str, tuple[float, int]] = {}
         """Tenant to when it was counted, and the count with admissions since."""
@@ -34,7 +37,7 @@ class UnfinishedQuota:
                 when, count = self._clock(), self._count(tenant)
             if count >= self._limit:
                 raise QuotaExceeded(
-                    f"{self._limit} datasets are unfinished already; wait for one to end, or cancel one"
+                    f"{self._limit} {self._what} are unfinished already; wait for one to end, or cancel one"
                 )
             self._counted[tenant] = (when, count + 1)
 

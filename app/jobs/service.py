@@ -24,7 +24,8 @@ from app.errors import (
     RequestRefused,
     Unavailable,
 )
-from app.jobs.advance import first_step
+from app.jobs.advance import accept
+from app.jobs.calibrations import CalibrationService
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.jobs.progress import Progress, progress_of
@@ -76,6 +77,7 @@ class DatasetService:
         self._queue = queue
         self._models = models
         self._matchers = MatcherCatalogue(store)
+        self._calibrations = CalibrationService(store, queue, models, self._matchers, settings, clock)
         self._settings = settings
         self._clock = clock
         self._quota = UnfinishedQuota(store, settings.limits.unfinished_datasets_per_tenant, clock)
@@ -109,7 +111,7 @@ class DatasetService:
             request=body,
         )
         try:
-            self._accept(accepted, plan)
+            accept(self._store, self._queue, accepted, plan)
         except FacsimileError:
             self._take_back(tenant, dataset, key)
             raise
@@ -185,7 +187,7 @@ class DatasetService:
                     )
                 ]
             )
-        return make_plan(
+        plan = make_plan(
             request,
             card,
             dataset=dataset,
@@ -196,13 +198,16 @@ class DatasetService:
             max_comparisons=limits.comparisons_per_dataset,
             matchers=self._matchers.all(),
         )
+        return self._with_start(plan, request, card)
 
-    def _accept(self, accepted: Accepted, plan: Plan) -> None:
-        at = DatasetKeys(accepted.tenant, accepted.id)
-        self._store.put(keys.unfinished(accepted.tenant, accepted.id), b"", JSON)
-        write_json(self._store, at.plan, plan)
-        write_json(self._store, at.request, accepted)
-        first_step(self._queue, accepted.tenant, accepted.id)
+    def _with_start(self, plan: Plan, request: DatasetRequest, card: ModelCard) -> Plan:
+        """Let a plan's calibration begin where the model's ended; refuse a target that the model does not reach."""
+        known = self._calibrations.known(request, card)
+        if plan.target is None or known is None:
+            return plan
+        if known.scale is None:
+            raise RequestRefused([("variability.target", f"by calibration of the model, {known.note}")])
+        return plan.model_copy(update={"target": plan.target.model_copy(update={"start": known.scale})})
 
     def _take_back(self, tenant: str, dataset: str, key: str | None) -> None:
         """Undo a half-made acceptance as far as the store lets us; the reconciler clears what is left."""

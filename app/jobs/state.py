@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from app.dataset.keys import DatasetKeys, number_in
 from app.dataset.plan import Plan
-from app.queue import ASSEMBLE, CALIBRATE, CHOOSE, GENERATE, JUDGE, LAYOUT, REPORT, SURVEY, Task
+from app.queue import ASSEMBLE, CALIBRATE, CHOOSE, GENERATE, JUDGE, LAYOUT, REPORT, SURVEY, TRY, Task
 from app.storage import ObjectStore
 
 
@@ -42,7 +42,9 @@ class Facts:
     surveyed: frozenset[int]
     """Survey blocks that are done."""
     steps: frozenset[int]
-    """Steps of the calibration that are done."""
+    """Steps of the calibration whose scale is decided."""
+    tried: frozenset[tuple[int, int]]
+    """(step, shard) whose samples are measured at that scale."""
     reported: frozenset[int]
     """Shards that are done."""
     judged: frozenset[int]
@@ -53,20 +55,45 @@ class Facts:
     """Whether a worker has begun anything."""
 
 
+NOTHING = Facts(
+    cancelled=False,
+    failed=False,
+    manifest=False,
+    identities=False,
+    calibrated=False,
+    report=False,
+    surveyed=frozenset(),
+    steps=frozenset(),
+    tried=frozenset(),
+    reported=frozenset(),
+    judged=frozenset(),
+    laid_out=frozenset(),
+    begun=False,
+)
+"""Of a dataset that was accepted this moment."""
+
+
 def read_facts(store: ObjectStore, tenant: str, dataset: str) -> Facts:
     """List what there is of a dataset; one pass over its keys."""
     at = DatasetKeys(tenant, dataset)
     names: set[str] = set()
     surveyed: set[int] = set()
     steps: set[int] = set()
+    tried: set[tuple[int, int]] = set()
     reported: set[int] = set()
     judged: set[int] = set()
     laid_out: set[str] = set()
-    numbered = {at.surveys: surveyed, at.calibration_steps: steps, at.judgements: judged}
+    numbered = {at.surveys: surveyed, at.judgements: judged}
     begun = False
     for found in store.list(at.prefix):
         if folder := next((prefix for prefix in numbered if found.key.startswith(prefix)), None):
             numbered[folder].add(number_in(found.key, folder))
+        elif found.key.startswith(at.calibration_steps):
+            step = number_in(found.key, at.calibration_steps)
+            if found.key == at.calibration_step(step):
+                steps.add(step)
+            else:
+                tried.add((step, number_in(found.key, f"{at.calibration_steps}{step:06d}/")))
         elif found.key.startswith(at.layouts):
             laid_out.add(found.key.removeprefix(at.layouts))
         elif found.key.startswith(at.shards):
@@ -85,10 +112,11 @@ def read_facts(store: ObjectStore, tenant: str, dataset: str) -> Facts:
         report=at.report in names,
         surveyed=frozenset(surveyed),
         steps=frozenset(steps),
+        tried=frozenset(tried),
         reported=frozenset(reported),
         judged=frozenset(judged),
         laid_out=frozenset(laid_out),
-        begun=begun or bool(surveyed or reported),
+        begun=begun or bool(surveyed or steps or reported),
     )
 
 
@@ -98,7 +126,7 @@ def state_of(facts: Facts, plan: Plan) -> State:
         return State.CANCELLED
     if facts.failed:
         return State.FAILED
-    if facts.manifest:
+    if facts.calibrated if plan.purpose == "calibration" else facts.manifest:
         return State.SUCCEEDED
     if len(facts.reported) == plan.shards:
         return State.ASSEMBLING
@@ -108,8 +136,9 @@ def state_of(facts: Facts, plan: Plan) -> State:
 def work_left(facts: Facts, plan: Plan, tenant: str) -> list[Task]:
     """List the tasks that can be done now; none when the dataset is at its end.
 
-    Identities first (templates block by block, then one choice over all); then, for a target, one σ after another
-    until one meets it; then the shards, the judging of some of them, the report, layouts, and the assembly.
+    Identities first (templates block by block, then one choice over all); then, for a target, one scale after
+    another until one meets it (a step decides the next scale, then every judged shard is tried at it); then the
+    shards, the judging of some of them, the report, layouts, and the assembly.
     """
     if state_of(facts, plan).final:
         return []
@@ -119,7 +148,11 @@ def work_left(facts: Facts, plan: Plan, tenant: str) -> list[Task]:
             return [Task(SURVEY, tenant, plan.dataset, block) for block in blocks]
         return [Task(CHOOSE, tenant, plan.dataset)]
     if plan.target and not facts.calibrated:
-        return [Task(CALIBRATE, tenant, plan.dataset, len(facts.steps))]
+        step = len(facts.steps) - 1
+        untried = [shard for shard in plan.calibrated_shards if (step, shard) not in facts.tried]
+        if facts.steps and untried:
+            return [Task(TRY, tenant, plan.dataset, try_number(plan, step, shard)) for shard in untried]
+        return [Task(CALIBRATE, tenant, plan.dataset, step + 1)]
     shards = [shard for shard in range(plan.shards) if shard not in facts.reported]
     if shards:
         return [Task(GENERATE, tenant, plan.dataset, shard) for shard in shards]
@@ -132,3 +165,8 @@ def work_left(facts: Facts, plan: Plan, tenant: str) -> list[Task]:
     if layouts:
         return [Task(LAYOUT, tenant, plan.dataset, number) for number in layouts]
     return [Task(ASSEMBLE, tenant, plan.dataset)]
+
+
+def try_number(plan: Plan, step: int, shard: int) -> int:
+    """The number of a TRY task; `divmod(number, plan.shards)` takes it apart."""
+    return step * plan.shards + shard

@@ -81,7 +81,7 @@ def test_comparisons_with_a_missing_sample_are_left_out_and_counted(
 ) -> None:
     calls = iter(range(1000))
     # The first sample fails in all its attempts, which come one batch later each.
-    monkeypatch.setattr(run, "why_rejected", lambda plan, pixels: "odd" if next(calls) in (0, 4, 5, 6, 7) else None)
+    monkeypatch.setattr(run, "check", lambda plan, pixels: (None, "odd" if next(calls) in (0, 4, 5, 6, 7) else None))
     plan = plan_for(paint.card, subjects=2, samples_per_subject=2, comparisons={"selection": "complete"})
     manifest = build(plan, paint, memory_store)
     assert [item["id"] for item in manifest["shortfall"]] == ["S0000000_0000"]

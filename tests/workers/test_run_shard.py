@@ -40,7 +40,7 @@ def digests(reports: list[ShardReport]) -> dict[str, tuple[str, str]]:
 def fussy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that refuses about a third of all draws, by their pixels."""
     monkeypatch.setattr(
-        run, "why_rejected", lambda plan, pixels: "too odd" if int(pixels.astype(int).sum()) % 3 == 0 else None
+        run, "check", lambda plan, pixels: (None, "too odd" if int(pixels.astype(int).sum()) % 3 == 0 else None)
     )
 
 
@@ -93,7 +93,7 @@ def test_what_no_attempt_can_make_is_reported_as_missing(
     paint: Any, plan_for: PlanFor, memory_store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_for(paint.card, subjects=2, samples_per_subject=3)
-    monkeypatch.setattr(run, "why_rejected", lambda plan, pixels: "no face found")
+    monkeypatch.setattr(run, "check", lambda plan, pixels: (None, "no face found"))
     (report,) = make(plan, paint, memory_store)
     assert report.samples == ()
     assert len(report.missing) == 6
@@ -107,7 +107,7 @@ def test_another_attempt_is_another_draw_of_the_observation_only(
     plan = plan_for(paint.card, subjects=1, samples_per_subject=1)
     (plain,) = make(plan, paint, memory_store)
     answers = iter(["no", None])
-    monkeypatch.setattr(run, "why_rejected", lambda plan, pixels: next(answers))
+    monkeypatch.setattr(run, "check", lambda plan, pixels: (None, next(answers)))
     (second,) = make(plan, paint, memory_store)
     first_row, second_row = plain.samples[0].row, second.samples[0].row
     assert (first_row.attempt, second_row.attempt) == (0, 1)

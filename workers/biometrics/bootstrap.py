@@ -110,6 +110,18 @@ def replicate_at_threshold(source: SubjectSource, threshold: float, bootstrap: B
     return false_match, false_non_match
 
 
+def replicate_fnmr(source: SubjectSource, threshold: float, bootstrap: Bootstrap) -> Floats:
+    """FNMR [B] of every replicate at a fixed threshold; needs no tail. NaN where it has no mated comparison."""
+    subjects = _mated_subjects(source)
+    wrong = np.asarray(source.mated < np.float64(threshold), np.float64)
+    missed = np.bincount(subjects, weights=wrong, minlength=source.subjects)
+    tried = np.bincount(subjects, minlength=source.subjects).astype(np.float64)
+    rates = np.empty(bootstrap.replicates)
+    for part, weights in bootstrap.multiplicities(source.subjects):
+        rates[part] = _share(weights @ missed, weights @ tried)
+    return rates
+
+
 def at_fmr(source: SubjectSource, target: float, bootstrap: Bootstrap = DEFAULT) -> OperatingPoint:
     """FNMR at a target FMR with intervals by subject; the threshold is found anew in every replicate."""
     return at_fmrs(source, [target], bootstrap)[0]

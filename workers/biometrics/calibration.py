@@ -1,273 +1,328 @@
-"""Calibration: the variability σ at which a set has the FNMR asked for at the FMR asked for.
+"""Calibration: the scale σ at which a set has the FNMR asked for at the FMR asked for.
 
-`evaluate(σ)` generates and compares; it must use common random numbers, that is the same subjects with the same
-draws at every σ, so that FNMR moves with σ and not with luck. FNMR is taken to rise with σ; what noise is left is
-smoothed by isotonic regression. The search brackets the target, then halves or interpolates until a σ meets it.
+The search is a pure function of what was measured so far (`next_scale`), so that it can stop and go on anywhere. The
+measurements must use common random numbers, that is the same subjects with the same draws at every σ, so that FNMR
+moves with σ and not with luck. FNMR is taken to rise with σ; what noise is left is smoothed by isotonic regression.
+The search steps outwards from a start until the target is bracketed, then goes where the smoothed curve crosses it:
+between two points the probit of FNMR is taken to be straight over the logarithm of σ, which it very nearly is.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
+from scipy.special import ndtri
 
-from app.dataset.resolution import ERRORS, Resolution, can_resolve
+from app.dataset.calibration import Calibration, CurvePoint, Measured, MeasuredRate
+from app.dataset.plan import PlannedTarget
+from app.dataset.request import MAX_SCALE
+from app.dataset.resolution import can_resolve
 from app.errors import Cancelled
-from workers.biometrics.bootstrap import DEFAULT, Bootstrap, replicate_fnmr_at_fmrs, subject_interval
+from workers.biometrics.bootstrap import (
+    DEFAULT,
+    Bootstrap,
+    SubjectSource,
+    replicate_fnmr,
+    replicate_fnmr_at_fmrs,
+    subject_interval,
+)
 from workers.biometrics.errors import ScoresRefused, Unresolvable
 from workers.biometrics.intervals import Interval, percentile_interval
-from workers.biometrics.rates import OperatingPoint, fnmr_at_fmr
-from workers.biometrics.scores import ScoreSet
+from workers.biometrics.rates import OperatingPoint, Rate, fnmr_at_fmr
 
 Floats = NDArray[np.float64]
 Outcome = Literal["met", "not met", "unreachable"]
 
+DECIMALS = 4
+"""Scales are tried, stored and told to so many decimals."""
+
+SLOPE = 2.0
+"""Probits of FNMR by which a curve rises over a factor e of σ, until two points tell its own slope."""
+
+SMALLEST_STEP = 0.05
+"""Below this scale the search goes to the lowest at once."""
+
+CAREFUL_FROM = 6
+"""From so many points on, interpolation keeps nearer to the middle: a curve that jumps would hold it at one end."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """What a set is to measure."""
+class Limits:
+    """What the search may do."""
 
-    fmr: float
-    fnmr: float
-    tolerance: float = 0.005
-    """Of FNMR, absolute: a σ meets the target if FNMR lies within fnmr ± tolerance."""
+    low: float = 0.0
+    high: float = MAX_SCALE
+    start: float = 1.0
+    budget: int = 10
+    """Evaluations, at most."""
 
     def __post_init__(self) -> None:
-        if not (0 < self.fmr < 1 and 0 < self.fnmr < 1 and self.tolerance > 0):
-            raise ValueError("fmr and fnmr must lie between 0 and 1, and tolerance above 0")
+        if not (0 <= self.low < self.high and self.budget >= 3):
+            raise ValueError("0 <= low < high and a budget of at least 3 evaluations are needed")
 
 
-@dataclass(frozen=True, kw_only=True)
-class CurvePoint:
-    """One evaluation."""
+def next_scale(points: Mapping[float, OperatingPoint], target: PlannedTarget, limits: Limits) -> float | Outcome:
+    """The scale to measure next, or how the search has ended.
 
-    sigma: float
-    measured: OperatingPoint
-    """FNMR at the FMR, its interval by subject where subjects are known."""
-    smoothed: float
-    """FNMR after isotonic regression over all points."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """What the search found."""
-
-    outcome: Outcome
-    target: Target
-    sigma: float | None
-    """The one evaluated whose FNMR is nearest the target; None if unreachable."""
-    fnmr: float | None
-    """Measured there."""
-    fnmr_interval: Interval | None
-    """By subject; None if subjects are not known."""
-    proven: bool
-    """Whether all of that interval lies within the tolerance; if not, more subjects would narrow it."""
-    sigma_interval: Interval | None
-    """σ at which replicates of the curve reach the target, clipped to what was searched."""
-    reachable: tuple[float, float]
-    """FNMR at the lowest and the highest σ, smoothed."""
-    curve: tuple[CurvePoint, ...]
-    """By σ."""
-    evaluations: int
-    comparisons: int
-    """Completed, in all evaluations together: the cost."""
-    not_completed: int
-    """Comparisons that failed, in all evaluations together; a share that grows with σ makes FNMR look too good."""
-    note: str
-
-
-def check_target(target: Target, *, subjects: int, samples: int, distractors: int = 0) -> Resolution:
-    """Refuse a set too small for its target by the rule of 30, before anything is generated.
-
-    Counts are those of a crossed set: sample 0 of each subject is a reference, the others are probes, distractors
-    are references only. Raises Unresolvable, naming the subjects needed; otherwise returns what was reckoned.
+    It ends as *met* when an FNMR lies within half the tolerance (or, where nothing better can be tried, within all
+    of it), *unreachable* when FNMR at an end of the limits lies on the wrong side of the target, and both ends are
+    known; and as *not met* when the budget is spent or no scale is left between its neighbours.
     """
-    probes = samples - 1
-    if probes < 1 or subjects < 2:
-        raise Unresolvable(f"{subjects} subjects of {samples} sample(s) make no mated or no non-mated comparison")
-    mated, non_mated = subjects * probes, subjects * probes * (subjects + distractors - 1)
-    found = can_resolve(fmr=target.fmr, non_mated=non_mated, fnmr=target.fnmr, mated=mated)
-    if found.resolved:
-        return found
-    for_mated = -(-found.mated_needed // probes)
-    # S·(K − 1)·(S + D − 1) >= needed, solved for S.
-    other = distractors - 1
-    for_non_mated = int(np.ceil((-other + np.sqrt(other**2 + 4 * found.non_mated_needed / probes)) / 2))
-    needed = max(for_mated, for_non_mated, 2)
-    raise Unresolvable(
-        f"FNMR {target.fnmr:g} at FMR {target.fmr:g} needs at least {ERRORS} errors of each kind to be expected: "
-        f"{found.mated_needed:,} mated and {found.non_mated_needed:,} non-mated comparisons. {subjects:,} subjects of "
-        f"{samples:,} samples and {distractors:,} distractors give {mated:,} and {non_mated:,}. Take {needed:,} "
-        "subjects, more samples of each, or a higher target"
-    )
-
-
-def calibrate(
-    evaluate: Callable[[float], ScoreSet],
-    target: Target,
-    *,
-    low: float = 0.0,
-    high: float = 4.0,
-    start: float | None = None,
-    budget: int = 12,
-    narrowest: float = 1e-3,
-    bootstrap: Bootstrap = DEFAULT,
-    should_cancel: Callable[[], bool] = lambda: False,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Calibration:
-    """Find σ in [low, high] whose FNMR at the target FMR is the target.
-
-    Both ends are evaluated first: they tell what is reachable. Then σ is tried where the smoothed curve crosses the
-    target, or in the middle where interpolation has stopped halving the bracket (first `start`, if given). The search
-    ends when a σ *meets* the target, or when the bracket is narrower than `narrowest` or the budget of evaluations is
-    spent: then the nearest σ is reported with what was missed. Raises Unresolvable for scores that cannot resolve
-    the target, ScoresRefused if evaluations have different subjects, Cancelled when told to stop.
-    """
-    if not (0 <= low < high and budget >= 3):
-        raise ValueError("0 <= low < high and a budget of at least 3 evaluations are needed")
-    found: dict[float, ScoreSet] = {}
-    points: dict[float, OperatingPoint] = {}
-
-    def measure(sigma: float) -> float:
-        if should_cancel():
-            raise Cancelled("the calibration was called off")
-        scores = evaluate(sigma)
-        _check(scores, target, next(iter(found.values()), None), sigma)
-        found[sigma] = scores
-        points[sigma] = fnmr_at_fmr(scores, target.fmr, bootstrap.confidence)
-        on_progress(len(found), budget)
-        return points[sigma].fnmr.value
-
-    def missed_by(sigma: float) -> float:
-        return abs(points[sigma].fnmr.value - target.fnmr)
-
-    lowest, highest = measure(low), measure(high)
-    below, above = low, high
-    outcome: Outcome
-    if not lowest - target.tolerance <= target.fnmr <= highest + target.tolerance:
-        outcome = "unreachable"
+    if not points:
+        return _rounded(limits.start, limits)
+    wanted = target.fnmr
+    missed = min(abs(point.fnmr.value - wanted) for point in points.values())
+    if missed <= target.tolerance / 2 * wanted:
+        return "met"
+    settled: Outcome = "met" if missed <= target.tolerance * wanted else "not met"
+    ends = {end: points[end].fnmr.value for end in (limits.low, limits.high) if end in points}
+    too_hard = ends.get(limits.low, 0.0) > wanted * (1 + target.tolerance)
+    too_easy = ends.get(limits.high, 1.0) < wanted * (1 - target.tolerance)
+    if settled != "met" and (too_hard or too_easy):
+        unknown = [end for end in (limits.low, limits.high) if end not in points]
+        return unknown[0] if unknown and len(points) < limits.budget else "unreachable"
+    if len(points) >= limits.budget:
+        return settled
+    scales, smooth, trials = _smoothed(points)
+    after = int(np.searchsorted(smooth, wanted, "left"))
+    probits = ndtri((smooth * trials + 0.5) / (trials + 1))  # half an error more and less: 0 and 1 have no probit
+    if after == 0:
+        guess = _down(scales, probits, float(ndtri(wanted)))
+        guess = limits.low if guess < SMALLEST_STEP else guess
+    elif after == len(scales):
+        guess = _up(scales, probits, float(ndtri(wanted)))
     else:
-        halved = True
-        while min(map(missed_by, points)) > target.tolerance and len(found) < budget and above - below > narrowest:
-            width = above - below
-            sigma = _next(points, target.fnmr, below, above, halved)
-            if start is not None and len(found) == 2 and low < start < high:
-                sigma = start
-            if measure(sigma) < target.fnmr:
-                below = sigma
-            else:
-                above = sigma
-            halved = above - below <= width / 2
-        outcome = "met" if min(map(missed_by, points)) <= target.tolerance else "not met"
-    return _report(outcome, found, points, target, bootstrap, (below, above))
+        guess = _between(scales[after - 1 : after + 1], probits[after - 1 : after + 1], wanted, len(points))
+    scale = _rounded(guess, limits)
+    return settled if scale in points else scale
 
 
-def _next(points: dict[float, OperatingPoint], fnmr: float, below: float, above: float, interpolate: bool) -> float:
-    """The σ to try next, strictly inside the bracket."""
-    middle = (below + above) / 2
-    if not interpolate:
-        return middle
-    at_below, at_above = points[below].fnmr.value, points[above].fnmr.value
-    if at_above <= at_below:
-        return middle
-    # Not nearer the ends than a tenth: a curve that is flat at one end would hold the search there.
-    share = np.clip((fnmr - at_below) / (at_above - at_below), 0.1, 0.9)
-    return below + float(share) * (above - below)
+def _smoothed(points: Mapping[float, OperatingPoint]) -> tuple[Floats, Floats, Floats]:
+    """Scales ascending [P], FNMR after isotonic regression [P], mated comparisons [P]."""
+    scales = sorted(points)
+    measured = np.array([points[scale].fnmr.value for scale in scales])
+    trials = np.array([points[scale].fnmr.trials for scale in scales], np.float64)
+    return np.array(scales), isotonic_regression(measured, weights=trials).x, trials
 
 
-def _check(scores: ScoreSet, target: Target, first: ScoreSet | None, sigma: float) -> None:
+def _rounded(scale: float, limits: Limits) -> float:
+    return round(min(max(float(scale), limits.low), limits.high), DECIMALS)
+
+
+def _slope(scales: Floats, probits: Floats) -> float:
+    """Probits over a factor e, by two neighbouring points; SLOPE where they do not tell."""
+    if len(scales) < 2 or scales[0] <= 0:
+        return SLOPE
+    rise = float(probits[1] - probits[0]) / float(np.log(scales[1] / scales[0]))
+    return rise if rise > 0.2 else SLOPE
+
+
+def _up(scales: Floats, probits: Floats, wanted: float) -> float:
+    last = float(scales[-1])
+    if last <= 0:
+        return 0.5
+    step = np.exp(min((wanted - probits[-1]) / _slope(scales[-2:], probits[-2:]), 1.0))
+    return last * float(np.clip(step, 1.05, 2.0))
+
+
+def _down(scales: Floats, probits: Floats, wanted: float) -> float:
+    step = np.exp(max((wanted - probits[0]) / _slope(scales[:2], probits[:2]), -1.0))
+    return float(scales[0]) * float(np.clip(step, 0.4, 0.95))
+
+
+def _between(scales: Floats, probits: Floats, fnmr: float, known: int) -> float:
+    """Where the curve between two neighbours crosses the target."""
+    below, above = float(probits[0]), float(probits[1])
+    share = (float(ndtri(fnmr)) - below) / (above - below) if above > below else 0.5
+    nearest = 0.05 if known < CAREFUL_FROM else 0.35
+    share = min(max(share, nearest), 1 - nearest)
+    if scales[0] <= 0:
+        return float(scales[0] + share * (scales[1] - scales[0]))
+    return float(scales[0] * (scales[1] / scales[0]) ** share)
+
+
+def check_scores(scores: SubjectSource, target: PlannedTarget, scale: float) -> None:
+    """Raise Unresolvable where scores at a scale cannot resolve the target by the rule of 30."""
     resolution = can_resolve(
         fmr=target.fmr, non_mated=scores.non_mated_total, fnmr=target.fnmr, mated=len(scores.mated)
     )
     if not resolution.resolved:
-        raise Unresolvable(f"at σ = {sigma:g}: {'; '.join(resolution.problems)}")
-    if first is not None and first.subjects != scores.subjects:
-        raise ScoresRefused(
-            f"at σ = {sigma:g} there are {scores.subjects} subjects, and {first.subjects} before; every evaluation "
-            "must name the same ones, those without scores included"
-        )
+        raise Unresolvable(f"at scale {scale:g}: {'; '.join(resolution.problems)}")
 
 
-def _report(
-    outcome: Outcome,
-    found: dict[float, ScoreSet],
-    points: dict[float, OperatingPoint],
-    target: Target,
-    bootstrap: Bootstrap,
-    bracket: tuple[float, float],
+def calibrate(
+    evaluate: Callable[[float], SubjectSource],
+    target: PlannedTarget,
+    *,
+    samples: int,
+    limits: Limits = Limits(),
+    bootstrap: Bootstrap = DEFAULT,
+    should_cancel: Callable[[], bool] = lambda: False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibration:
-    sigmas = sorted(found)
-    measured = np.array([points[sigma].fnmr.value for sigma in sigmas])
-    smoothed = isotonic_regression(measured, weights=[points[sigma].fnmr.trials for sigma in sigmas]).x
-    nearest = sigmas[int(np.abs(measured - target.fnmr).argmin())]
-    intervals, sigma_interval = _intervals(found, points, target, bootstrap)
-    reachable = (float(smoothed[0]), float(smoothed[-1]))
-    reached = f"FNMR {points[nearest].fnmr.value:.4g} at σ = {nearest:.4g}"
-    note = {
-        "met": reached,
-        "unreachable": f"σ from {sigmas[0]:g} to {sigmas[-1]:g} reaches FNMR {reachable[0]:.4g} to {reachable[1]:.4g} "
-        f"and {target.fnmr:g} lies outside; ask for one within, or let other factors vary",
-        "not met": f"nearest is {reached} after {len(found)} evaluations; the target lies between σ = {bracket[0]:.4g} "
-        f"and {bracket[1]:.4g}; allow more evaluations, a wider tolerance or more subjects",
-    }[outcome]
+    """Search to the end: `evaluate(σ)` makes `samples` samples and compares them.
+
+    Raises Unresolvable for scores that cannot resolve the target, ScoresRefused if evaluations have different
+    subjects, Cancelled when told to stop.
+    """
+    found: dict[float, SubjectSource] = {}
+    points: dict[float, OperatingPoint] = {}
+    while not isinstance(step := next_scale(points, target, limits), str):
+        if should_cancel():
+            raise Cancelled("the calibration was called off")
+        scores = evaluate(step)
+        check_scores(scores, target, step)
+        found[step], points[step] = scores, fnmr_at_fmr(scores, target.fmr, bootstrap.confidence)
+        on_progress(len(found), limits.budget)
+    return conclude(step, found, target, samples=samples * len(found), bootstrap=bootstrap)
+
+
+def conclude(
+    outcome: Outcome,
+    found: Mapping[float, SubjectSource],
+    target: PlannedTarget,
+    *,
+    samples: int,
+    bootstrap: Bootstrap = DEFAULT,
+) -> Calibration:
+    """Tell what a search has found, with intervals; `samples` is what it has cost."""
+    if len({scores.subjects for scores in found.values()}) > 1:
+        raise ScoresRefused("evaluations have different subjects; every one must name the same, scores or none")
+    points = {scale: fnmr_at_fmr(scores, target.fmr, bootstrap.confidence) for scale, scores in found.items()}
+    scales, smooth, _ = _smoothed(points)
+    intervals, scale_interval = _intervals(found, points, target, bootstrap)
+    nearest = min(points, key=lambda scale: (abs(points[scale].fnmr.value - target.fnmr), scale))
     there = outcome != "unreachable"
     interval = intervals.get(nearest) if there else None
+    searched, reachable = (float(scales[0]), float(scales[-1])), (float(smooth[0]), float(smooth[-1]))
+    slack = target.tolerance * target.fnmr
     return Calibration(
         outcome=outcome,
         target=target,
-        sigma=nearest if there else None,
-        fnmr=points[nearest].fnmr.value if there else None,
-        fnmr_interval=interval,
+        scale=nearest if there else None,
+        measured=told(points[nearest], interval) if there else None,
         proven=interval is not None
-        and target.fnmr - target.tolerance <= interval.low
-        and interval.high <= target.fnmr + target.tolerance,
-        sigma_interval=sigma_interval if there else None,
+        and target.fnmr - slack <= interval.low
+        and interval.high <= target.fnmr + slack,
+        scale_interval=(scale_interval.low, scale_interval.high) if there and scale_interval else None,
+        searched=searched,
         reachable=reachable,
         curve=tuple(
             CurvePoint(
-                sigma=sigma,
-                measured=replace(
-                    points[sigma], fnmr=replace(points[sigma].fnmr, by_subject=intervals.get(sigma))
-                ),
-                smoothed=float(smooth),
+                scale=float(scale), measured=told(points[scale], intervals.get(scale)), smoothed=float(smoothed)
             )
-            for sigma, smooth in zip(sigmas, smoothed, strict=True)
+            for scale, smoothed in zip(scales.tolist(), smooth, strict=True)
         ),
         evaluations=len(found),
+        samples=samples,
         comparisons=sum(scores.non_mated_total + len(scores.mated) for scores in found.values()),
         not_completed=sum(scores.failures.mated + scores.failures.non_mated for scores in found.values()),
-        note=note,
+        note=_note(outcome, points, nearest, target, searched, reachable),
     )
 
 
+def _note(
+    outcome: Outcome,
+    points: Mapping[float, OperatingPoint],
+    nearest: float,
+    target: PlannedTarget,
+    searched: tuple[float, float],
+    reachable: tuple[float, float],
+) -> str:
+    reached = f"FNMR {points[nearest].fnmr.value:.4g} at scale {nearest:g}"
+    if outcome == "met":
+        return reached
+    if outcome == "unreachable":
+        return (
+            f"scales from {searched[0]:g} to {searched[1]:g} reach FNMR {reachable[0]:.4g} to {reachable[1]:.4g} at "
+            f"FMR {target.fmr:g}, and {target.fnmr:g} lies outside; ask for one within, or let other factors vary"
+        )
+    below = [scale for scale, point in points.items() if point.fnmr.value < target.fnmr]
+    above = [scale for scale, point in points.items() if point.fnmr.value >= target.fnmr]
+    between = f"; the target lies between scales {max(below):g} and {min(above):g}" if below and above else ""
+    return (
+        f"nearest to FNMR {target.fnmr:g} is {reached} after {len(points)} evaluations{between}; take more subjects, "
+        "or a wider tolerance"
+    )
+
+
+def told(point: OperatingPoint, interval: Interval | None) -> Measured:
+    """An operating point as it is stored and shown; `interval` is FNMR's by subject."""
+    return Measured(threshold=point.threshold, fmr=_rate(point.fmr, None), fnmr=_rate(point.fnmr, interval))
+
+
+def _rate(rate: Rate, by_subject: Interval | None) -> MeasuredRate:
+    by_subject = by_subject or rate.by_subject
+    return MeasuredRate(
+        value=rate.value,
+        errors=rate.errors,
+        trials=rate.trials,
+        failed=rate.failed,
+        exact=(rate.interval.low, rate.interval.high),
+        by_subject=(by_subject.low, by_subject.high) if by_subject else None,
+    )
+
+
+def measure(scores: SubjectSource, fmr: float, bootstrap: Bootstrap = DEFAULT) -> Measured:
+    """FNMR at an FMR with both intervals, the threshold found anew in every replicate.
+
+    Where so many scores lie above the threshold that they were not all kept, it is held fixed instead: among that
+    many, it hardly moves.
+    """
+    point = fnmr_at_fmr(scores, fmr, bootstrap.confidence)
+    if scores.mated_subjects is None:
+        return told(point, None)
+    return told(point, _fnmr_interval(scores, point, _replicates(scores, fmr, bootstrap), bootstrap))
+
+
+def _replicates(scores: SubjectSource, fmr: float, bootstrap: Bootstrap) -> Floats | None:
+    """FNMR [B] at the FMR in every replicate; None where the tail that was kept is too short for it."""
+    try:
+        return replicate_fnmr_at_fmrs(scores, [fmr], bootstrap)[1][:, 0]
+    except Unresolvable:
+        return None
+
+
+def _fnmr_interval(
+    scores: SubjectSource, point: OperatingPoint, replicates: Floats | None, bootstrap: Bootstrap
+) -> Interval:
+    if replicates is None:
+        replicates = replicate_fnmr(scores, point.threshold, bootstrap)
+    return subject_interval(point.fnmr, replicates, scores, bootstrap.confidence)
+
+
 def _intervals(
-    found: dict[float, ScoreSet], points: dict[float, OperatingPoint], target: Target, bootstrap: Bootstrap
+    found: Mapping[float, SubjectSource],
+    points: Mapping[float, OperatingPoint],
+    target: PlannedTarget,
+    bootstrap: Bootstrap,
 ) -> tuple[dict[float, Interval], Interval | None]:
     """Interval of FNMR at every σ, and of the σ where the curve crosses the target; none if subjects are not known."""
     if any(scores.mated_subjects is None for scores in found.values()):
         return {}, None
-    sigmas = sorted(found)
+    scales = sorted(found)
     # One seed and one set of subjects: replicate b draws the same subjects at every σ, so it is a curve.
-    drawn = np.stack(
-        [replicate_fnmr_at_fmrs(found[sigma], [target.fmr], bootstrap)[1][:, 0] for sigma in sigmas], axis=1
+    drawn = {scale: _replicates(found[scale], target.fmr, bootstrap) for scale in scales}
+    intervals = {scale: _fnmr_interval(found[scale], points[scale], drawn[scale], bootstrap) for scale in scales}
+    curves = [replicates for replicates in drawn.values() if replicates is not None]
+    if len(curves) < len(scales):
+        return intervals, None
+    crossings = np.array(
+        [_crossing(np.array(scales), curve, target.fnmr) for curve in np.stack(curves, axis=1)]
     )
-    intervals = {
-        sigma: subject_interval(points[sigma].fnmr, drawn[:, column], found[sigma], bootstrap.confidence)
-        for column, sigma in enumerate(sigmas)
-    }
-    crossings = np.array([_crossing(np.array(sigmas), curve, target.fnmr) for curve in drawn])
     return intervals, percentile_interval(crossings, "curve refitted in a bootstrap by subject", bootstrap.confidence)
 
 
-def _crossing(sigmas: Floats, curve: Floats, fnmr: float) -> float:
+def _crossing(scales: Floats, curve: Floats, fnmr: float) -> float:
     """σ where the smoothed curve, joined by straight lines, reaches an FNMR; the end searched if it never does."""
     if np.isnan(curve).any():
         return np.nan
     smooth = isotonic_regression(curve).x
     after = int(np.searchsorted(smooth, fnmr, "left"))
-    if after in (0, len(sigmas)):
-        return float(sigmas[min(after, len(sigmas) - 1)])
+    if after in (0, len(scales)):
+        return float(scales[min(after, len(scales) - 1)])
     share = (fnmr - smooth[after - 1]) / (smooth[after] - smooth[after - 1])
-    return float(sigmas[after - 1] + share * (sigmas[after] - sigmas[after - 1]))
+    return float(scales[after - 1] + share * (scales[after] - scales[after - 1]))

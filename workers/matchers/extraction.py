@@ -11,6 +11,7 @@ from app.errors import Cancelled
 from workers.images import Pixels
 from workers.matchers.base import Failure, Matcher, Role, Stage, Template
 from workers.matchers.comparison import Scores, Templates
+from workers.matchers.detector import Face
 
 Image = Pixels | Callable[[], Pixels]
 """Pixels, or what reads them when their turn comes: then a file that cannot be read is a failure of its own row."""
@@ -56,8 +57,10 @@ class Extraction:
         return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
 
-def extract_one(matcher: Matcher, image: Image, role: Role) -> Template | Failure:
+def extract_one(matcher: Matcher, image: Image, role: Role, *, face: Face | None = None) -> Template | Failure:
     """Template of one image, float32 [d], or why there is none.
+
+    `face` is what the matcher's own detector finds in it, where that is known already.
 
     Whatever the matcher throws for this image is this image's failure, with its reason. Only a lack of memory is
     passed on: it is no property of an image.
@@ -68,7 +71,7 @@ def extract_one(matcher: Matcher, image: Image, role: Role) -> Template | Failur
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
             raise ValueError(f"an image must be uint8 [H, W, 3] and not empty; this is {pixels.dtype} {pixels.shape}")
         stage = Stage.DETECT
-        face = matcher.detect(pixels)
+        face = matcher.detect(pixels) if face is None else face
         if face is None:
             return Failure(role=role, stage=stage, reason=NO_FACE)
         stage = Stage.ALIGN

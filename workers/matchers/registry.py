@@ -5,16 +5,25 @@ takes no arguments and gives a Matcher of that name.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
+from multiprocessing import get_context
 from pathlib import Path
 
+import structlog
+
 from app.config import WorkerSettings
-from app.errors import FacsimileError, Misconfigured
+from app.dataset.matcher import MatcherCard
+from app.errors import Corrupt, FacsimileError, Misconfigured
 from workers.matchers.base import Matcher
+from workers.matchers.comparison import DEFINITIONS, ScoreDefinition
 from workers.matchers.dlib_resnet import DlibResNet, load_dlib_resnet
-from workers.matchers.onnx import load_onnx_matcher
+from workers.matchers.onnx import load_onnx_matcher, read_matcher_card
 from workers.matchers.sface import SFace, load_sface
+
+log = structlog.get_logger()
 
 GROUP = "facsimile.matchers"
 
@@ -34,6 +43,64 @@ def load_matcher(name: str, settings: WorkerSettings) -> Matcher:
     if name not in loaders:
         raise Misconfigured(f"this worker has no matcher {name!r}; it has {', '.join(loaders)}")
     return loaders[name]()
+
+
+def matcher_cards(settings: WorkerSettings) -> list[MatcherCard]:
+    """Cards of all matchers that can judge sets here. No network is loaded in this process, which may yet fork.
+
+    A matcher of an installed package is asked in a process of its own. What cannot be loaded, or makes scores in a
+    way of its own, is left out with a warning.
+    """
+    cards = []
+    for kind in (SFace, DlibResNet):
+        try:
+            kind.check_files()
+        except (Misconfigured, Corrupt) as exc:
+            log.warning("matcher_unavailable", matcher=kind.name, reason=str(exc))
+            continue
+        cards.append(_card(kind.name, kind.version, kind.digest, kind.dimensions, kind.score, kind.provenance, True))
+    if settings.matchers_dir:
+        for path in sorted(Path(settings.matchers_dir).glob("*/card.json")):
+            own = read_matcher_card(path.parent)
+            score = DEFINITIONS[own.metric]
+            cards.append(_card(own.name, own.version, own.sha256, own.dimensions, score, own.provenance, False))
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            with ProcessPoolExecutor(1, get_context("spawn")) as apart:
+                cards.append(apart.submit(_card_of_entry_point, point).result())
+        except (FacsimileError, BrokenProcessPool) as exc:
+            log.warning("matcher_unavailable", matcher=point.name, reason=str(exc))
+    return cards
+
+
+def card_of(matcher: Matcher, *, judge: bool = False) -> MatcherCard:
+    """Card of a matcher that is loaded; raises Misconfigured where it makes scores in a way of its own."""
+    if matcher.score.name not in DEFINITIONS:
+        raise Misconfigured(
+            f"matcher {matcher.name!r} makes scores by {matcher.score.name!r}; sets are judged by "
+            f"{' or '.join(DEFINITIONS)}"
+        )
+    return _card(
+        matcher.name, matcher.version, matcher.digest, matcher.dimensions, matcher.score, matcher.provenance, judge
+    )
+
+
+def _card_of_entry_point(point: EntryPoint) -> MatcherCard:
+    return card_of(_load_entry_point(point))
+
+
+def _card(
+    name: str, version: str, digest: str, dimensions: int, score: ScoreDefinition, provenance: str, judge: bool
+) -> MatcherCard:
+    return MatcherCard(
+        name=name,
+        version=version,
+        digest=digest,
+        dimensions=dimensions,
+        score=score.formula,
+        provenance=provenance,
+        judge=judge,
+    )
 
 
 def load_judge(filtered_by: str, settings: WorkerSettings) -> Matcher:

@@ -32,6 +32,11 @@ class SFace(NetworkMatcher):
     score = COSINE
     provenance = "SFace (Apache-2.0), trained on photographs of faces scraped from the web"
 
+    @classmethod
+    def check_files(cls) -> None:
+        """Look at the file without loading it; raises Misconfigured if it is missing, Corrupt if it is another."""
+        check_sha256(network_file(FILE), SHA256, f"matcher {cls.name} {cls.version}")
+
     def __init__(self, path: Path) -> None:
         check_sha256(path, SHA256, f"matcher {self.name} {self.version}")
         # One thread a process: a second process fills the second core better.

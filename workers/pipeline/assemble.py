@@ -9,6 +9,7 @@ from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice, SampleRow, ShardReport
 from app.jobs.records import JSON, Accepted, read_json, write_json
 from app.storage import ObjectStore
+from workers.pipeline.judgements import read_qualities
 from workers.pipeline.store import put_chunks
 
 
@@ -24,11 +25,12 @@ def assemble(
     digests: list[str] = []
     for number in range(plan.shards):
         raw = store.get(at.shard_report(number))
-        report = ShardReport.model_validate_json(raw)
-        tally.add(report)
-        devices.add(report.device)
+        made = ShardReport.model_validate_json(raw)
+        tally.add(made)
+        devices.add(made.device)
         digests.append(hashlib.sha256(raw).hexdigest())
     choice = IdentityChoice.model_validate_json(store.get(at.identities)) if plan.unique else None
+    report = read_json(store, at.report)
     summary = summarize(
         plan,
         accepted.request,
@@ -36,7 +38,8 @@ def assemble(
         created_at=accepted.created_at,
         tally=tally,
         choice=choice,
-        comparisons=read_json(store, at.report)["comparisons"],
+        comparisons=report["comparisons"],
+        contract=report.get("contract"),
         device=", ".join(sorted(devices)),
         report_digests=digests,
     )
@@ -49,4 +52,6 @@ def assemble(
 def _rows(store: ObjectStore, at: DatasetKeys, plan: Plan) -> Iterator[SampleRow]:
     for number in range(plan.shards):
         report = ShardReport.model_validate_json(store.get(at.shard_report(number)))
-        yield from (stored.row for stored in report.samples)
+        qualities = read_qualities(store, at, plan, number)
+        for stored in report.samples:
+            yield stored.row.model_copy(update={"quality": qualities.get(stored.row.id)})

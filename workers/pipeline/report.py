@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+from app.dataset.calibration import Calibration
 from app.dataset.comparisons import list_comparisons
 from app.dataset.keys import DatasetKeys
 from app.dataset.names import sample_name
@@ -14,6 +15,8 @@ from app.dataset.shard import ShardReport
 from app.jobs.records import write_json
 from app.storage import ObjectStore
 from workers.images import Pixels, contact_sheet, decode, encode_sheet
+from workers.pipeline.contract import measure_contract
+from workers.pipeline.judgements import read_judgements
 from workers.pipeline.store import put_chunks
 
 SHEET_SUBJECTS = 20
@@ -34,7 +37,11 @@ def report(store: ObjectStore, at: DatasetKeys, plan: Plan) -> None:
     }
     comparisons = _write_comparisons(store, at, plan, missing)
     store.put(at.contact_sheet, encode_sheet(_sheet(store, at, plan)), "image/png")
-    write_json(store, at.report, {"schema_version": 1, "comparisons": comparisons})
+    contract = None
+    if store.exists(at.calibration):
+        calibration = Calibration.model_validate_json(store.get(at.calibration))
+        contract = measure_contract(read_judgements(store, at, plan), plan, calibration).model_dump(mode="json")
+    write_json(store, at.report, {"schema_version": 1, "comparisons": comparisons, "contract": contract})
 
 
 def _write_comparisons(store: ObjectStore, at: DatasetKeys, plan: Plan, missing: set[str]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, Sha
 from app.errors import Cancelled
 from workers.generator.base import Generator, Latents
 from workers.images import Mark, Pixels, decode, encode, pixel_sha256
-from workers.pipeline.check import why_rejected
+from workers.matchers.detector import Face
+from workers.pipeline.check import check
 from workers.pipeline.generate import Draw, attributes_of, check_model, generate_samples
 from workers.pipeline.store import ShardTar
 
@@ -25,6 +26,8 @@ class Passed:
     draw: Draw
     pixels: Pixels
     identity: Latents
+    face: Face | None
+    """What the detector found in it, where a check asked it."""
 
 
 def run_shard(
@@ -55,7 +58,7 @@ def run_shard(
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise Cancelled(f"shard {number} was called off")
             places = list(plan.places(range(start, min(start + batch_size, indices.stop))))
-            for passed in _passing(plan, generator, choice, places, rejected, missing):
+            for passed in passing(plan, generator, choice, places, rejected, missing):
                 encoding.append(pool.submit(_encode, plan, generator.card, passed))
             while len(encoding) > batch_size:
                 tar.add(*encoding.popleft().result())
@@ -73,7 +76,7 @@ def run_shard(
     )
 
 
-def _passing(
+def passing(
     plan: Plan,
     generator: Generator,
     choice: IdentityChoice | None,
@@ -93,9 +96,9 @@ def _passing(
         pixels, identity = generate_samples(plan, generator, pending)
         again: list[Draw] = []
         for draw, image, who in zip(pending, pixels, identity, strict=True):
-            reason = why_rejected(plan, image)
+            face, reason = check(plan, image)
             if reason is None:
-                passed[draw.place] = Passed(draw=draw, pixels=image, identity=who)
+                passed[draw.place] = Passed(draw=draw, pixels=image, identity=who, face=face)
                 continue
             name = names.sample_name(*draw.place)
             rejected.append(Rejection(id=name, attempt=draw.attempt, reason=reason))
@@ -105,6 +108,14 @@ def _passing(
                 missing.append(Missing(id=name, reason=f"{reason} in {plan.max_attempts} attempts"))
         pending = again
     return (passed[place] for place in places if place in passed)
+
+
+def delivered(plan: Plan, pixels: Pixels) -> Pixels:
+    """The pixels that a reader of a sample's file will see: a JPEG's are not those that went in."""
+    if plan.image.quality is None:
+        return pixels
+    nobody = Mark(dataset="", sample="", model="", model_digest="")  # marks are metadata: they change no pixel
+    return decode(encode(pixels, nobody, quality=plan.image.quality))
 
 
 def _encode(plan: Plan, card: ModelCard, sample: Passed) -> tuple[SampleRow, bytes]:

@@ -1,0 +1,150 @@
+"""What a calibration found, and what a finished set came to: difficulty asked, calibrated and delivered."""
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
+
+from app.dataset.plan import Plan, PlannedTarget
+from app.dataset.request import (
+    NAME,
+    Attributes,
+    ComparisonsSpec,
+    DatasetRequest,
+    ImageSpec,
+    ReportSpec,
+    Scale,
+    Target,
+    Variability,
+)
+
+CALIBRATION_SEED = 2**62 + 3
+"""Seed of every calibration of a model: far from the seeds that people choose."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CalibrationRequest(_Frozen):
+    """A question to a model: which scale gives its sets this difficulty? The answer belongs to the model."""
+
+    model: Annotated[str, Field(pattern=NAME)] = "default"
+    target: Target
+    factors: dict[str, Scale] = {}
+    """The mix that the scale multiplies; factors not named keep 1."""
+    attributes: Attributes = Attributes()
+    image: ImageSpec = ImageSpec()
+    subjects: Annotated[StrictInt, Field(ge=2, le=5_000)] = 300
+    """Subjects it is measured on. More make the answer surer, and dearer."""
+    samples_per_subject: Annotated[StrictInt, Field(ge=2, le=100)] = 3
+    """Samples of each; every two of them are a mated comparison, so 3 give 3 a subject, and 5 give 10."""
+
+    def as_dataset(self) -> DatasetRequest:
+        """The set that the calibration measures."""
+        return DatasetRequest(
+            name="calibration",
+            model=self.model,
+            subjects=self.subjects,
+            samples_per_subject=self.samples_per_subject,
+            seed=CALIBRATION_SEED,
+            variability=Variability(factors=self.factors, target=self.target),
+            attributes=self.attributes,
+            image=self.image,
+            comparisons=ComparisonsSpec(selection="none"),
+            report=ReportSpec(judged_subjects=self.subjects),
+        )
+
+
+def calibration_id(plan: Plan) -> str:
+    """Digest of the question: of all that decides the answer, model and matcher by their digests."""
+    return _digest(plan, {"dataset", "shard_size"})
+
+
+def curve_id(plan: Plan) -> str:
+    """Digest of the curve that a question asks of; questions that differ in their target alone share it."""
+    return _digest(plan, {"dataset", "shard_size", "target"})
+
+
+def _digest(plan: Plan, without: set[str]) -> str:
+    return hashlib.sha256(plan.model_dump_json(exclude=without).encode()).hexdigest()
+
+
+class MeasuredRate(_Frozen):
+    """A rate over completed comparisons, with its 95% intervals."""
+
+    value: float
+    errors: int
+    trials: int
+    failed: int
+    """Comparisons that gave no score, for want of a template; not among the trials."""
+    exact: tuple[float, float]
+    """Clopper–Pearson: as if comparisons were independent, which those of one subject are not."""
+    by_subject: tuple[float, float] | None
+    """From a bootstrap of subjects; null where it could not be made."""
+
+
+class Measured(_Frozen):
+    """FNMR at the smallest threshold whose FMR is at most the one asked for."""
+
+    threshold: float
+    fmr: MeasuredRate
+    fnmr: MeasuredRate
+
+
+class CurvePoint(_Frozen):
+    """What was measured at one scale."""
+
+    scale: float
+    measured: Measured
+    smoothed: float
+    """FNMR after isotonic regression over the whole curve."""
+
+
+class Calibration(_Frozen):
+    """What a search for the scale that meets a target found."""
+
+    schema_version: Literal[1] = 1
+    outcome: Literal["met", "not met", "unreachable"]
+    target: PlannedTarget
+    scale: float | None
+    """The one measured whose FNMR is nearest the target; null if the target is unreachable."""
+    measured: Measured | None
+    """There."""
+    proven: bool
+    """Whether all of FNMR's interval by subject lies within the tolerance; if not, more subjects would narrow it."""
+    scale_interval: tuple[float, float] | None
+    """Scales at which the curves of resampled subjects reach the target, 95%; clipped to what was searched."""
+    searched: tuple[float, float]
+    """Lowest and highest scale measured."""
+    reachable: tuple[float, float]
+    """FNMR there, smoothed."""
+    curve: tuple[CurvePoint, ...]
+    """By scale."""
+    evaluations: int
+    samples: int
+    """Made for it, in all evaluations together: the cost."""
+    comparisons: int
+    """Completed, in all evaluations together."""
+    not_completed: int
+    """Comparisons that failed; a share that grows with the scale makes FNMR look too good."""
+    note: str
+    """The outcome in a sentence."""
+
+
+class Contract(_Frozen):
+    """Difficulty by contract: what was asked, what the calibration found, what the stored files come to."""
+
+    asked: PlannedTarget
+    scale: float
+    """σ that the calibration chose; the mix of factors is multiplied by it."""
+    calibrated: Measured
+    """By the calibration at that scale."""
+    delivered: Measured
+    """Afresh, from the stored files: every two judged samples of the judged subjects."""
+    met: bool
+    """Whether the delivered FNMR lies within the tolerance."""
+    subjects: int
+    """Judged subjects."""
+    note: str
+    """The same in a sentence."""

@@ -1,0 +1,167 @@
+"""Calibrations of models: asked for, looked at, and looked up when a dataset names a target.
+
+A calibration belongs to a model and not to a tenant: whoever asks the same question gets the same answer, made once.
+It is a job like a dataset's, under an owner of its own, that ends when the scale is found.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app.config import Settings
+from app.dataset import keys
+from app.dataset.calibration import CALIBRATION_SEED, Calibration, CalibrationRequest, calibration_id
+from app.dataset.keys import DatasetKeys
+from app.dataset.model import ModelCard
+from app.dataset.plan import Plan, make_plan, shard_size_for
+from app.dataset.request import DatasetRequest
+from app.errors import Corrupt, NotFound, ObjectNotFound, RequestRefused
+from app.jobs.advance import accept
+from app.jobs.matchers import MatcherCatalogue
+from app.jobs.models import ModelCatalogue
+from app.jobs.progress import Progress, progress_of
+from app.jobs.quota import UnfinishedQuota
+from app.jobs.records import Accepted, read_accepted, read_json, read_plan
+from app.jobs.state import State, read_facts, state_of
+from app.queue import TaskQueue
+from app.storage import ObjectStore
+
+
+class CalibrationJob(BaseModel):
+    """A calibration as the API shows it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    """SHA-256 over all that decides the answer: model and matcher by their digests, target, mix, who and how many."""
+    state: State
+    model: dict[str, Any]
+    request: dict[str, Any]
+    progress: Progress
+    from_cache: bool
+    """Whether the answer was there already when it was asked for."""
+    result: Calibration | None
+    """Null until the state is `succeeded`."""
+    failure: str | None
+
+
+class CalibrationService:
+    """The use cases of calibrations."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        queue: TaskQueue,
+        models: ModelCatalogue,
+        matchers: MatcherCatalogue,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._models = models
+        self._matchers = matchers
+        self._settings = settings
+        self._clock = clock
+        self._quota = UnfinishedQuota(store, settings.limits.unfinished_calibrations, clock, what="calibrations")
+
+    def ask(self, request: CalibrationRequest, body: dict[str, Any]) -> CalibrationJob:
+        """Find the answer, or put the question on its way; one that failed before is tried again.
+
+        Raises RequestRefused, QuotaExceeded and Unavailable; then nothing was accepted.
+        """
+        plan = self._plan(request, self._models.asked_for(request.model))
+        try:
+            known = self.get(plan.dataset)
+        except NotFound:
+            known = None
+        if known and known.state is not State.FAILED:
+            return known.model_copy(update={"from_cache": known.state is State.SUCCEEDED})
+        self._quota.admit(keys.SERVICE)
+        self._queue.ping()
+        at = DatasetKeys(keys.SERVICE, plan.dataset)
+        if known:
+            self._store.delete_prefix(at.all_attempts)
+            self._store.delete(at.failed)
+        accepted = Accepted(
+            id=plan.dataset,
+            tenant=keys.SERVICE,
+            name="calibration",
+            created_at=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
+            request=body,
+        )
+        accept(self._store, self._queue, accepted, plan)
+        return self.get(plan.dataset)
+
+    def get(self, calibration: str) -> CalibrationJob:
+        """Show one calibration; raises NotFound."""
+        try:
+            accepted = read_accepted(self._store, keys.SERVICE, calibration)
+            plan = read_plan(self._store, keys.SERVICE, calibration)
+        except NotFound as exc:
+            raise NotFound(f"there is no calibration {calibration!r}; ask for it by POST /v1/calibrations") from exc
+        at = DatasetKeys(keys.SERVICE, calibration)
+        facts = read_facts(self._store, keys.SERVICE, calibration)
+        state = state_of(facts, plan)
+        return CalibrationJob(
+            id=calibration,
+            state=state,
+            model=plan.model.model_dump(),
+            request=accepted.request,
+            progress=progress_of(facts, plan),
+            from_cache=False,
+            result=self._result(at) if state is State.SUCCEEDED else None,
+            failure=read_json(self._store, at.failed)["reason"] if state is State.FAILED else None,
+        )
+
+    def known(self, request: DatasetRequest, card: ModelCard) -> Calibration | None:
+        """What a calibration of the model found for a dataset's target, mix, attributes and image, if there was one.
+
+        Only one with the usual numbers of subjects and samples is looked for. Raises RequestRefused for what the
+        model does not offer, as the dataset's own plan does.
+        """
+        if request.variability.target is None:
+            return None
+        question = CalibrationRequest(
+            model=request.model,
+            target=request.variability.target,
+            factors=request.variability.factors,
+            attributes=request.attributes,
+            image=request.image,
+        )
+        try:
+            plan = self._plan(question, card)
+        except RequestRefused:  # three samples a subject may be too few for a target that the dataset resolves
+            return None
+        return self._result(DatasetKeys(keys.SERVICE, plan.dataset))
+
+    def _result(self, at: DatasetKeys) -> Calibration | None:
+        try:
+            return Calibration.model_validate_json(self._store.get(at.calibration))
+        except ObjectNotFound:
+            return None
+        except ValidationError as exc:
+            raise Corrupt("a stored calibration cannot be read") from exc
+
+    def _plan(self, request: CalibrationRequest, card: ModelCard) -> Plan:
+        wanted = request.as_dataset()
+        # Only the target's matcher is run, and only it is part of the question.
+        matchers = {name: found for name, found in self._matchers.all().items() if name == request.target.matcher}
+        samples = request.subjects * request.samples_per_subject
+        plan = make_plan(
+            wanted,
+            card,
+            dataset="",
+            seed=CALIBRATION_SEED,
+            shard_size=shard_size_for(
+                samples, most=self._settings.shard_size, shards=self._settings.shards_per_dataset
+            ),
+            max_comparisons=0,
+            matchers=matchers or self._matchers.all(),
+        ).model_copy(update={"purpose": "calibration"})
+        judges = tuple(judge for judge in plan.judges if judge.name == request.target.matcher)
+        plan = plan.model_copy(update={"judges": judges})
+        return plan.model_copy(update={"dataset": calibration_id(plan)})

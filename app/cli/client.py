@@ -99,6 +99,18 @@ class Client:
         """One model's card."""
         return self._json("GET", f"/v1/models/{_segment(name)}")
 
+    def matchers(self) -> Json:
+        """The matchers on offer."""
+        return self._json("GET", "/v1/matchers")
+
+    def calibrate(self, request: Json) -> Json:
+        """Ask for a calibration; asked again, it tells how far it is."""
+        return self._json("POST", "/v1/calibrations", json=request)
+
+    def calibration(self, calibration: str) -> Json:
+        """One calibration."""
+        return self._json("GET", f"/v1/calibrations/{_segment(calibration)}")
+
     def preview(self, request: Json, timeout_s: float = 120.0) -> bytes:
         """A contact sheet as PNG; waits until it is made."""
         deadline = self._clock() + timeout_s

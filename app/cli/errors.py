@@ -31,6 +31,10 @@ class DatasetEnded(FacsimileError):
     """A dataset ended otherwise than by succeeding."""
 
 
+class CalibrationEnded(FacsimileError):
+    """A calibration found no scale that meets its target."""
+
+
 class Shortfall(FacsimileError):
     """A dataset has fewer samples than asked for."""
 

@@ -24,6 +24,8 @@ BUILT_IN = {
     "verify": "app.cli.datasets:verify",
     "models": "app.cli.models:models",
     "preview": "app.cli.models:preview",
+    "matchers": "app.cli.calibrate:matchers",
+    "calibrate": "app.cli.calibrate:calibrate",
     "keys": "app.cli.keys:keys",
 }
 """Name to module:attribute. Loaded late: asking for a status needs neither Celery nor an S3 client."""

@@ -40,11 +40,15 @@ def put(request: Json, path: str, value: Any) -> None:
     at[last] = value
 
 
-def put_factors(request: Json, factors: list[str]) -> None:
+def put_factors(request: Json, texts: list[str]) -> None:
     """Set `variability.factors` from texts like pose=0.5."""
-    for text in factors:
-        name, value = _pair(text, "--factor", "pose=0.5")
+    for name, value in factors(texts).items():
         put(request, f"variability.factors.{name}", value)
+
+
+def factors(texts: list[str]) -> dict[str, float]:
+    """Factors and their numbers from texts like pose=0.5."""
+    return dict(_pair(text, "--factor", "pose=0.5") for text in texts)
 
 
 def shares(text: str | None, option: str) -> dict[str, float] | None:

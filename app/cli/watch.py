@@ -102,17 +102,19 @@ class Bars:
 
     def dataset(self, dataset: Json) -> None:
         """See Reporter."""
-        progress = dataset["progress"]
-        state = dataset["state"]
-        if state == "assembling":
-            what = "putting the set together"
-        elif progress["samples_done"]:
-            what = "making samples"
-        elif progress["identities_checked"]:
-            what = f"choosing identities ({progress['identities_checked']} checked)"
-        else:
-            what = "making samples" if state == "running" else "waiting for a worker"
-        if state not in FINAL or progress["samples_done"]:
+        progress, state = dataset["progress"], dataset["state"]
+        phase = progress.get("phase")  # what no service of before tells
+        if state == "accepted":
+            self.amount("waiting for a worker", 0, progress["samples_total"])
+        elif phase in ("survey", "choose"):
+            checked = f"choosing identities ({progress['identities_checked']} checked)"
+            self.amount(checked, progress["samples_done"], progress["samples_total"])
+        elif phase == "calibrate":
+            self.amount("calibrating, scales tried", progress["scales_tried"], progress["scales_most"])
+        elif phase == "judge":
+            self.amount("judging samples", progress["judged_done"], progress["judged_total"])
+        elif state not in FINAL or progress["samples_done"]:
+            what = "putting the set together" if state == "assembling" else "making samples"
             self.amount(what, progress["samples_done"], progress["samples_total"])
 
     def amount(self, what: str, done: int, total: int, *, unit: str = "") -> None:
@@ -120,6 +122,8 @@ class Bars:
         if not self._live:
             self._line(what, done, total, unit)
             return
+        if self._progress and self._task is not None and self._progress.tasks[0].total != total:
+            self._end()  # of something else
         if self._progress is None:
             count = DownloadColumn() if unit == "B" else MofNCompleteColumn()
             self._progress = Progress(

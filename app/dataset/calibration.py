@@ -21,6 +21,9 @@ from app.dataset.request import (
 CALIBRATION_SEED = 2**62 + 3
 """Seed of every calibration of a model: far from the seeds that people choose."""
 
+MOST_SCALES = 10
+"""Scales that one calibration tries at the most."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -114,7 +117,7 @@ class Calibration(_Frozen):
     proven: bool
     """Whether all of FNMR's interval by subject lies within the tolerance; if not, more subjects would narrow it."""
     scale_interval: tuple[float, float] | None
-    """Scales at which the curves of resampled subjects reach the target, 95%; clipped to what was searched."""
+    """Scales at which the curves of resampled subjects reach the target, 95%; null if one point is all there is."""
     searched: tuple[float, float]
     """Lowest and highest scale measured."""
     reachable: tuple[float, float]
@@ -122,8 +125,9 @@ class Calibration(_Frozen):
     curve: tuple[CurvePoint, ...]
     """By scale."""
     evaluations: int
+    """Scales measured, by earlier calibrations of the same curve too."""
     samples: int
-    """Made for it, in all evaluations together: the cost."""
+    """Made for this calibration alone: the cost."""
     comparisons: int
     """Completed, in all evaluations together."""
     not_completed: int

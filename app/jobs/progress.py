@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from app.dataset.calibration import MOST_SCALES
 from app.dataset.plan import Plan
 from app.jobs.state import NOTHING, Facts, work_left
 from app.queue import ASSEMBLE, CALIBRATE, CHOOSE, GENERATE, JUDGE, LAYOUT, REPORT, SURVEY, TRY
@@ -41,6 +42,8 @@ class Progress(BaseModel):
     """What is being done now; null at the end."""
     scales_tried: int
     """By the calibration: scales measured in full."""
+    scales_most: int
+    """So many will be tried at the most; 0 without a target."""
     judged_done: int
     """Samples whose shard the judges have seen."""
     judged_total: int
@@ -55,6 +58,7 @@ class Progress(BaseModel):
             fraction=0.0,
             phase=_PHASES[work_left(NOTHING, plan, "")[0].name],
             scales_tried=0,
+            scales_most=MOST_SCALES if plan.target else 0,
             judged_done=0,
             judged_total=_judged(plan),
         )
@@ -73,6 +77,7 @@ def progress_of(facts: Facts, plan: Plan) -> Progress:
         fraction=done / plan.samples,
         phase=_PHASES[left[0].name] if left else None,
         scales_tried=sum(count == len(plan.calibrated_shards) for count in tried.values()),
+        scales_most=MOST_SCALES if plan.target else 0,
         judged_done=_judged(plan, facts.judged),
         judged_total=_judged(plan),
     )

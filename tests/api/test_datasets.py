@@ -24,6 +24,11 @@ def test_a_request_is_accepted(client: TestClient, body: dict[str, Any], memory_
         "samples_done": 0,
         "samples_total": 7,
         "fraction": 0.0,
+        "phase": "survey",
+        "scales_tried": 0,
+        "scales_most": 0,
+        "judged_done": 0,
+        "judged_total": 0,
     }
     assert shown["links"] == {
         "self": answer.headers["location"],

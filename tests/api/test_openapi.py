@@ -17,7 +17,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from app.access import ApiKeys
 from app.config import Settings
 from app.dataset import keys
+from app.dataset.matcher import MatcherCard
 from app.dataset.model import ModelCard
+from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.main import create_app
 
@@ -30,7 +32,12 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
     doubles = request.getfixturevalue("doubles")
     store, queue = doubles
     ModelCatalogue(store).publish([ModelCard.model_validate(toy_card)], "toy")
-    limits = {"unfinished_datasets_per_tenant": 10**6, "requests_per_minute_per_tenant": 10**9}
+    matcher = MatcherCard(
+        name="m", version="1", digest="0" * 64, dimensions=4, score="a·b", provenance="none", judge=True
+    )
+    MatcherCatalogue(store).publish([matcher])
+    unlimited = ("unfinished_calibrations", "unfinished_datasets_per_tenant", "requests_per_minute_per_tenant")
+    limits = dict.fromkeys(unlimited, 10**9)
     app = create_app(
         Settings.model_validate({"environment": "development", "limits": limits}), store=store, queue=queue
     )
@@ -41,7 +48,15 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
     request.getfixturevalue("finish_any")(store, "acme", dataset)
     queue.on_preview = lambda tenant, digest: store.put(keys.preview(tenant, digest), b"PNG")
     preview = client.post("/v1/previews", json={}).headers["x-preview-id"]
-    return app, key, {"dataset_id": dataset, "preview_id": preview, "sample": "S0000001_0001", "model": "toy"}
+    target = {"matcher": "m", "fmr": 0.01, "fnmr": 0.1}
+    return app, key, {
+        "dataset_id": dataset,
+        "preview_id": preview,
+        "calibration_id": client.post("/v1/calibrations", json={"target": target}).json()["id"],
+        "sample": "S0000001_0001",
+        "model": "toy",
+        "matcher": "m",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +66,7 @@ def schema(driven: tuple[FastAPI, str, dict[str, str]]) -> Any:
 
 def there_for(path: str, there: dict[str, str]) -> dict[str, str]:
     """Path parameters of something that is there."""
-    name = there["sample" if "samples" in path else "model"]
+    name = there["sample" if "samples" in path else "matcher" if "matchers" in path else "model"]
     return {known: {**there, "name": name}[known] for known in re.findall(r"{(\w+)}", path)}
 
 

@@ -113,7 +113,7 @@ def test_the_manifest_is_valid_json_with_the_summary_and_every_sample(
     )
     text = b"".join(manifest_lines(summary, rows))
     read = json.loads(text)
-    assert read.pop("samples") == [item.model_dump(mode="json") for item in rows]
+    assert read.pop("samples") == [item.model_dump(mode="json", exclude_none=True) for item in rows]
     assert read == summary
     # A line a sample, so that readers can stream it as well.
     lines = [line for line in text.decode().split("\n") if '"pixel_sha256"' in line]

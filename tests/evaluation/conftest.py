@@ -40,7 +40,7 @@ class Writing:
 class Reading:
     """A matcher that reads them: identity plus a share of the observation, which is what errors come from."""
 
-    version, digest, provenance = "1", "00", "none"
+    version, digest, provenance = "1", "0" * 64, "none"
     dimensions = lt.IDENTITY
 
     def __init__(self, name: str, score: Any, blind_above: float = 99.0) -> None:

@@ -1,7 +1,6 @@
 """`facsimile models evaluate` and `models calibrate`."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from workers.generator.cards import read_card, write_card
 from workers.images import decode
 from workers.matchers import registry as matchers
 from workers.matchers.comparison import COSINE
+from workers.pipeline import run as pipeline
 
 
 @pytest.fixture
@@ -47,23 +47,27 @@ def test_the_table_is_printed_and_kept_with_its_pictures(
     assert "<polyline" in (installed / "sweep.svg").read_text()
 
 
-def test_a_calibration_gives_the_scale_for_machines(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["models", "calibrate", "writing", "--fnmr", "0.3", "--fmr", "0.05", "--tolerance", "0.06", "--json"]
+def test_a_calibration_gives_the_scale_for_machines(
+    installed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "check", lambda plan, pixels: (None, None))  # nothing here looks like a face
+    asked = ["models", "calibrate", "writing", "--fnmr", "0.3", "--fmr", "0.05", "--tolerance", "0.2", "--json"]
     assert run([*asked, "--subjects", "60", "--samples", "3"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["outcome"] == "met"
-    assert found["fnmr"] == pytest.approx(0.3, abs=0.06)
-    assert 0 < found["sigma"] < 2
+    assert found["measured"]["fnmr"]["value"] == pytest.approx(0.3, abs=0.06)
+    assert found["measured"]["fnmr"]["trials"] == 60 * 3
+    assert 0 < found["scale"] < 2
 
 
 def test_what_cannot_be_resolved_is_said_before_anything_is_made(
-    installed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    installed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, writing: Any
 ) -> None:
-    fail: Callable[..., Any] = lambda *_: pytest.fail("made something")  # noqa: E731
-    monkeypatch.setattr(registry, "load_generator", fail)
-    assert run(["models", "calibrate", "writing", "--fnmr", "0.05", "--fmr", "0.0001", *SMALL]) != 0
-    assert "needs at least 30 errors" in capsys.readouterr().err
+    monkeypatch.setattr(writing, "generate", lambda *_: pytest.fail("made something"))
+    assert run(["models", "calibrate", "writing", "--fnmr", "0.05", "--fmr", "0.0001", *SMALL]) == 2
+    assert "needs 300,000 non-mated comparisons" in capsys.readouterr().err
     assert run(["models", "calibrate", "writing", "--fnmr", "0", *SMALL]) == 2
+    assert "target.fnmr" in capsys.readouterr().err
 
 
 def test_the_models_folder_is_the_environments(

@@ -8,27 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.dataset.keys import DatasetKeys
+from app.dataset.matcher import MatcherCard
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan, make_plan
 from app.dataset.request import DatasetRequest
 from app.jobs.progress import Progress, progress_of
-from app.jobs.state import Facts, State, read_facts, state_of, work_left
-from app.queue import ASSEMBLE, CHOOSE, GENERATE, REPORT, SURVEY, Task
+from app.jobs.state import NOTHING, Facts, State, read_facts, state_of, work_left
+from app.queue import ASSEMBLE, CALIBRATE, CHOOSE, GENERATE, JUDGE, REPORT, SURVEY, TRY, Task
 
-NOTHING = Facts(
-    cancelled=False,
-    failed=False,
-    manifest=False,
-    identities=False,
-    calibrated=False,
-    report=False,
-    steps=frozenset(),
-    judged=frozenset(),
-    laid_out=frozenset(),
-    surveyed=frozenset(),
-    reported=frozenset(),
-    begun=False,
-)
 SURVEYED = replace(NOTHING, surveyed=frozenset({0, 1}), begun=True)
 CHOSEN = replace(SURVEYED, identities=True)
 REPORTED = replace(CHOSEN, reported=frozenset({0, 1, 2}))
@@ -36,7 +23,12 @@ DESCRIBED = replace(REPORTED, report=True)
 FINISHED = replace(DESCRIBED, manifest=True)
 
 
-def plan(unique: bool = True, **fields: Any) -> Plan:
+MATCHER = MatcherCard(
+    name="m", version="1", digest="0" * 64, dimensions=4, score="cosine", provenance="none", judge=True
+)
+
+
+def plan(unique: bool = True, judged: bool = False, **fields: Any) -> Plan:
     """300 subjects (two survey blocks) with 2 samples in 3 shards of 250 and a rest of 100."""
     card = ModelCard.model_validate(
         {
@@ -53,7 +45,10 @@ def plan(unique: bool = True, **fields: Any) -> Plan:
     )
     body = {"name": "x", "subjects": 300, "samples_per_subject": 2, "checks": {"unique": unique}} | fields
     request = DatasetRequest.model_validate(body)
-    return make_plan(request, card, dataset="ds_1", seed=1, shard_size=250, max_comparisons=10**9)
+    matchers = {"m": MATCHER} if judged else {}
+    return make_plan(
+        request, card, dataset="ds_1", seed=1, shard_size=250, max_comparisons=10**9, matchers=matchers
+    )
 
 
 def tasks(name: str, *numbers: int) -> list[Task]:
@@ -125,7 +120,15 @@ def test_progress_counts_samples_of_stored_shards(
 ) -> None:
     facts = replace(CHOSEN, surveyed=frozenset({1}), reported=frozenset(reported))
     assert progress_of(facts, plan()) == Progress(
-        identities_checked=300 - 256, samples_done=samples, samples_total=600, fraction=fraction
+        identities_checked=300 - 256,
+        samples_done=samples,
+        samples_total=600,
+        fraction=fraction,
+        phase="report" if fraction == 1 else "generate",
+        scales_tried=0,
+        scales_most=0,
+        judged_done=0,
+        judged_total=0,
     )
     assert Progress.none(plan()) == progress_of(NOTHING, plan())
 
@@ -179,3 +182,51 @@ def test_numbers_survive_the_way_through_keys(
     assert (facts.reported, facts.surveyed) == (reported, surveyed)
 
 
+
+
+TARGET = {"target": {"matcher": "m", "fmr": 0.01, "fnmr": 0.2}}
+
+
+def test_a_target_is_calibrated_step_by_step_before_anything_is_made() -> None:
+    made = plan(judged=True, variability=TARGET, report={"judged_subjects": 200})
+    assert list(made.calibrated_shards) == [0, 1]  # 400 samples of 250 a shard
+    facts = CHOSEN
+    assert work_left(facts, made, "acme") == tasks(CALIBRATE, 0)
+    facts = replace(facts, steps=frozenset({0}))
+    assert work_left(facts, made, "acme") == tasks(TRY, 0, 1)
+    facts = replace(facts, tried=frozenset({(0, 1)}))
+    assert work_left(facts, made, "acme") == tasks(TRY, 0)
+    facts = replace(facts, tried=frozenset({(0, 0), (0, 1)}))
+    assert work_left(facts, made, "acme") == tasks(CALIBRATE, 1)
+    assert progress_of(facts, made).scales_tried == 1
+    facts = replace(facts, steps=frozenset({0, 1}))
+    assert work_left(facts, made, "acme") == tasks(TRY, 3, 4)  # step 1 of 3 shards: divmod(4, 3) is (1, 1)
+    assert progress_of(facts, made).phase == "calibrate"
+    facts = replace(facts, calibrated=True)
+    assert work_left(facts, made, "acme") == tasks(GENERATE, 0, 1, 2)
+    facts = replace(facts, reported=frozenset({0, 1, 2}))
+    assert work_left(facts, made, "acme") == tasks(JUDGE, 0, 1)
+    facts = replace(facts, judged=frozenset({1}))
+    assert work_left(facts, made, "acme") == tasks(JUDGE, 0)
+    # The second shard holds samples 250 to 499; those of subjects below 200 are judged: 250 to 399.
+    assert (progress_of(facts, made).judged_done, progress_of(facts, made).judged_total) == (150, 400)
+    assert work_left(replace(facts, judged=frozenset({0, 1})), made, "acme") == tasks(REPORT, 0)
+
+
+def test_a_calibration_ends_when_its_scale_is_found() -> None:
+    made = plan(judged=True, variability=TARGET).model_copy(update={"purpose": "calibration"})
+    assert state_of(CHOSEN, made) is State.RUNNING
+    facts = replace(CHOSEN, calibrated=True)
+    assert state_of(facts, made) is State.SUCCEEDED
+    assert work_left(facts, made, "_service") == []
+
+
+def test_steps_and_parts_of_a_calibration_are_told_apart(memory_store: Any) -> None:
+    at = DatasetKeys("acme", "ds_1")
+    write(memory_store, at.calibration_step(0), at.calibration_part(0, 3), at.calibration_part(0, 12), at.curve + "x")
+    write(memory_store, at.calibration_step(1), at.judgement(4))
+    facts = read_facts(memory_store, "acme", "ds_1")
+    assert (facts.steps, facts.tried, facts.judged) == ({0, 1}, {(0, 3), (0, 12)}, {4})
+    assert not facts.calibrated
+    write(memory_store, at.calibration)
+    assert read_facts(memory_store, "acme", "ds_1").calibrated

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 from scipy.special import ndtri
 
-from app.dataset.calibration import Calibration, CurvePoint, Measured, MeasuredRate
+from app.dataset.calibration import MOST_SCALES, Calibration, CurvePoint, Measured, MeasuredRate
 from app.dataset.plan import PlannedTarget
 from app.dataset.request import MAX_SCALE
 from app.dataset.resolution import can_resolve
@@ -56,7 +56,7 @@ class Limits:
     low: float = 0.0
     high: float = MAX_SCALE
     start: float = 1.0
-    budget: int = 10
+    budget: int = MOST_SCALES
     """Evaluations, at most."""
 
     def __post_init__(self) -> None:
@@ -308,7 +308,7 @@ def _intervals(
     drawn = {scale: _replicates(found[scale], target.fmr, bootstrap) for scale in scales}
     intervals = {scale: _fnmr_interval(found[scale], points[scale], drawn[scale], bootstrap) for scale in scales}
     curves = [replicates for replicates in drawn.values() if replicates is not None]
-    if len(curves) < len(scales):
+    if len(curves) < max(2, len(scales)):
         return intervals, None
     crossings = np.array(
         [_crossing(np.array(scales), curve, target.fnmr) for curve in np.stack(curves, axis=1)]
@@ -317,12 +317,13 @@ def _intervals(
 
 
 def _crossing(scales: Floats, curve: Floats, fnmr: float) -> float:
-    """σ where the smoothed curve, joined by straight lines, reaches an FNMR; the end searched if it never does."""
+    """σ where the smoothed curve, joined and prolonged by straight lines, reaches an FNMR; within what may be asked."""
     if np.isnan(curve).any():
         return np.nan
     smooth = isotonic_regression(curve).x
-    after = int(np.searchsorted(smooth, fnmr, "left"))
-    if after in (0, len(scales)):
-        return float(scales[min(after, len(scales) - 1)])
-    share = (fnmr - smooth[after - 1]) / (smooth[after] - smooth[after - 1])
-    return float(scales[after - 1] + share * (scales[after] - scales[after - 1]))
+    after = min(max(int(np.searchsorted(smooth, fnmr, "left")), 1), len(scales) - 1)
+    rise = smooth[after] - smooth[after - 1]
+    if rise <= 0:  # beyond a flat end of the curve nothing is known
+        return float(scales[0] if fnmr <= smooth[0] else scales[-1])
+    found = scales[after - 1] + (fnmr - smooth[after - 1]) / rise * (scales[after] - scales[after - 1])
+    return float(np.clip(found, 0, MAX_SCALE))

@@ -20,6 +20,7 @@ from app.errors import Corrupt, FacsimileError, Misconfigured
 from workers.matchers.base import Matcher
 from workers.matchers.comparison import DEFINITIONS, ScoreDefinition
 from workers.matchers.dlib_resnet import DlibResNet, load_dlib_resnet
+from workers.matchers.files import check_sha256
 from workers.matchers.onnx import load_onnx_matcher, read_matcher_card
 from workers.matchers.sface import SFace, load_sface
 
@@ -48,9 +49,11 @@ def load_matcher(name: str, settings: WorkerSettings) -> Matcher:
 def matcher_cards(settings: WorkerSettings) -> list[MatcherCard]:
     """Cards of all matchers that can judge sets here. No network is loaded in this process, which may yet fork.
 
-    A matcher of an installed package is asked in a process of its own. What cannot be loaded, or makes scores in a
-    way of its own, is left out with a warning.
+    A matcher of an installed package is asked in a process of its own. One whose package is missing, that cannot be
+    loaded, or that makes scores in a way of its own, is left out with a warning. Raises Misconfigured and Corrupt for
+    what is wrong in the operator's own folder.
     """
+    _loaders(settings)  # says what is wrong with names and folders
     cards = []
     for kind in (SFace, DlibResNet):
         try:
@@ -62,6 +65,7 @@ def matcher_cards(settings: WorkerSettings) -> list[MatcherCard]:
     if settings.matchers_dir:
         for path in sorted(Path(settings.matchers_dir).glob("*/card.json")):
             own = read_matcher_card(path.parent)
+            check_sha256(path.parent / own.file, own.sha256, str(path))
             score = DEFINITIONS[own.metric]
             cards.append(_card(own.name, own.version, own.sha256, own.dimensions, score, own.provenance, False))
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from app.dataset import keys
-from app.dataset.calibration import Calibration, curve_id
+from app.dataset.calibration import MOST_SCALES, Calibration, curve_id
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan, PlannedTarget
 from app.dataset.shard import IdentityChoice
@@ -28,9 +28,6 @@ from workers.pipeline.generate import check_model
 from workers.pipeline.run import delivered, passing
 from workers.pipeline.scoring import compare_all
 from workers.pipeline.tables import join_tables, pack_table, unpack_table
-
-BUDGET = 10
-"""Scales that one calibration tries at the most."""
 
 
 def target_of(plan: Plan) -> PlannedTarget:
@@ -135,7 +132,7 @@ def decide(
         check_scores(scores, target, scale)
         points[scale] = fnmr_at_fmr(scores, target.fmr)
     # Points that other calibrations of the same curve measured cost nothing.
-    limits = Limits(high=plan.largest_scale, start=target.start, budget=max(3, len(points) + BUDGET - step))
+    limits = Limits(high=plan.largest_scale, start=target.start, budget=max(3, len(points) + MOST_SCALES - step))
     following = next_scale(points, target, limits)
     if isinstance(following, str):
         samples = step * plan.judged_subjects * plan.samples_per_subject

@@ -76,8 +76,9 @@ class Judgements:
         )
 
     def quality(self, row: int) -> dict[str, float]:
-        """The measures of one row; those that could not be measured are left out."""
-        return {name: float(column[row]) for name, column in self.qualities.items() if not np.isnan(column[row])}
+        """The measures of one row, to four decimals; those that could not be measured are left out."""
+        found = {name: float(column[row]) for name, column in self.qualities.items()}
+        return {name: round(value, 4) for name, value in found.items() if not np.isnan(value)}
 
 
 def read_judgements(store: ObjectStore, at: DatasetKeys, plan: Plan) -> Judgements:

@@ -12,7 +12,8 @@ from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice
 from app.jobs.advance import advance, reconcile
 from app.jobs.records import read_accepted, write_json
-from app.queue import ADVANCE, ASSEMBLE, CHOOSE, GENERATE, PREVIEW, RECONCILE, REPORT, SURVEY, Task
+from app.jobs.retention import Retention
+from app.queue import ADVANCE, ASSEMBLE, CHOOSE, GENERATE, PREVIEW, RECONCILE, REPORT, RETAIN, SURVEY, Task
 from workers.attempt import Attempt, attempted
 from workers.pipeline.assemble import assemble
 from workers.pipeline.identities import choose_identities, survey_block
@@ -46,6 +47,10 @@ def register(celery: Celery, resources: Resources) -> None:
     @celery.task(name=RECONCILE)  # type: ignore[untyped-decorator]
     def reconcile_all() -> None:
         reconcile(resources.store, resources.queue)
+
+    @celery.task(name=RETAIN)  # type: ignore[untyped-decorator]
+    def retain() -> None:
+        Retention(resources.store, resources.settings.limits).run()
 
     @celery.task(name=PREVIEW)  # type: ignore[untyped-decorator]
     def preview(tenant: str, digest: str, text: str) -> None:

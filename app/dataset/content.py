@@ -5,8 +5,8 @@
     root          SHA-256 over the lines ["facsimile samples 1"] and [subject, node] for every subject
     digest        SHA-256 over {"content": …, "model": …, "sigma": …, "comparisons": …, "samples": root}
 
-Every line, and what the digest is over, is canonical JSON: keys sorted, no spaces, ASCII; a line ends in "\\n". The tree
-over pixels is the same with "facsimile pixels 1" and sample lines [id, pixel_sha256].
+Every line, and what the digest is over, is canonical JSON: keys sorted, no spaces, ASCII; a line ends in "\\n". The
+tree over pixels is the same with "facsimile pixels 1" and sample lines [id, pixel_sha256].
 A dataset's id, name, time and request are no part of it. Every file carries its dataset's id in its metadata, so two
 datasets of one request have equal pixels and different files: their `pixels` are equal, their `digest` is not.
 

@@ -1,7 +1,8 @@
 """What releases are called: a name, and a version that says which of two is the later one.
 
 Versions are those of Semantic Versioning 2.0.0 (https://semver.org) less what surprises: no build metadata, which
-would make two versions of equal rank; lower case only, for file systems that do not tell `RC` from `rc`; no leading `v`.
+would make two versions of equal rank; lower case only, for file systems that do not tell `RC` from `rc`; and no
+leading `v`.
 """
 
 import re

@@ -9,6 +9,7 @@ from app.dataset import keys
 from app.dataset.keys import DatasetKeys
 from app.errors import Corrupt, NotFound
 from app.jobs.records import read_plan, write_json
+from app.jobs.removal import clear_away
 from app.jobs.state import read_facts, state_of, work_left
 from app.queue import ADVANCE, Task, TaskQueue
 from app.storage import ObjectStore
@@ -30,7 +31,8 @@ def advance(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str) -> 
         return 0
     facts = read_facts(store, tenant, dataset)
     if state_of(facts, plan).final:
-        store.delete(keys.unfinished(tenant, dataset))
+        if store.exists(DatasetKeys(tenant, dataset).request):  # else it is being deleted, and the marker is for that
+            store.delete(keys.unfinished(tenant, dataset))
         return 0
     return sum(queue.enqueue(task) for task in work_left(facts, plan, tenant))
 
@@ -64,9 +66,7 @@ def reconcile(
             except Corrupt as exc:  # must not keep the others from going on
                 log.error("dataset_unreadable", tenant=tenant, dataset=dataset, reason=str(exc))
         elif clock() - marker.modified > HALF_ACCEPTED_S:
-            store.delete_prefix(at.prefix)
-            store.delete(marker.key)
-            cleared += 1
+            cleared += clear_away(store, tenant, dataset, clock())
     if enqueued or cleared:
         log.info("reconciled", unfinished=seen, enqueued=enqueued, cleared=cleared)
     return {"unfinished": seen, "enqueued": enqueued, "cleared": cleared}

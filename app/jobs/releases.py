@@ -85,7 +85,11 @@ class ReleaseService:
         if known := self._known(tenant, ref):
             return self._same(tenant, known, request), False
         at = require_succeeded(self._store, tenant, request.dataset, "what a release needs")
-        release = self._describe(tenant, at, ref, request, by)
+        gone = NotFound(f"there is no dataset {request.dataset!r}; it was deleted just now")
+        try:
+            release = self._describe(tenant, at, ref, request, by)
+        except ObjectNotFound as exc:
+            raise gone from exc
         stored = Stored(release=release, pin=secrets.token_hex(8))
         pin = at.pin(*ref, stored.pin)
         self._store.put(pin, b"", JSON)
@@ -93,7 +97,7 @@ class ReleaseService:
         if not self._store.exists(at.request):
             with suppress(FacsimileError):
                 self._store.delete(pin)
-            raise NotFound(f"there is no dataset {request.dataset!r}; it was deleted just now")
+            raise gone
         # What is found by its digest is checked against the record, so one entry too many does no harm.
         self._store.put(f"{keys.released_content(tenant, release.digest)}{name}/{version}", b"", JSON)
         # If this raises it may have been written all the same; then the pin must stay, and else it goes stale.

@@ -1,5 +1,6 @@
 """The audit log: who released, withdrew or deleted what, when and why. Entries are added, never changed or removed."""
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -64,10 +65,12 @@ class AuditLog:
         """Add an entry.
 
         Where something is left that tells what was done, this comes after it, and `done` is when (ISO 8601) and a mark
-        of it (hex): then to note it once more adds nothing. Else this comes before, and `done` is left out: an entry
+        of it: then to note it once more adds nothing. Else this comes before, and `done` is left out: an entry
         too many is better than none.
         """
         at, mark = done or (iso(self._clock()), secrets.token_hex(8))
+        # One mark may stand for several acts, of one millisecond even.
+        mark = hashlib.sha256(f"{action} {mark}".encode()).hexdigest()[:16]
         since_ms = round(datetime.fromisoformat(at).timestamp() * 1000)
         entry = Entry(
             id=f"{_END_OF_TIME_MS - since_ms:013d}-{mark}",

@@ -27,8 +27,6 @@ MAX_MEASURES = 200
 SHORT_LIST = 4
 """A list of figures up to this length is an interval or a row, and compared as one; longer ones are curves."""
 
-_ABSENT = object()
-
 
 def diff_releases(
     store: ObjectStore, releases: tuple[Release, Release], at: tuple[DatasetKeys, DatasetKeys]
@@ -165,7 +163,7 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[Change, ...]
     return tuple(
         Change(field=field, before=old.get(field), after=new.get(field))
         for field in sorted(old.keys() | new.keys())
-        if old.get(field, _ABSENT) != new.get(field, _ABSENT)
+        if old.get(field) != new.get(field)
     )
 
 

@@ -41,7 +41,9 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
     request.getfixturevalue("finish_any")(store, "acme", dataset)
     queue.on_preview = lambda tenant, digest: store.put(keys.preview(tenant, digest), b"PNG")
     preview = client.post("/v1/previews", json={}).headers["x-preview-id"]
-    return app, key, {"dataset_id": dataset, "preview_id": preview, "sample": "S0000001_0001", "model": "toy"}
+    release = client.put("/v1/releases/gate/1.0.0", json={"dataset": dataset}).json()
+    there = {"dataset_id": dataset, "preview_id": preview, "sample": "S0000001_0001", "model": "toy"}
+    return app, key, there | {"release": "gate", "version": "1.0.0", "digest": release["digest"]}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def schema(driven: tuple[FastAPI, str, dict[str, str]]) -> Any:
 
 def there_for(path: str, there: dict[str, str]) -> dict[str, str]:
     """Path parameters of something that is there."""
-    name = there["sample" if "samples" in path else "model"]
+    name = there["release" if "releases" in path else "sample" if "samples" in path else "model"]
     return {known: {**there, "name": name}[known] for known in re.findall(r"{(\w+)}", path)}
 
 

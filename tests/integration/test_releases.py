@@ -6,9 +6,11 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
@@ -16,7 +18,10 @@ import httpx
 import pytest
 
 from app.dataset.content import content_of
+from app.dataset.keys import RETENTION
 from app.dataset.manifest import read_manifest
+from app.errors import ObjectNotFound
+from app.storage import open_store
 
 pytestmark = pytest.mark.integration
 
@@ -196,3 +201,19 @@ def test_deleting_and_releasing_at_once(service: Any) -> None:
         # A pin that was seen in flight leaves them to the reconciler.
         assert left == [] or made == 404, left
     assert sum(outcomes.values()) == len(datasets)
+
+
+def test_the_beat_looks_after_retention(start: Callable[..., Any]) -> None:
+    service = start(workers=1, FACSIMILE_QUEUE__RETAIN_INTERVAL_S="1", FACSIMILE_LIMITS__RETENTION_DAYS_PER_TENANT="7")
+    dataset = service.submit(**SMALL)
+    service.finish(dataset)
+    [shown] = service.http.get("/v1/retention").json()["datasets"]
+    assert (shown["dataset"], shown["rule"], shown["due"]) == (dataset, "service", False)
+    deadline = time.monotonic() + 60
+    looks: set[bytes] = set()
+    while len(looks) < 2:
+        assert time.monotonic() < deadline, "nobody looked"
+        with suppress(ObjectNotFound):
+            looks.add(open_store(service.stack.settings().store).get(RETENTION))
+        time.sleep(0.2)
+    assert service.show(dataset)["expires_at"] == shown["expires_at"]

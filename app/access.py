@@ -81,6 +81,14 @@ class ApiKeys:
         return record
 
 
+def key_id_of(key: str) -> str:
+    """The id in a key that has been recognised."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        raise ValueError("this is not the form of a key")
+    return match[1]
+
+
 def _digest(secret: str) -> str:
     # The secret has 256 random bits: a slow password hash would add nothing but latency.
     return hashlib.sha256(secret.encode()).hexdigest()

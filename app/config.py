@@ -44,6 +44,8 @@ class QueueSettings(BaseModel):
     """A task unacknowledged for this long is delivered again; must exceed the longest task by far."""
     reconcile_interval_s: float = Field(15.0, gt=0)
     """How often unfinished datasets are looked over."""
+    retain_interval_s: float = Field(3600.0, gt=0)
+    """How often datasets past their retention are looked for."""
     queued_marker_s: int = Field(900, gt=0)
     """How long an enqueued task counts as on its way before it may be enqueued once more."""
     running_marker_s: int = Field(60, gt=0)
@@ -61,6 +63,8 @@ class LimitSettings(BaseModel):
     unfinished_calibrations: int = Field(100, gt=0)
     """Of all tenants together: a calibration is the model's."""
     requests_per_minute_per_tenant: int = Field(6_000, gt=0)
+    retention_days_per_tenant: int | None = Field(None, ge=1)
+    """A dataset is deleted so many days after it ended, unless its request says otherwise; None keeps it."""
     body_bytes: int = Field(64 * 1024, gt=0)
     preview_subjects: int = Field(8, gt=0)
     preview_samples_per_subject: int = Field(8, gt=0)

@@ -42,6 +42,10 @@ class Conflict(FacsimileError):
     """The thing exists in a state that does not allow this."""
 
 
+class Withdrawn(FacsimileError):
+    """The thing was taken back for good; what is left of it says why."""
+
+
 class NotReady(FacsimileError):
     """The thing will exist, but does not yet."""
 

@@ -17,7 +17,20 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from app.access import ApiKeys
-from app.api import calibrations, datasets, docs, events, health, matchers, models, previews, products
+from app.api import (
+    calibrations,
+    datasets,
+    docs,
+    events,
+    health,
+    matchers,
+    models,
+    previews,
+    products,
+    release_products,
+    releases,
+    retention,
+)
 from app.api.deps import Services
 from app.api.error_handlers import install_error_handlers
 from app.api.limits import BodyLimit, RateLimit
@@ -26,11 +39,15 @@ from app.api.observe import Observe
 from app.api.openapi import DESCRIPTION, TAGS, DescribedAPI
 from app.config import Settings
 from app.errors import FacsimileError
+from app.jobs.audit import AuditLog
 from app.jobs.calibrations import CalibrationService
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.jobs.previews import PreviewService
 from app.jobs.products import ProductService
+from app.jobs.release_products import ReleaseProducts
+from app.jobs.releases import ReleaseService
+from app.jobs.retention import Retention
 from app.jobs.service import DatasetService
 from app.logs import configure_logging
 from app.queue import TaskQueue, open_queue
@@ -74,7 +91,21 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    for resource in (datasets, events, products, previews, calibrations, models, matchers, health, docs):
+    resources = (
+        datasets,
+        events,
+        products,
+        releases,
+        release_products,
+        retention,
+        previews,
+        calibrations,
+        models,
+        matchers,
+        health,
+        docs,
+    )
+    for resource in resources:
         app.include_router(resource.router)
     install_error_handlers(app)
     # The last added is the outermost.
@@ -87,6 +118,7 @@ def _services(
     settings: Settings, store: ObjectStore, queue: TaskQueue, clock: Callable[[], float]
 ) -> Services:
     catalogue, matcher_catalogue = ModelCatalogue(store), MatcherCatalogue(store)
+    released = ReleaseService(store, clock)
     return Services(
         settings=settings,
         store=store,
@@ -94,6 +126,10 @@ def _services(
         api_keys=ApiKeys(store),
         datasets=DatasetService(store, queue, catalogue, settings, clock),
         products=ProductService(store),
+        releases=released,
+        release_products=ReleaseProducts(store, released),
+        retention=Retention(store, settings.limits, clock),
+        audit=AuditLog(store, clock),
         previews=PreviewService(store, queue, catalogue, settings),
         calibrations=CalibrationService(store, queue, catalogue, matcher_catalogue, settings, clock),
         models=catalogue,

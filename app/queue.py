@@ -22,6 +22,7 @@ REPORT = "facsimile.report_dataset"
 LAYOUT = "facsimile.lay_out_dataset"
 ASSEMBLE = "facsimile.assemble_dataset"
 RECONCILE = "facsimile.reconcile"
+RETAIN = "facsimile.retain"
 PREVIEW = "facsimile.make_preview"
 
 QUEUES = ("previews", "control", "shards")
@@ -35,6 +36,7 @@ _ROUTES = {
     REPORT: "control",
     ASSEMBLE: "control",
     RECONCILE: "control",
+    RETAIN: "control",
     SURVEY: "shards",
     TRY: "shards",
     GENERATE: "shards",
@@ -113,7 +115,12 @@ def make_celery(settings: QueueSettings) -> Celery:
                 "schedule": settings.reconcile_interval_s,
                 # While all workers are busy these must not pile up.
                 "options": {"expires": settings.reconcile_interval_s},
-            }
+            },
+            "retain": {
+                "task": RETAIN,
+                "schedule": settings.retain_interval_s,
+                "options": {"expires": settings.retain_interval_s},
+            },
         },
         worker_hijack_root_logger=False,
         worker_send_task_events=False,

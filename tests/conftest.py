@@ -1,14 +1,24 @@
 """An object store, a queue and a clock in memory, with faults to be set, and a small model card."""
 
 import hashlib
+import io
+import tarfile
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import Any, BinaryIO
 
 import pytest
 
+from app.dataset.comparisons import list_comparisons
+from app.dataset.keys import DatasetKeys, unfinished
+from app.dataset.manifest import Tally, manifest_lines, summarize
+from app.dataset.names import role, sample_file, sample_name, subject_name
+from app.dataset.plan import Plan
+from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.errors import FacsimileError, ObjectNotFound
+from app.jobs.records import read_accepted, read_plan, write_json
 from app.queue import QUEUES, Task
-from app.storage import ObjectInfo
+from app.storage import ObjectInfo, ObjectStore
 
 
 class MemoryStore:
@@ -42,9 +52,14 @@ class MemoryStore:
         self.modified[key] = self.now
 
     def put_if_absent(self, key: str, data: bytes, content_type: str = "application/json") -> bool:
+        # Whether the key is taken is seen at the moment of writing, not before.
+        if error := self.fault("put", key):
+            raise error
         if key in self.objects:
             return False
-        self.put(key, data)
+        self.journal.append(("put", key))
+        self.objects[key] = data
+        self.modified[key] = self.now
         return True
 
     def put_stream(self, key: str, stream: BinaryIO, content_type: str = "application/octet-stream") -> None:
@@ -206,3 +221,80 @@ def toy_card() -> dict[str, Any]:
         "provenance": "none",
         "further": {"capacity": 1000},
     }
+
+
+@pytest.fixture(scope="session")
+def finish_any() -> Callable[[ObjectStore, str, str], None]:
+    """Does what workers do for a dataset, with texts for images."""
+    return finish_dataset
+
+
+def finish_dataset(store: ObjectStore, tenant: str, dataset: str) -> None:
+    """Write every product of a dataset."""
+    plan, at = read_plan(store, tenant, dataset), DatasetKeys(tenant, dataset)
+    tally = Tally()
+    rows: list[SampleRow] = []
+    for shard in range(plan.shards):
+        report = write_shard(store, plan, at, shard)
+        tally.add(report)
+        rows.extend(stored.row for stored in report.samples)
+    compared = list_comparisons(
+        plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors, plan.seed
+    )
+    lines = [f"{sample_name(*pair.reference)},{sample_name(*pair.probe)},{pair.mated}" for pair in compared]
+    listed = "\n".join(["reference,probe,mated", *lines, ""]).encode()
+    store.put(at.comparisons, listed)
+    store.put(at.contact_sheet, b"\x89PNG a contact sheet")
+    accepted = read_accepted(store, tenant, dataset)
+    summary = summarize(
+        plan,
+        accepted.request,
+        name=accepted.name,
+        created_at=accepted.created_at,
+        tally=tally,
+        choice=None,
+        comparisons={"selection": plan.comparisons, "sha256": sha256(listed).hexdigest()},
+        device="cpu",
+        report_digests=[],
+    )
+    write_json(store, at.summary, summary)
+    store.put(at.manifest, b"".join(manifest_lines(summary, rows)))
+    store.delete(unfinished(tenant, dataset))
+
+
+def write_shard(store: ObjectStore, plan: Plan, at: DatasetKeys, shard: int) -> ShardReport:
+    """Write a shard's tar and its report."""
+    tar, samples = io.BytesIO(), []
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for subject, sample in plan.places(plan.shard(shard)):
+            data = f"sample {sample} of subject {subject}".encode() * 60
+            info = tarfile.TarInfo(sample_file(plan, subject, sample))
+            info.size = len(data)
+            start = tar.tell()
+            archive.addfile(info, io.BytesIO(data))
+            digest = sha256(data).hexdigest()
+            row = SampleRow.model_validate(
+                {
+                    "id": sample_name(subject, sample),
+                    "subject": subject_name(subject),
+                    "role": role(plan, subject, sample),
+                    "file": info.name,
+                    "width": 128,
+                    "height": 128,
+                    "bytes": len(data),
+                    "pixel_sha256": digest,
+                    "file_sha256": digest,
+                    "identity_attempt": 0,
+                    "attempt": 0,
+                    "attributes": {},
+                }
+            )
+            samples.append(StoredSample(row=row, offset=start + tarfile.BLOCKSIZE))
+        members = tar.tell()
+    report = ShardReport(
+        shard=shard, samples=tuple(samples), rejected=(), missing=(), tar_bytes=members, device="cpu"
+    )
+    # tarfile fills its last record up; the workers' own writer ends in exactly two zero blocks.
+    store.put(at.shard_samples(shard), tar.getvalue()[:members] + bytes(2 * tarfile.BLOCKSIZE))
+    write_json(store, at.shard_report(shard), report)
+    return report

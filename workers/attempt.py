@@ -6,6 +6,7 @@ reconciler gives the task out again.
 """
 
 import threading
+import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from app.dataset.plan import Plan
 from app.errors import Cancelled, NotFound, ObjectNotFound, QueueUnavailable, Unavailable
 from app.jobs.advance import advance_if_phase_ended, fail
 from app.jobs.records import read_json, read_plan, write_json
+from app.jobs.removal import clear_away, still_wanted
 from app.queue import Task, TaskQueue
 from app.storage import ObjectStore
 from workers.generator.base import Generator
@@ -43,7 +45,7 @@ class Attempt:
 
     def called_off(self) -> bool:
         """Whether the dataset was cancelled or deleted; to be asked before every batch."""
-        return self.store.exists(self.at.cancelled) or not self.store.exists(self.at.request)
+        return not still_wanted(self.store, self.task.tenant, self.task.dataset, time.time())
 
 
 def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None]) -> None:
@@ -84,13 +86,13 @@ def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None])
             return  # deleted meanwhile
         except Cancelled:
             log.info("called_off", task=task)
-            _sweep_if_deleted(store, at)
+            _sweep_if_deleted(store, task)
             return
         except Unavailable as exc:
             log.warning("put_off", task=task, error=str(exc))
             return
     with suppress(NotFound, Unavailable):  # the reconciler sees to what is left
-        _sweep_if_deleted(store, at)
+        _sweep_if_deleted(store, task)
         advance_if_phase_ended(store, queue, task.tenant, task.dataset, task.name)
 
 
@@ -134,7 +136,7 @@ def _died_too_often(store: ObjectStore, marks: str, most: int) -> str | None:
     return None
 
 
-def _sweep_if_deleted(store: ObjectStore, at: DatasetKeys) -> None:
+def _sweep_if_deleted(store: ObjectStore, task: Task) -> None:
     """A dataset may be deleted while we write: what was written after that is removed by us."""
-    if not store.exists(at.request):
-        store.delete_prefix(at.prefix)
+    if not store.exists(DatasetKeys(task.tenant, task.dataset).request):
+        clear_away(store, task.tenant, task.dataset, time.time())

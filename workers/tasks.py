@@ -12,6 +12,7 @@ from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice
 from app.jobs.advance import advance, fail, reconcile
 from app.jobs.records import read_accepted, read_json, write_json
+from app.jobs.retention import Retention
 from app.queue import (
     ADVANCE,
     ASSEMBLE,
@@ -22,6 +23,7 @@ from app.queue import (
     PREVIEW,
     RECONCILE,
     REPORT,
+    RETAIN,
     SURVEY,
     TRY,
     Task,
@@ -67,6 +69,10 @@ def register(celery: Celery, resources: Resources) -> None:
     @celery.task(name=RECONCILE)  # type: ignore[untyped-decorator]
     def reconcile_all() -> None:
         reconcile(resources.store, resources.queue)
+
+    @celery.task(name=RETAIN)  # type: ignore[untyped-decorator]
+    def retain() -> None:
+        Retention(resources.store, resources.settings.limits).run()
 
     @celery.task(name=PREVIEW)  # type: ignore[untyped-decorator]
     def preview(tenant: str, digest: str, text: str) -> None:

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from app.api.bodies import Posted, posted
-from app.api.deps import DATASET_ID, DatasetId, Serving, Tenant
+from app.api.deps import DatasetId, KeyId, Serving, Tenant
 from app.api.openapi import errors, headers, json_body
+from app.dataset.names import DATASET_ID
 from app.dataset.request import DatasetRequest
 from app.jobs.service import Dataset
 from app.jobs.state import State
@@ -130,6 +131,6 @@ def cancel_dataset(tenant: Tenant, dataset_id: DatasetId, services: Serving) -> 
     response_description="Every object of it is gone.",
     responses=errors(404),
 )
-def delete_dataset(tenant: Tenant, dataset_id: DatasetId, services: Serving) -> None:
-    """Removes every object of it, cancelling it first where it is under way."""
-    services.datasets.delete(tenant, dataset_id)
+def delete_dataset(tenant: Tenant, key_id: KeyId, dataset_id: DatasetId, services: Serving) -> None:
+    """Removes every object of it, cancelling it first where it is under way. What was released stays released."""
+    services.datasets.delete(tenant, dataset_id, by=key_id)

@@ -8,21 +8,27 @@ from typing import Annotated
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from app.access import ApiKeys
+from app.access import ApiKeys, key_id_of
 from app.api.limits import RateLimit
 from app.api.metrics import Metrics
 from app.config import Settings
+from app.dataset.content import SHA256
+from app.dataset.names import DATASET_ID
+from app.dataset.version import LATEST, RELEASE_NAME, VERSION, is_release_name, is_version
 from app.errors import NotAuthenticated, NotFound
+from app.jobs.audit import AuditLog
 from app.jobs.calibrations import CalibrationService
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.jobs.previews import PreviewService
 from app.jobs.products import ProductService
+from app.jobs.release_products import ReleaseProducts
+from app.jobs.releases import ReleaseService
+from app.jobs.retention import Retention
 from app.jobs.service import DatasetService
 from app.queue import TaskQueue
 from app.storage import ObjectStore
 
-DATASET_ID = "^ds_[0-9a-hjkmnp-tv-z]{20}$"
 PREVIEW_ID = "^[0-9a-f]{64}$"
 CALIBRATION_ID = "^[0-9a-f]{64}$"
 SAMPLE_NAME = "^S[0-9]{7}_[0-9]{4}$"
@@ -39,6 +45,10 @@ class Services:
     api_keys: ApiKeys
     datasets: DatasetService
     products: ProductService
+    releases: ReleaseService
+    release_products: ReleaseProducts
+    retention: Retention
+    audit: AuditLog
     previews: PreviewService
     calibrations: CalibrationService
     models: ModelCatalogue
@@ -73,12 +83,22 @@ def _tenant(
         raise NotAuthenticated("no API key was sent; send 'Authorization: Bearer fcs_…'")
     tenant = services.api_keys.tenant_of(credentials.credentials)
     request.state.tenant = tenant  # for the log line
+    request.state.key_id = key_id_of(credentials.credentials)
     services.rate_limit.check(tenant, must_count=request.method == "POST")
     return tenant
 
 
 Tenant = Annotated[str, Depends(_tenant)]
 """The tenant whose key was sent, the request counted. First in every signature: 401 comes before all else."""
+
+
+async def _key_id(request: Request, _: Tenant) -> str:
+    found: str = request.state.key_id
+    return found
+
+
+KeyId = Annotated[str, Depends(_key_id)]
+"""Id of the API key that was sent; it is no secret, and says in records who did something."""
 
 
 def _checked(value: str, pattern: str, what: str) -> str:
@@ -148,9 +168,62 @@ async def _calibration_id(
     return _checked(calibration_id, CALIBRATION_ID, "calibration")
 
 
+async def _release_name(
+    name: Annotated[
+        str,
+        Path(
+            description="The release's name.", examples=["gate-smoke"], json_schema_extra={"pattern": RELEASE_NAME}
+        ),
+    ],
+) -> str:
+    if not is_release_name(name):
+        raise NotFound("there is no such release")
+    return name
+
+
+async def _release_version(
+    version: Annotated[
+        str,
+        Path(
+            description="Its version, or `latest`: the highest that is no pre-release.",
+            examples=["1.2.0"],
+            json_schema_extra={"pattern": f"^latest$|{VERSION}"},
+        ),
+    ],
+) -> str:
+    if version != LATEST and not is_version(version):
+        raise NotFound("there is no such version; versions are like 1.2.0 or 1.2.0-rc.1, or latest")
+    return version
+
+
+async def _release_digest(
+    digest: Annotated[
+        str, Path(description="As `digest` in a release's record.", json_schema_extra={"pattern": SHA256})
+    ],
+) -> str:
+    return _checked(digest, SHA256, "release")
+
+
+async def _sample_of_release(
+    sample: Annotated[
+        str,
+        Path(
+            description="As `id` in the manifest.",
+            examples=["S0000012_0003"],
+            json_schema_extra={"pattern": SAMPLE_NAME},
+        ),
+    ],
+) -> str:
+    return _checked(sample, SAMPLE_NAME, "sample; samples are called like S0000012_0003")
+
+
 DatasetId = Annotated[str, Depends(_dataset_id)]
 PreviewId = Annotated[str, Depends(_preview_id)]
 SampleName = Annotated[str, Depends(_sample_name)]
 ModelName = Annotated[str, Depends(_model_name)]
 MatcherName = Annotated[str, Depends(_matcher_name)]
 CalibrationId = Annotated[str, Depends(_calibration_id)]
+ReleaseName = Annotated[str, Depends(_release_name)]
+ReleaseVersion = Annotated[str, Depends(_release_version)]
+ReleaseDigest = Annotated[str, Depends(_release_digest)]
+SampleOfRelease = Annotated[str, Depends(_sample_of_release)]

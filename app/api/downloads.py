@@ -13,6 +13,13 @@ from app.jobs.products import Product, ProductService
 _RANGE = re.compile(r"bytes[ \t]*=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*", re.ASCII)
 
 
+TO_BE_ASKED = "private, no-cache"
+"""To be asked for every time, for a dataset can be deleted; the ETag makes that cheap."""
+
+FOR_EVER = "private, max-age=31536000, immutable"
+"""Of what never changes under its path; a year is the longest that caches are told."""
+
+
 class Span(NamedTuple):
     """The bytes [start, stop) of something."""
 
@@ -47,15 +54,19 @@ def etag_listed(header: str, etag: str) -> bool:
 
 
 def send_product(
-    request: Request, products: ProductService, product: Product, disposition: Literal["inline", "attachment"]
+    request: Request,
+    products: ProductService,
+    product: Product,
+    disposition: Literal["inline", "attachment"],
+    *,
+    cache_control: str = TO_BE_ASKED,
 ) -> Response:
     """Answer GET or HEAD for a product: 200, 206, 304 or 416."""
     etag = f'"{product.etag}"'
     headers = {
         "ETag": etag,
         "Accept-Ranges": "bytes",
-        # To be asked again every time, for a dataset can be deleted; the ETag makes that cheap.
-        "Cache-Control": "private, no-cache",
+        "Cache-Control": cache_control,
     }
     if etag_listed(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)

@@ -25,6 +25,7 @@ from app.errors import (
     RequestRefused,
     TooLarge,
     Unavailable,
+    Withdrawn,
     WrongMediaType,
 )
 
@@ -38,6 +39,7 @@ STATUSES: dict[type[FacsimileError], int] = {
     Conflict: 409,
     Cancelled: 409,
     NotReady: 409,
+    Withdrawn: 410,
     TooLarge: 413,
     WrongMediaType: 415,
     QuotaExceeded: 429,

@@ -9,11 +9,13 @@ from pydantic.json_schema import models_json_schema
 from app.api.error_handlers import ErrorBody
 from app.dataset.calibration import CalibrationRequest
 from app.dataset.model import ModelCard
+from app.dataset.release import ReleaseRequest, WithdrawalRequest
 from app.dataset.request import DatasetRequest, PreviewRequest
 
 TAGS = [
     {"name": "datasets", "description": "Ask for datasets, watch them being made, cancel and delete them."},
     {"name": "products", "description": "Download what a dataset consists of, whole or in ranges."},
+    {"name": "releases", "description": "Datasets with a name and a version: the same bytes for ever."},
     {"name": "previews", "description": "Small contact sheets, for choosing a variability."},
     {"name": "calibrations", "description": "Which scale gives a model's sets a difficulty."},
     {"name": "models", "description": "Cards of the models and matchers on offer."},
@@ -32,6 +34,7 @@ _DESCRIPTIONS = {
     401: "No API key, or one that is not known.",
     404: "There is no such thing, or it belongs to another tenant.",
     409: "The state it is in does not allow this.",
+    410: "The release was withdrawn for good; the detail says why.",
     413: "The body is too long.",
     415: "The body is not said to be JSON.",
     416: "The range lies outside.",
@@ -44,6 +47,7 @@ _EXAMPLES = {
     401: ("NotAuthenticated", "no API key was sent; send 'Authorization: Bearer fcs_…'"),
     404: ("NotFound", "there is no dataset 'ds_06fa3k9x2m7q0v4c8d1e'"),
     409: ("Conflict", "this Idempotency-Key was used with another body; use a new key for a new request"),
+    410: ("Withdrawn", "gate-smoke@1.2.0 was withdrawn: two subjects look alike; its version is not used again"),
     413: ("TooLarge", "the body is longer than 65,536 bytes; send less"),
     415: ("WrongMediaType", "the body must be JSON; send it with 'Content-Type: application/json'"),
     416: ("RangeNotSatisfiable", "there are 1048576 bytes; ask for a range within them"),
@@ -125,6 +129,8 @@ class DescribedAPI(FastAPI):
                 (PreviewRequest, "validation"),
                 (CalibrationRequest, "validation"),
                 (ModelCard, "validation"),
+                (ReleaseRequest, "validation"),
+                (WithdrawalRequest, "validation"),
                 (ErrorBody, "serialization"),
             ],
             ref_template=_REF + "{model}",

@@ -50,7 +50,8 @@ _IF_RANGE = {
 _CONDITIONS = {"parameters": [_RANGE, _IF_RANGE, _IF_NONE_MATCH]}
 
 
-def _sent(description: str, *media_types: str, also: tuple[int, ...] = ()) -> dict[int | str, dict[str, Any]]:
+def sent(description: str, *media_types: str, also: tuple[int, ...] = ()) -> dict[int | str, dict[str, Any]]:
+    """Document the answers of a download."""
     whole = headers(
         ETag="Changes when a byte does.",
         Accept_Ranges="`bytes`.",
@@ -68,8 +69,8 @@ def _sent(description: str, *media_types: str, also: tuple[int, ...] = ()) -> di
     }
 
 
-def _download(
-    path: str, summary: str, responses: dict[int | str, dict[str, Any]]
+def download(
+    router: APIRouter, path: str, summary: str, responses: dict[int | str, dict[str, Any]]
 ) -> Callable[[RouteT], RouteT]:
     """Route GET, in the document, and HEAD, beside it, to a function."""
 
@@ -89,10 +90,11 @@ def _download(
     return register
 
 
-@_download(
+@download(
+    router,
     "/v1/datasets/{dataset_id}/manifest",
     "Download the manifest",
-    _sent("What is known of the set, and a line for each sample.", "application/json", also=(409,)),
+    sent("What is known of the set, and a line for each sample.", "application/json", also=(409,)),
 )
 def download_manifest(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
     """JSON: request, seed, model, counts, shortfall, digests, then every sample with its digests."""
@@ -100,10 +102,11 @@ def download_manifest(request: Request, tenant: Tenant, dataset_id: DatasetId, s
     return send_product(request, services.products, product, "attachment")
 
 
-@_download(
+@download(
+    router,
     "/v1/datasets/{dataset_id}/comparisons",
     "Download the list of comparisons",
-    _sent("Which samples to compare.", "text/csv; charset=utf-8", also=(409,)),
+    sent("Which samples to compare.", "text/csv; charset=utf-8", also=(409,)),
 )
 def download_comparisons(
     request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving
@@ -113,10 +116,11 @@ def download_comparisons(
     return send_product(request, services.products, product, "attachment")
 
 
-@_download(
+@download(
+    router,
     "/v1/datasets/{dataset_id}/contact-sheet",
     "See some of the samples",
-    _sent("A picture of a few subjects' samples.", "image/png", also=(409,)),
+    sent("A picture of a few subjects' samples.", "image/png", also=(409,)),
 )
 def download_contact_sheet(
     request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving
@@ -126,10 +130,11 @@ def download_contact_sheet(
     return send_product(request, services.products, product, "inline")
 
 
-@_download(
+@download(
+    router,
     "/v1/datasets/{dataset_id}/samples/{name}",
     "Download one sample",
-    _sent("The image, as in the archive.", "image/png", "image/jpeg"),
+    sent("The image, as in the archive.", "image/png", "image/jpeg"),
 )
 def download_sample(
     request: Request, tenant: Tenant, dataset_id: DatasetId, name: SampleName, services: Serving
@@ -139,10 +144,11 @@ def download_sample(
     return send_product(request, services.products, product, "inline")
 
 
-@_download(
+@download(
+    router,
     "/v1/datasets/{dataset_id}/archive",
     "Download everything",
-    _sent("One tar.", "application/x-tar", also=(409, 422)),
+    sent("One tar.", "application/x-tar", also=(409, 422)),
 )
 def download_archive(
     request: Request,

@@ -91,6 +91,32 @@ class Client:
         """Remove a dataset and every object of it."""
         self._call("DELETE", f"/v1/datasets/{_segment(dataset)}")
 
+    def create_release(self, name: str, version: str, dataset: str, notes: str) -> tuple[Json, bool]:
+        """Make a dataset a release; returns the record, and whether it is new."""
+        body = {"dataset": dataset, **({"notes": notes} if notes else {})}
+        answer = self._call("PUT", f"/v1/releases/{_segment(name)}/{_segment(version)}", json=body)
+        found: Json = answer.json()
+        return found, answer.status_code == 201
+
+    def release_names(self) -> Iterator[Json]:
+        """Every name with its versions."""
+        params = {"limit": "100"}
+        while True:
+            page = self._json("GET", "/v1/releases", params=params)
+            yield from page["releases"]
+            if not page.get("next"):
+                return
+            params["after"] = page["next"]
+
+    def release_versions(self, name: str) -> Json:
+        """All releases of a name, and those withdrawn."""
+        return self._json("GET", f"/v1/releases/{_segment(name)}")
+
+    def withdraw_release(self, name: str, version: str, reason: str) -> Json:
+        """Take a release back for good."""
+        body = {"reason": reason, "confirm": f"{name}@{version}"}
+        return self._json("DELETE", f"/v1/releases/{_segment(name)}/{_segment(version)}", json=body)
+
     def models(self) -> Json:
         """The models on offer, and which one is the default."""
         return self._json("GET", "/v1/models")

@@ -22,6 +22,7 @@ BUILT_IN = {
     "cancel": "app.cli.datasets:cancel",
     "delete": "app.cli.datasets:delete",
     "verify": "app.cli.datasets:verify",
+    "release": "app.cli.release:release",
     "models": "app.cli.models:models",
     "preview": "app.cli.models:preview",
     "matchers": "app.cli.calibrate:matchers",

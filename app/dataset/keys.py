@@ -5,6 +5,9 @@ MATCHERS = "matchers/"
 CALIBRATIONS = "calibrations/"
 CURVES = "curves/"
 UNFINISHED = "unfinished/"
+TENANTS = "tenants/"
+RETENTION = "retention.json"
+"""When retention last looked, by its own clock; written to learn what time it is for the store."""
 API_KEYS = "api-keys/"
 
 SERVICE = "_service"
@@ -56,6 +59,26 @@ def idempotency(tenant: str, digest: str) -> str:
     return f"tenants/{tenant}/idempotency/{digest}.json"
 
 
+def releases(tenant: str) -> str:
+    """Prefix of a tenant's releases."""
+    return f"tenants/{tenant}/releases/"
+
+
+def released_content(tenant: str, digest: str) -> str:
+    """Prefix of the names and versions (`NAME/VERSION`) under which content with this digest was released."""
+    return f"tenants/{tenant}/released-content/{digest}/"
+
+
+def audit(tenant: str) -> str:
+    """Prefix of a tenant's audit log."""
+    return f"tenants/{tenant}/audit/"
+
+
+def audit_entry(tenant: str, entry: str) -> str:
+    """One entry of the log; entries' ids sort from the newest to the oldest."""
+    return f"{audit(tenant)}{entry}.json"
+
+
 def preview(tenant: str, digest: str) -> str:
     """A contact sheet made for a preview request (digest over request and model)."""
     return f"tenants/{tenant}/previews/{digest}.png"
@@ -90,6 +113,11 @@ class DatasetKeys:
         self.surveys = f"{self.prefix}surveys/"
         self.shards = f"{self.prefix}shards/"
         self.all_attempts = f"{self.prefix}attempts/"
+        self.pins = f"{self.prefix}pins/"
+
+    def pin(self, name: str, version: str, mark: str) -> str:
+        """What keeps the objects for a release; `mark` tells one attempt at making the release from another."""
+        return f"{self.pins}{name}/{version}/{mark}"
 
     def survey(self, block: int) -> str:
         """Templates of a block of identities (.npy, float32)."""
@@ -122,6 +150,15 @@ class DatasetKeys:
     def attempts(self, task: str) -> str:
         """Prefix of the markers that count how often a task was begun (`generate-000012`)."""
         return f"{self.all_attempts}{task}/"
+
+
+class ReleaseKeys:
+    """Keys of one release; its samples lie where its dataset has them."""
+
+    def __init__(self, tenant: str, name: str, version: str) -> None:
+        self.prefix = f"{releases(tenant)}{name}/{version}/"
+        self.record = f"{self.prefix}release.json"
+        self.tombstone = f"{self.prefix}withdrawn.json"
 
 
 def number_in(key: str, prefix: str) -> int:

@@ -4,6 +4,7 @@ import re
 
 from app.dataset.plan import Place, Plan
 
+DATASET_ID = "^ds_[0-9a-hjkmnp-tv-z]{20}$"
 _SAMPLE = re.compile(r"S([0-9]{7})_([0-9]{4})")
 
 

@@ -10,6 +10,7 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
 from app.errors import Corrupt, NotFound
 from app.jobs.records import JSON, Accepted, read_plan, write_json
+from app.jobs.removal import clear_away
 from app.jobs.state import read_facts, state_of, work_left
 from app.queue import ADVANCE, Task, TaskQueue
 from app.storage import ObjectStore
@@ -31,7 +32,8 @@ def advance(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str) -> 
         return 0
     facts = read_facts(store, tenant, dataset)
     if state_of(facts, plan).final:
-        store.delete(keys.unfinished(tenant, dataset))
+        if store.exists(DatasetKeys(tenant, dataset).request):  # else it is being deleted, and the marker is for that
+            store.delete(keys.unfinished(tenant, dataset))
         return 0
     return sum(queue.enqueue(task) for task in work_left(facts, plan, tenant))
 
@@ -65,9 +67,7 @@ def reconcile(
             except Corrupt as exc:  # must not keep the others from going on
                 log.error("dataset_unreadable", tenant=tenant, dataset=dataset, reason=str(exc))
         elif clock() - marker.modified > HALF_ACCEPTED_S:
-            store.delete_prefix(at.prefix)
-            store.delete(marker.key)
-            cleared += 1
+            cleared += clear_away(store, tenant, dataset, clock())
     if enqueued or cleared:
         log.info("reconciled", unfinished=seen, enqueued=enqueued, cleared=cleared)
     return {"unfinished": seen, "enqueued": enqueued, "cleared": cleared}

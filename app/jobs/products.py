@@ -8,10 +8,10 @@ from threading import Lock
 from app.dataset.keys import DatasetKeys
 from app.dataset.names import parse_sample_name
 from app.dataset.shard import ShardReport, StoredSample
-from app.errors import Conflict, NotFound, ObjectNotFound
+from app.errors import NotFound, ObjectNotFound
 from app.jobs.archive import Segment, lay_out_archive, read_segments
 from app.jobs.records import read_accepted, read_json, read_plan
-from app.jobs.state import read_facts, state_of
+from app.jobs.state import require_succeeded
 from app.storage import ObjectStore
 
 REMEMBERED_REPORTS = 64
@@ -67,7 +67,7 @@ class ProductService:
 
     def sample(self, tenant: str, dataset: str, name: str) -> Product:
         """One sample by its label (S0000012_0003); there as soon as its shard is done."""
-        read_accepted(self._store, tenant, dataset)
+        self._demand(tenant, dataset)
         plan = read_plan(self._store, tenant, dataset)
         place = parse_sample_name(name)
         try:
@@ -120,11 +120,10 @@ class ProductService:
             size=found.size,
         )
 
+    def _demand(self, tenant: str, dataset: str) -> None:
+        """Raise NotFound unless the tenant has such a dataset."""
+        read_accepted(self._store, tenant, dataset)
+
     def _succeeded(self, tenant: str, dataset: str, what: str) -> DatasetKeys:
         """Keys of a succeeded dataset; raises NotFound, or Conflict with the state it is in."""
-        read_accepted(self._store, tenant, dataset)
-        at = DatasetKeys(tenant, dataset)
-        if self._store.exists(at.manifest) and not self._store.exists(at.cancelled):
-            return at
-        state = state_of(read_facts(self._store, tenant, dataset), read_plan(self._store, tenant, dataset))
-        raise Conflict(f"dataset {dataset!r} is {state}; it has {what} only once it has succeeded")
+        return require_succeeded(self._store, tenant, dataset, what)

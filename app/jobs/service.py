@@ -5,7 +5,6 @@ import json
 import secrets
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -25,12 +24,15 @@ from app.errors import (
     Unavailable,
 )
 from app.jobs.advance import accept
+from app.jobs.audit import Action, AuditLog, iso
 from app.jobs.calibrations import CalibrationService
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.jobs.progress import Progress, progress_of
 from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import JSON, Accepted, read_accepted, read_json, read_plan, write_json
+from app.jobs.removal import remove_dataset
+from app.jobs.retention import expiry_of
 from app.jobs.state import State, read_facts, state_of
 from app.queue import TaskQueue
 from app.storage import ObjectStore
@@ -53,6 +55,8 @@ class Dataset(BaseModel):
     name: str
     state: State
     created_at: str
+    expires_at: str | None
+    """When it may be deleted by its retention rule; None where it is kept, or has not ended yet."""
     model: dict[str, Any]
     seed: int
     request: dict[str, Any]
@@ -78,6 +82,7 @@ class DatasetService:
         self._models = models
         self._matchers = MatcherCatalogue(store)
         self._calibrations = CalibrationService(store, queue, models, self._matchers, settings, clock)
+        self._audit = AuditLog(store, clock)
         self._settings = settings
         self._clock = clock
         self._quota = UnfinishedQuota(store, settings.limits.unfinished_datasets_per_tenant, clock)
@@ -107,7 +112,7 @@ class DatasetService:
             id=dataset,
             tenant=tenant,
             name=request.name,
-            created_at=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
+            created_at=iso(self._clock()),
             request=body,
         )
         try:
@@ -161,18 +166,14 @@ class DatasetService:
         self._store.delete(keys.unfinished(tenant, dataset))
         return self.get(tenant, dataset)
 
-    def delete(self, tenant: str, dataset: str) -> None:
-        """Remove a dataset with every object of it, cancelling it first where it is under way."""
-        read_accepted(self._store, tenant, dataset)
-        at = DatasetKeys(tenant, dataset)
-        # A worker that is still storing sees the cancel marker, or that the request is gone.
-        write_json(self._store, at.cancelled, {"at": self._clock()})
-        # Broken off later than here, this leaves what a broken-off submission leaves, an unfinished marker
-        # without a request: by it the reconciler finds the rest and clears it away.
-        self._store.put(keys.unfinished(tenant, dataset), b"", JSON)
-        self._store.delete(at.request)
-        self._store.delete_prefix(at.prefix)
-        self._store.delete(keys.unfinished(tenant, dataset))
+    def delete(self, tenant: str, dataset: str, *, by: str = "operator") -> None:
+        """Remove a dataset with every object of it, cancelling it first where it is under way.
+
+        Objects that a release shares stay until it is withdrawn. `by` is the id of the API key that asked.
+        """
+        accepted = read_accepted(self._store, tenant, dataset)
+        self._audit.note(tenant, Action.DELETED, dataset, by=by, details={"name": accepted.name})
+        remove_dataset(self._store, tenant, dataset, self._clock())
 
     def _plan(self, request: DatasetRequest, card: ModelCard, dataset: str) -> Plan:
         limits = self._settings.limits
@@ -263,11 +264,13 @@ class DatasetService:
         at = DatasetKeys(accepted.tenant, accepted.id)
         summary = read_json(self._store, at.summary) if state is State.SUCCEEDED else {}
         failure = read_json(self._store, at.failed)["reason"] if state is State.FAILED else None
+        expiry = expiry_of(self._store, accepted, self._settings.limits) if state.final else None
         return Dataset(
             id=accepted.id,
             name=accepted.name,
             state=state,
             created_at=accepted.created_at,
+            expires_at=expiry.at if expiry else None,
             model=plan.model.model_dump(),
             seed=plan.seed,
             request=accepted.request,

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from app.dataset.keys import DatasetKeys, number_in
 from app.dataset.plan import Plan
+from app.errors import Conflict
+from app.jobs.records import read_accepted, read_plan
 from app.queue import ASSEMBLE, CALIBRATE, CHOOSE, GENERATE, JUDGE, LAYOUT, REPORT, SURVEY, TRY, Task
 from app.storage import ObjectStore
 
@@ -118,6 +120,16 @@ def read_facts(store: ObjectStore, tenant: str, dataset: str) -> Facts:
         laid_out=frozenset(laid_out),
         begun=begun or bool(surveyed or steps or reported),
     )
+
+
+def require_succeeded(store: ObjectStore, tenant: str, dataset: str, what: str) -> DatasetKeys:
+    """Keys of a succeeded dataset; raises NotFound, or Conflict with the state it is in. `what` it is asked for."""
+    read_accepted(store, tenant, dataset)
+    at = DatasetKeys(tenant, dataset)
+    if store.exists(at.manifest) and not store.exists(at.cancelled):
+        return at
+    state = state_of(read_facts(store, tenant, dataset), read_plan(store, tenant, dataset))
+    raise Conflict(f"dataset {dataset!r} is {state}; it has {what} only once it has succeeded")
 
 
 def state_of(facts: Facts, plan: Plan) -> State:

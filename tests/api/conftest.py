@@ -1,9 +1,6 @@
 """The application over fakes, a client with a key, and datasets at their various ends."""
 
-import io
-import tarfile
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -13,15 +10,8 @@ from fastapi.testclient import TestClient
 
 from app.access import ApiKeys
 from app.config import Settings
-from app.dataset.comparisons import list_comparisons
-from app.dataset.keys import DatasetKeys, unfinished
-from app.dataset.manifest import Tally, manifest_lines, summarize
 from app.dataset.model import ModelCard
-from app.dataset.names import role, sample_file, sample_name, subject_name
-from app.dataset.plan import Plan
-from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.jobs.models import ModelCatalogue
-from app.jobs.records import read_accepted, read_plan, write_json
 from app.main import create_app
 from app.storage import ObjectStore
 
@@ -100,15 +90,9 @@ def submit(client: TestClient) -> Callable[..., str]:
 
 
 @pytest.fixture
-def finish(memory_store: Any) -> Callable[[str], None]:
+def finish(memory_store: Any, finish_any: Callable[..., None]) -> Callable[[str], None]:
     """Does what workers do, with texts for images."""
-    return lambda dataset: finish_dataset(memory_store, "acme", dataset)
-
-
-@pytest.fixture(scope="module")
-def finish_any() -> Callable[[ObjectStore, str, str], None]:
-    """`finish` for any store and tenant."""
-    return finish_dataset
+    return lambda dataset: finish_any(memory_store, "acme", dataset)
 
 
 @pytest.fixture
@@ -117,73 +101,3 @@ def finished(submit: Callable[..., str], finish: Callable[[str], None]) -> str:
     dataset = submit()
     finish(dataset)
     return dataset
-
-
-def finish_dataset(store: ObjectStore, tenant: str, dataset: str) -> None:
-    """Write every product of a dataset."""
-    plan, at = read_plan(store, tenant, dataset), DatasetKeys(tenant, dataset)
-    tally = Tally()
-    rows: list[SampleRow] = []
-    for shard in range(plan.shards):
-        report = write_shard(store, plan, at, shard)
-        tally.add(report)
-        rows.extend(stored.row for stored in report.samples)
-    compared = list_comparisons(
-        plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors, plan.seed
-    )
-    lines = [f"{sample_name(*pair.reference)},{sample_name(*pair.probe)},{pair.mated}" for pair in compared]
-    store.put(at.comparisons, "\n".join(["reference,probe,mated", *lines, ""]).encode())
-    store.put(at.contact_sheet, b"\x89PNG a contact sheet")
-    accepted = read_accepted(store, tenant, dataset)
-    summary = summarize(
-        plan,
-        accepted.request,
-        name=accepted.name,
-        created_at=accepted.created_at,
-        tally=tally,
-        choice=None,
-        comparisons={"selection": plan.comparisons},
-        device="cpu",
-        report_digests=[],
-    )
-    write_json(store, at.summary, summary)
-    store.put(at.manifest, b"".join(manifest_lines(summary, rows)))
-    store.delete(unfinished(tenant, dataset))
-
-
-def write_shard(store: ObjectStore, plan: Plan, at: DatasetKeys, shard: int) -> ShardReport:
-    """Write a shard's tar and its report."""
-    tar, samples = io.BytesIO(), []
-    with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for subject, sample in plan.places(plan.shard(shard)):
-            data = f"sample {sample} of subject {subject}".encode() * 60
-            info = tarfile.TarInfo(sample_file(plan, subject, sample))
-            info.size = len(data)
-            start = tar.tell()
-            archive.addfile(info, io.BytesIO(data))
-            digest = sha256(data).hexdigest()
-            row = SampleRow.model_validate(
-                {
-                    "id": sample_name(subject, sample),
-                    "subject": subject_name(subject),
-                    "role": role(plan, subject, sample),
-                    "file": info.name,
-                    "width": 128,
-                    "height": 128,
-                    "bytes": len(data),
-                    "pixel_sha256": digest,
-                    "file_sha256": digest,
-                    "identity_attempt": 0,
-                    "attempt": 0,
-                    "attributes": {},
-                }
-            )
-            samples.append(StoredSample(row=row, offset=start + tarfile.BLOCKSIZE))
-        members = tar.tell()
-    report = ShardReport(
-        shard=shard, samples=tuple(samples), rejected=(), missing=(), tar_bytes=members, device="cpu"
-    )
-    # tarfile fills its last record up; the workers' own writer ends in exactly two zero blocks.
-    store.put(at.shard_samples(shard), tar.getvalue()[:members] + bytes(2 * tarfile.BLOCKSIZE))
-    write_json(store, at.shard_report(shard), report)
-    return report

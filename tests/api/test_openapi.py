@@ -49,6 +49,7 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
     queue.on_preview = lambda tenant, digest: store.put(keys.preview(tenant, digest), b"PNG")
     preview = client.post("/v1/previews", json={}).headers["x-preview-id"]
     target = {"matcher": "m", "fmr": 0.01, "fnmr": 0.1}
+    release = client.put("/v1/releases/gate/1.0.0", json={"dataset": dataset}).json()
     return app, key, {
         "dataset_id": dataset,
         "preview_id": preview,
@@ -56,6 +57,9 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
         "sample": "S0000001_0001",
         "model": "toy",
         "matcher": "m",
+        "release": "gate",
+        "version": "1.0.0",
+        "digest": release["digest"],
     }
 
 
@@ -66,7 +70,8 @@ def schema(driven: tuple[FastAPI, str, dict[str, str]]) -> Any:
 
 def there_for(path: str, there: dict[str, str]) -> dict[str, str]:
     """Path parameters of something that is there."""
-    name = there["sample" if "samples" in path else "matcher" if "matchers" in path else "model"]
+    kinds = {"releases": "release", "samples": "sample", "matchers": "matcher"}
+    name = there[next((kind for part, kind in kinds.items() if part in path), "model")]
     return {known: {**there, "name": name}[known] for known in re.findall(r"{(\w+)}", path)}
 
 

@@ -73,6 +73,35 @@ def test_failures_are_counted_and_at_last_fail_the_dataset_with_their_reason(pla
     assert not place.store.exists(keys.unfinished("acme", "ds_test"))
 
 
+def pin(place: Place) -> None:
+    """Make the dataset a release, as far as the store tells."""
+    place.store.put(AT.pin("gate", "1.0.0", "mark"), b"")
+    write_json(place.store, keys.ReleaseKeys("acme", "gate", "1.0.0").record, {"pin": "mark"})
+
+
+def test_what_was_deleted_and_lives_on_as_a_release_is_worked_on_and_not_swept(place: Place) -> None:
+    pin(place)
+    place.store.delete(AT.request)
+    called_off: list[bool] = []
+    attempted(place, TASK, lambda attempt: called_off.append(attempt.called_off()))
+    assert called_off == [False]
+    assert place.store.exists(AT.plan)
+
+
+def test_what_was_deleted_and_withdrawn_is_swept(place: Place) -> None:
+    pin(place)
+    write_json(place.store, keys.ReleaseKeys("acme", "gate", "1.0.0").tombstone, {})
+    called_off: list[bool] = []
+
+    def work(attempt: Attempt) -> None:
+        place.store.delete(AT.request)
+        called_off.append(attempt.called_off())
+
+    attempted(place, TASK, work)
+    assert called_off == [True]
+    assert list(place.store.list(AT.prefix)) == []
+
+
 def test_deaths_count_like_failures(place: Place) -> None:
     class Killed(BaseException):
         """Nothing that the attempt can catch, as kill -9."""

@@ -1,0 +1,121 @@
+"""Downloads of releases: what their datasets have, under the release's name and for good."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.api.deps import ReleaseName, ReleaseVersion, SampleOfRelease, Serving, Tenant
+from app.api.downloads import FOR_EVER, TO_BE_ASKED, send_product
+from app.api.openapi import headers
+from app.api.products import ArchiveQuery, download, sent
+from app.dataset.version import LATEST
+from app.jobs.products import Product
+
+router = APIRouter(tags=["releases"])
+
+
+def _described(description: str, *media_types: str, also: tuple[int, ...] = ()) -> dict[int | str, dict[str, Any]]:
+    described = sent(description, *media_types, also=(410, *also))
+    described[200]["headers"] |= headers(Cache_Control="Immutable; of `latest`, to be asked for again.")
+    return described
+
+
+def _send(request: Request, services: Serving, product: Product, version: str, *, inline: bool = False) -> Response:
+    return send_product(
+        request,
+        services.release_products.products,
+        product,
+        "inline" if inline else "attachment",
+        cache_control=TO_BE_ASKED if version == LATEST else FOR_EVER,
+    )
+
+
+@download(
+    router,
+    "/v1/releases/{name}/{version}/manifest",
+    "Download a release's manifest",
+    _described("What is known of the set, and a line for each sample.", "application/json"),
+)
+def download_release_manifest(
+    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
+) -> Response:
+    """JSON, as the dataset had it; its SHA-256 is the record's `manifest_sha256`."""
+    return _send(request, services, services.release_products.manifest(tenant, name, version), version)
+
+
+@download(
+    router,
+    "/v1/releases/{name}/{version}/comparisons",
+    "Download a release's comparisons",
+    _described("Which samples to compare.", "text/csv; charset=utf-8"),
+)
+def download_release_comparisons(
+    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
+) -> Response:
+    """CSV: a line for each mated and non-mated comparison."""
+    return _send(request, services, services.release_products.comparisons(tenant, name, version), version)
+
+
+@download(
+    router,
+    "/v1/releases/{name}/{version}/report",
+    "Download a release's report",
+    _described("What was measured of the set.", "application/json"),
+)
+def download_release_report(
+    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
+) -> Response:
+    """JSON, as the dataset had it."""
+    return _send(request, services, services.release_products.report(tenant, name, version), version)
+
+
+@download(
+    router,
+    "/v1/releases/{name}/{version}/contact-sheet",
+    "See some of a release's samples",
+    _described("A picture of a few subjects' samples.", "image/png"),
+)
+def download_release_contact_sheet(
+    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
+) -> Response:
+    """PNG: a row a subject, a column a sample."""
+    product = services.release_products.contact_sheet(tenant, name, version)
+    return _send(request, services, product, version, inline=True)
+
+
+@download(
+    router,
+    "/v1/releases/{name}/{version}/samples/{sample}",
+    "Download one sample of a release",
+    _described("The image, as in the archive.", "image/png", "image/jpeg"),
+)
+def download_release_sample(
+    request: Request,
+    tenant: Tenant,
+    name: ReleaseName,
+    version: ReleaseVersion,
+    sample: SampleOfRelease,
+    services: Serving,
+) -> Response:
+    """By its `id` in the manifest."""
+    product = services.release_products.sample(tenant, name, version, sample)
+    return _send(request, services, product, version, inline=True)
+
+
+@download(
+    router,
+    "/v1/releases/{name}/{version}/archive",
+    "Download a whole release",
+    _described("One tar.", "application/x-tar", also=(422,)),
+)
+def download_release_archive(
+    request: Request,
+    tenant: Tenant,
+    name: ReleaseName,
+    version: ReleaseVersion,
+    query: Annotated[ArchiveQuery, Query()],
+    services: Serving,
+) -> Response:
+    """As the dataset's archive, with the release's record in it (`release.json`), so that it can be verified alone."""
+    return _send(request, services, services.release_products.archive(tenant, name, version), version)

@@ -1,0 +1,80 @@
+"""What can be downloaded of a release: its dataset's products, whatever has become of the dataset since."""
+
+import hashlib
+from dataclasses import replace
+
+from app.dataset.keys import DatasetKeys
+from app.dataset.release import RELEASE_FILE, Release
+from app.errors import NotFound, ObjectNotFound
+from app.jobs.archive import BLOCK, Segment, member_header
+from app.jobs.products import Product, ProductService
+from app.jobs.releases import ReleaseService, release_file
+from app.storage import ObjectStore
+
+
+class PinnedProducts(ProductService):
+    """Products of datasets that a release keeps: they have succeeded, and may be gone for the API of datasets."""
+
+    def report(self, tenant: str, dataset: str) -> Product:
+        """The report, JSON."""
+        return self._object(DatasetKeys(tenant, dataset).report, "application/json", f"{dataset}-report.json")
+
+    def _demand(self, tenant: str, dataset: str) -> None:
+        pass
+
+    def _succeeded(self, tenant: str, dataset: str, what: str) -> DatasetKeys:
+        return DatasetKeys(tenant, dataset)
+
+
+class ReleaseProducts:
+    """Finds the products of releases; each call is one tenant's. `version` may be `latest`."""
+
+    def __init__(self, store: ObjectStore, releases: ReleaseService) -> None:
+        self._releases = releases
+        self.products = PinnedProducts(store)
+        """Reads what is found here."""
+
+    def manifest(self, tenant: str, name: str, version: str) -> Product:
+        """The manifest, JSON."""
+        release = self._releases.get(tenant, name, version)
+        return _called(release, self.products.manifest(tenant, release.dataset), "-manifest.json")
+
+    def comparisons(self, tenant: str, name: str, version: str) -> Product:
+        """The list of comparisons, CSV."""
+        release = self._releases.get(tenant, name, version)
+        return _called(release, self.products.comparisons(tenant, release.dataset), "-comparisons.csv")
+
+    def contact_sheet(self, tenant: str, name: str, version: str) -> Product:
+        """The contact sheet, PNG."""
+        release = self._releases.get(tenant, name, version)
+        return _called(release, self.products.contact_sheet(tenant, release.dataset), "-contact-sheet.png")
+
+    def report(self, tenant: str, name: str, version: str) -> Product:
+        """The report, JSON; raises NotFound where the dataset was made without one."""
+        release = self._releases.get(tenant, name, version)
+        try:
+            return _called(release, self.products.report(tenant, release.dataset), "-report.json")
+        except ObjectNotFound as exc:
+            raise NotFound(f"{release.ref} has no report") from exc
+
+    def sample(self, tenant: str, name: str, version: str, sample: str) -> Product:
+        """One sample by its label."""
+        release = self._releases.get(tenant, name, version)
+        return self.products.sample(tenant, release.dataset, sample)
+
+    def archive(self, tenant: str, name: str, version: str) -> Product:
+        """Everything in one uncompressed tar: the dataset's own, and the release's record before it."""
+        release = self._releases.get(tenant, name, version)
+        product = _called(release, self.products.archive(tenant, release.dataset), ".tar")
+        record = release_file(release)
+        member = member_header(RELEASE_FILE, len(record)) + record + bytes(-len(record) % BLOCK)
+        return replace(
+            product,
+            etag=f"{product.etag}-{hashlib.sha256(record).hexdigest()[:16]}",
+            segments=(Segment(len(member), literal=member), *product.segments),
+            size=len(member) + product.size,
+        )
+
+
+def _called(release: Release, product: Product, ending: str) -> Product:
+    return replace(product, filename=f"{release.name}-{release.version}{ending}")

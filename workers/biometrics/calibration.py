@@ -42,7 +42,10 @@ DECIMALS = 4
 SLOPE = 2.0
 """Probits of FNMR by which a curve rises over a factor e of σ, until two points tell its own slope."""
 
-SMALLEST_STEP = 0.05
+FAR_ENOUGH = 0.25
+"""Two points whose scales differ by a smaller factor than e to this tell more of noise than of the slope."""
+
+SMALLEST_SCALE = 0.05
 """Below this scale the search goes to the lowest at once."""
 
 CAREFUL_FROM = 6
@@ -91,7 +94,7 @@ def next_scale(points: Mapping[float, OperatingPoint], target: PlannedTarget, li
     probits = ndtri((smooth * trials + 0.5) / (trials + 1))  # half an error more and less: 0 and 1 have no probit
     if after == 0:
         guess = _down(scales, probits, float(ndtri(wanted)))
-        guess = limits.low if guess < SMALLEST_STEP else guess
+        guess = limits.low if guess < SMALLEST_SCALE else guess
     elif after == len(scales):
         guess = _up(scales, probits, float(ndtri(wanted)))
     else:
@@ -112,11 +115,18 @@ def _rounded(scale: float, limits: Limits) -> float:
     return round(min(max(float(scale), limits.low), limits.high), DECIMALS)
 
 
-def _slope(scales: Floats, probits: Floats) -> float:
-    """Probits over a factor e, by two neighbouring points; SLOPE where they do not tell."""
-    if len(scales) < 2 or scales[0] <= 0:
+def _slope(scales: Floats, probits: Floats, end: int) -> float:
+    """Probits over a factor e at one end of the curve (0 or −1), SLOPE where it does not tell.
+
+    From there to the nearest point that is far enough for noise not to decide, or the farthest there is.
+    """
+    positive = np.flatnonzero(scales > 0)
+    if len(positive) < 2 or scales[end] <= 0:
         return SLOPE
-    rise = float(probits[1] - probits[0]) / float(np.log(scales[1] / scales[0]))
+    away = np.abs(np.log(scales[positive] / scales[end]))
+    far = away >= FAR_ENOUGH
+    other = positive[np.argmin(np.where(far, away, np.inf)) if far.any() else np.argmax(away)]
+    rise = float(probits[end] - probits[other]) / float(np.log(scales[end] / scales[other]))
     return rise if rise > 0.2 else SLOPE
 
 
@@ -124,12 +134,12 @@ def _up(scales: Floats, probits: Floats, wanted: float) -> float:
     last = float(scales[-1])
     if last <= 0:
         return 0.5
-    step = np.exp(min((wanted - probits[-1]) / _slope(scales[-2:], probits[-2:]), 1.0))
+    step = np.exp(min((wanted - probits[-1]) / _slope(scales, probits, -1), 1.0))
     return last * float(np.clip(step, 1.05, 2.0))
 
 
 def _down(scales: Floats, probits: Floats, wanted: float) -> float:
-    step = np.exp(max((wanted - probits[0]) / _slope(scales[:2], probits[:2]), -1.0))
+    step = np.exp(max((wanted - probits[0]) / _slope(scales, probits, 0), -1.0))
     return float(scales[0]) * float(np.clip(step, 0.4, 0.95))
 
 

@@ -1,0 +1,71 @@
+"""A target, asked for and met on the real stack; and a worker killed while it is being found."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+ASKED: dict[str, Any] = {
+    "model": "sdgan",
+    "subjects": 40,
+    "samples_per_subject": 4,
+    "seed": 5,
+    "report": {"judged_subjects": 40},
+    "variability": {"target": {"matcher": "sface", "fmr": 0.05, "fnmr": 0.2}},
+}
+
+
+def test_a_target_is_met_and_its_manifest_says_so(service: Any) -> None:
+    names = {card["name"]: card["judge"] for card in service.http.get("/v1/matchers").json()["matchers"]}
+    assert names == {"sface": True, "dlib-resnet": True}
+    dataset = service.submit(**ASKED)
+    phases = []
+    end = service.wait(
+        dataset, lambda found: phases.append(found["progress"]["phase"]) or found["state"] == "succeeded", 400
+    )
+    assert [phase for phase in dict.fromkeys(phases) if phase in ("calibrate", "generate", "judge")] == [
+        "calibrate", "generate", "judge",
+    ]  # fmt: skip
+    assert end["progress"]["judged_done"] == 160
+    manifest = service.finish(dataset)
+    contract = manifest["contract"]
+    assert contract["met"]
+    assert abs(contract["delivered"]["fnmr"]["value"] - 0.2) <= 0.02
+    assert contract["delivered"] == contract["calibrated"]
+    assert set(manifest["sigma"].values()) == {contract["scale"]}
+    assert all("yaw_deg" in row["quality"] for row in manifest["samples"])
+
+
+def test_a_worker_killed_while_calibrating_changes_nothing(service: Any, start: Callable[..., Any]) -> None:
+    asked = {**ASKED, "subjects": 30, "seed": 6, "report": {"judged_subjects": 30}}
+    undisturbed = service.finish(service.submit(**asked), 400)
+    other = start(workers=2, FACSIMILE_SHARD_SIZE="10")
+    dataset = other.submit(**asked)
+    other.wait(dataset, lambda found: found["progress"]["phase"] == "calibrate")
+    time.sleep(1)
+    other.stack.kill("worker")
+    manifest = other.finish(dataset, 400)
+    assert manifest["contract"] == undisturbed["contract"]
+    assert manifest["digests"]["pixels"] == undisturbed["digests"]["pixels"]
+
+
+def test_a_target_out_of_reach_says_what_is_in_reach(service: Any) -> None:
+    body = {
+        "model": "sdgan",
+        "subjects": 40,
+        "samples_per_subject": 4,
+        "factors": dict.fromkeys(service.http.get("/v1/models/sdgan").json()["latent"]["observation"], 0.01),
+        "target": {"matcher": "sface", "fmr": 0.05, "fnmr": 0.2},
+    }
+    answer = service.http.post("/v1/calibrations", json=body)
+    assert answer.status_code == 202
+    deadline = time.monotonic() + 300
+    while answer.status_code == 202 and time.monotonic() < deadline:
+        time.sleep(0.5)
+        answer = service.http.get(answer.headers["location"])
+    result = answer.json()["result"]
+    assert (result["outcome"], result["scale"], result["searched"]) == ("unreachable", None, [0.0, 4.0])
+    assert result["reachable"][1] < 0.2

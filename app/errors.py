@@ -84,3 +84,7 @@ class Corrupt(FacsimileError):
 
 class Cancelled(FacsimileError):
     """The work was called off between two batches."""
+
+
+class Unfinished(FacsimileError):
+    """The work stopped in good order before its end; what is done is kept, and another task goes on with it."""

@@ -41,6 +41,7 @@ from app.config import Settings
 from app.errors import FacsimileError
 from app.jobs.audit import AuditLog
 from app.jobs.calibrations import CalibrationService
+from app.jobs.layouts import LayoutService
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.jobs.previews import PreviewService
@@ -130,6 +131,7 @@ def _services(
         release_products=ReleaseProducts(store, released),
         retention=Retention(store, settings.limits, clock),
         audit=AuditLog(store, clock),
+        layouts=LayoutService(store, queue, clock),
         previews=PreviewService(store, queue, catalogue, settings),
         calibrations=CalibrationService(store, queue, catalogue, matcher_catalogue, settings, clock),
         models=catalogue,

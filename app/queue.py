@@ -52,7 +52,7 @@ class Task(NamedTuple):
     tenant: str
     dataset: str
     number: int = 0
-    """Shard, survey block or step of a calibration, where the task has one."""
+    """Shard, survey block, step of a calibration or layout (Layout.number), where the task has one."""
 
     @property
     def marker(self) -> str:

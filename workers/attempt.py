@@ -18,12 +18,13 @@ import structlog
 from app.config import Settings
 from app.dataset.calibration import Calibration
 from app.dataset.keys import DatasetKeys
+from app.dataset.layout import Layout
 from app.dataset.plan import Plan
-from app.errors import Cancelled, NotFound, ObjectNotFound, QueueUnavailable, Unavailable
+from app.errors import Cancelled, NotFound, ObjectNotFound, QueueUnavailable, Unavailable, Unfinished
 from app.jobs.advance import advance_if_phase_ended, fail
 from app.jobs.records import read_json, read_plan, write_json
 from app.jobs.removal import clear_away, still_wanted
-from app.queue import Task, TaskQueue
+from app.queue import LAYOUT, Task, TaskQueue
 from app.storage import ObjectStore
 from workers.generator.base import Generator
 from workers.resources import Resources
@@ -40,8 +41,17 @@ class Attempt:
     plan: Plan
     """As asked; once its target is calibrated, with the scale found in the target's place."""
     store: ObjectStore
-    settings: Settings
-    generator: Generator
+    resources: Resources
+
+    @property
+    def settings(self) -> Settings:
+        """The worker's settings."""
+        return self.resources.settings
+
+    @property
+    def generator(self) -> Generator:
+        """The plan's model, loaded when it is asked for; raises Misconfigured where this worker does not have it."""
+        return self.resources.generator(self.plan)
 
     def called_off(self) -> bool:
         """Whether the dataset was cancelled or deleted; to be asked before every batch."""
@@ -52,6 +62,7 @@ def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None])
     """Do a task's work, count the attempt, and move its dataset on; raises nothing that is not a bug of ours."""
     store, queue = resources.store, resources.queue
     at = DatasetKeys(task.tenant, task.dataset)
+    unfinished = False
     with _marked(queue, task, resources.settings.queue.running_marker_s):
         try:
             plan = read_plan(store, task.tenant, task.dataset)
@@ -59,22 +70,15 @@ def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None])
                 return
             marks = at.attempts(f"{task.name.rsplit('.', 1)[-1]}-{task.number:06d}")
             if reason := _died_too_often(store, marks, resources.settings.worker.max_deaths):
-                fail(store, task.tenant, task.dataset, f"{task.name.rsplit('.', 1)[-1]} {task.number}: {reason}")
+                _give_up(store, at, task, reason)
                 return
             mark = f"{marks}{uuid.uuid4().hex}"
             write_json(store, mark, {"error": "the worker was lost"})
             try:
                 work(
-                    Attempt(
-                        task=task,
-                        at=at,
-                        plan=_effective(store, at, plan),
-                        store=store,
-                        settings=resources.settings,
-                        generator=resources.generator(plan),
-                    )
+                    Attempt(task=task, at=at, plan=_effective(store, at, plan), store=store, resources=resources)
                 )
-            except (Unavailable, Cancelled):
+            except (Unavailable, Cancelled, Unfinished):
                 store.delete(mark)
                 raise
             except Exception as exc:  # noqa: BLE001  (whatever it is, it is recorded, and tried again so many times)
@@ -91,6 +95,13 @@ def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None])
         except Unavailable as exc:
             log.warning("put_off", task=task, error=str(exc))
             return
+        except Unfinished as exc:
+            log.info("goes_on", task=task, detail=str(exc))
+            unfinished = True
+    if unfinished:
+        with suppress(QueueUnavailable):  # whoever looks after the dataset gives it out again
+            queue.enqueue(task)
+        return
     with suppress(NotFound, Unavailable):  # the reconciler sees to what is left
         _sweep_if_deleted(store, task)
         advance_if_phase_ended(store, queue, task.tenant, task.dataset, task.name)
@@ -101,6 +112,16 @@ def _effective(store: ObjectStore, at: DatasetKeys, plan: Plan) -> Plan:
         return plan
     scale = Calibration.model_validate_json(store.get(at.calibration)).scale
     return plan if scale is None else plan.scaled(scale)
+
+
+def _give_up(store: ObjectStore, at: DatasetKeys, task: Task, reason: str) -> None:
+    """End the dataset as failed; but one that has succeeded stays so, and only its layout is not to be had."""
+    what = f"{task.name.rsplit('.', 1)[-1]} {task.number}: {reason}"
+    if task.name == LAYOUT and store.exists(at.manifest):
+        write_json(store, at.layout_failed(list(Layout)[task.number]), {"reason": reason})
+        log.error("layout_failed", task=task, reason=reason)
+    else:
+        fail(store, task.tenant, task.dataset, what)
 
 
 @contextmanager

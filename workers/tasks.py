@@ -8,6 +8,7 @@ from celery import Celery
 
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
+from app.dataset.layout import Layout
 from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice
 from app.jobs.advance import advance, fail, reconcile
@@ -20,6 +21,7 @@ from app.queue import (
     CHOOSE,
     GENERATE,
     JUDGE,
+    LAYOUT,
     PREVIEW,
     RECONCILE,
     REPORT,
@@ -34,6 +36,7 @@ from workers.pipeline.assemble import assemble
 from workers.pipeline.calibrate import decide, target_of, try_shard
 from workers.pipeline.identities import choose_identities, survey_block
 from workers.pipeline.judge import judge_shard
+from workers.pipeline.layouts import lay_out
 from workers.pipeline.preview import make_preview
 from workers.pipeline.report import report
 from workers.pipeline.run import run_shard
@@ -59,6 +62,7 @@ def register(celery: Celery, resources: Resources) -> None:
     task(GENERATE, _generate)
     task(JUDGE, _judge)
     task(REPORT, _report)
+    task(LAYOUT, _lay_out)
     task(ASSEMBLE, _assemble)
 
     @celery.task(name=ADVANCE)  # type: ignore[untyped-decorator]
@@ -189,6 +193,12 @@ def _generate(attempt: Attempt) -> None:
 def _report(attempt: Attempt) -> None:
     if not attempt.store.exists(attempt.at.report):
         report(attempt.store, attempt.at, attempt.plan)
+
+
+def _lay_out(attempt: Attempt) -> None:
+    layout = list(Layout)[attempt.task.number]
+    if not attempt.store.exists(attempt.at.layout(layout)):
+        lay_out(attempt.store, attempt.at, attempt.plan, layout, should_cancel=attempt.called_off)
 
 
 def _assemble(attempt: Attempt) -> None:

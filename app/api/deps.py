@@ -18,6 +18,7 @@ from app.dataset.version import LATEST, RELEASE_NAME, VERSION, is_release_name, 
 from app.errors import NotAuthenticated, NotFound
 from app.jobs.audit import AuditLog
 from app.jobs.calibrations import CalibrationService
+from app.jobs.layouts import LayoutService
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.jobs.previews import PreviewService
@@ -49,6 +50,7 @@ class Services:
     release_products: ReleaseProducts
     retention: Retention
     audit: AuditLog
+    layouts: LayoutService
     previews: PreviewService
     calibrations: CalibrationService
     models: ModelCatalogue

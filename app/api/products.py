@@ -5,13 +5,17 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from app.api.deps import DatasetId, SampleName, Serving, Tenant
 from app.api.downloads import send_product
 from app.api.openapi import bytes_of, errors, headers
+from app.dataset.layout import Layout
 
 router = APIRouter(tags=["products"])
+
+RETRY_AFTER_S = 2
+"""Small sets are laid out in a second or two."""
 
 RouteT = TypeVar("RouteT", bound=Callable[..., Response])
 
@@ -21,9 +25,19 @@ class ArchiveQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    layout: Literal["plain"] = Field(
-        "plain", description="plain: the files as the manifest lists them, in one uncompressed tar."
+    layout: Layout = Field(
+        Layout.PLAIN,
+        description="`plain`: the files as the manifest lists them, in one uncompressed tar; or as a matcher's test "
+        "harness reads them.",
     )
+
+
+class LayoutBeingMade(BaseModel):
+    """A layout that is being made."""
+
+    layout: Layout
+    state: Literal["being_made"] = "being_made"
+    detail: str = Field(description="What to do, for people.")
 
 
 _RANGE = {
@@ -144,11 +158,29 @@ def download_sample(
     return send_product(request, services.products, product, "inline")
 
 
+BEING_MADE: dict[int | str, dict[str, Any]] = {
+    202: {
+        "model": LayoutBeingMade,
+        "description": "This layout is made for the first time now; ask again.",
+        "headers": headers(Retry_After="Seconds until it is worth asking again."),
+    }
+}
+"""Documents the answer while a layout is being made."""
+
+
+def being_made(layout: Layout) -> Response:
+    """Answer that a layout is on its way."""
+    pending = LayoutBeingMade(
+        layout=layout, detail=f"layout {layout.value!r} is being made; ask again with the same request"
+    )
+    return JSONResponse(pending.model_dump(), 202, {"Retry-After": str(RETRY_AFTER_S)})
+
+
 @download(
     router,
     "/v1/datasets/{dataset_id}/archive",
     "Download everything",
-    sent("One tar.", "application/x-tar", also=(409, 422)),
+    BEING_MADE | sent("One tar, or a ZIP file.", "application/x-tar", "application/zip", also=(409, 422)),
 )
 def download_archive(
     request: Request,
@@ -157,6 +189,11 @@ def download_archive(
     query: Annotated[ArchiveQuery, Query()],
     services: Serving,
 ) -> Response:
-    """Manifest, comparisons, contact sheet and samples. A download that broke off goes on with `Range`."""
-    product = services.products.archive(tenant, dataset_id)
+    """Manifest, comparisons, contact sheet and samples, or a layout. A download that broke off goes on with `Range`.
+
+    A layout that the request did not name is made when it is first asked for (202), once, and kept.
+    """
+    if not services.layouts.ask(tenant, dataset_id, query.layout):
+        return being_made(query.layout)
+    product = services.products.archive(tenant, dataset_id, query.layout)
     return send_product(request, services.products, product, "attachment")

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from app.api.deps import ReleaseName, ReleaseVersion, SampleOfRelease, Serving, Tenant
 from app.api.downloads import FOR_EVER, TO_BE_ASKED, send_product
 from app.api.openapi import headers
-from app.api.products import ArchiveQuery, download, sent
+from app.api.products import BEING_MADE, ArchiveQuery, being_made, download, sent
 from app.dataset.version import LATEST
 from app.jobs.products import Product
 
@@ -107,7 +107,7 @@ def download_release_sample(
     router,
     "/v1/releases/{name}/{version}/archive",
     "Download a whole release",
-    _described("One tar.", "application/x-tar", also=(422,)),
+    BEING_MADE | _described("One tar, or a ZIP file.", "application/x-tar", "application/zip", also=(409, 422)),
 )
 def download_release_archive(
     request: Request,
@@ -117,5 +117,12 @@ def download_release_archive(
     query: Annotated[ArchiveQuery, Query()],
     services: Serving,
 ) -> Response:
-    """As the dataset's archive, with the release's record in it (`release.json`), so that it can be verified alone."""
-    return _send(request, services, services.release_products.archive(tenant, name, version), version)
+    """As the dataset's archive, with the release's record in it (`release.json`), so that it can be verified alone.
+
+    Or a layout, made when it is first asked for (202), once, and kept as long as the release.
+    """
+    if query.layout.stored:
+        dataset = services.release_products.dataset(tenant, name, version)
+        if not services.layouts.provide(tenant, dataset, query.layout):
+            return being_made(query.layout)
+    return _send(request, services, services.release_products.archive(tenant, name, version, query.layout), version)

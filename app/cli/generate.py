@@ -4,6 +4,7 @@ import hashlib
 import json
 import secrets
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,10 +15,12 @@ from app.cli.client import Client
 from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
 from app.cli.errors import INTERRUPTED, DatasetEnded, Shortfall, UsageProblem
 from app.cli.fetch import PRODUCTS, Download
+from app.cli.layouts import archive_name, fetch_layout
 from app.cli.output import as_json, fields, megabytes, say
 from app.cli.plugins import pixel_digest
 from app.cli.verify import Verified, verify
 from app.cli.watch import FINAL, Bars, watch
+from app.dataset.layout import Layout
 
 Json = dict[str, Any]
 
@@ -51,6 +54,9 @@ def generate(
     comparisons: Annotated[str | None, typer.Option(help="balanced, crossed, complete or none.")] = None,
     unique: Annotated[bool | None, typer.Option(help="Check that no two subjects are alike.")] = None,
     face_found: Annotated[bool | None, typer.Option(help="Check that every sample shows a face.")] = None,
+    layout: Annotated[
+        list[Layout] | None, typer.Option(help="Download its archive in this layout as well; may be repeated.")
+    ] = None,
     new: Annotated[
         bool, typer.Option("--new", help="Ask for a new dataset even if this command was given before.")
     ] = False,
@@ -76,6 +82,7 @@ def generate(
         ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")), ("attributes.glasses", glasses),
         ("image.size", requests.size(size)), ("image.format", image_format), ("image.quality", quality),
         ("comparisons.selection", comparisons), ("checks.unique", unique), ("checks.face_found", face_found),
+        ("layouts", [asked.value for asked in layout] if layout else None),
     ):  # fmt: skip
         requests.put(request, path, value)
     requests.put_factors(request, factor or [])
@@ -88,6 +95,7 @@ def generate(
     client = connect(url, key)
     try:
         result = make(client, request, out, new=new)
+        result["layouts"] = _fetch_layouts(client, result["dataset"]["id"], layout or [], out)
     finally:
         client.close()
     _show(result, out, json_)
@@ -172,6 +180,20 @@ def _verify_and_repair(download: Download, dataset: Json, bars: Bars) -> Verifie
     return verified
 
 
+def _fetch_layouts(client: Client, dataset: str, layouts: list[Layout], out: Path) -> list[str]:
+    """Download what is not there into the folder `layouts` beside the samples; returns the files."""
+    found = []
+    for layout in dict.fromkeys(layouts):
+        if layout.stored:
+            path = out / "layouts" / archive_name(dataset, layout)
+            if not path.exists():
+                with Bars() as bars:
+                    fetch_layout(client, dataset, layout, path, partial(bars.amount, str(layout), unit="B"))
+                    bars.end()
+            found.append(str(path))
+    return found
+
+
 def _ending(dataset: Json) -> str:
     if dataset["state"] == "failed":
         return f"has failed: {dataset.get('failure') or 'no reason is given'}"
@@ -197,6 +219,7 @@ def _show(result: Json, out: Path, json_: bool) -> None:
             ("rejected", counts["rejected"] or ""),
             ("verified", checked),
             ("folder", out),
+            ("layouts", ", ".join(result["layouts"])),
             (
                 "time",
                 f"made in {seconds['made']} s, downloaded in {seconds['downloaded']} s, "

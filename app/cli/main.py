@@ -18,6 +18,7 @@ BUILT_IN = {
     "down": "app.stack.commands:down",
     "quickstart": "app.stack.quickstart:quickstart",
     "generate": "app.cli.generate:generate",
+    "fetch": "app.cli.layouts:fetch",
     "status": "app.cli.datasets:status",
     "cancel": "app.cli.datasets:cancel",
     "delete": "app.cli.datasets:delete",

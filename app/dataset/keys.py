@@ -106,6 +106,7 @@ class DatasetKeys:
         self.report = f"{self.prefix}report.json"
         self.report_page = f"{self.prefix}report.html"
         self.layouts = f"{self.prefix}layouts/"
+        self.all_landmarks = f"{self.prefix}landmarks/"
         self.comparisons = f"{self.prefix}comparisons.csv"
         self.contact_sheet = f"{self.prefix}contact-sheet.png"
         self.summary = f"{self.prefix}summary.json"
@@ -138,6 +139,14 @@ class DatasetKeys:
     def layout(self, name: str) -> str:
         """The archive of a layout; written last of all that belongs to it."""
         return f"{self.layouts}{name}"
+
+    def layout_failed(self, name: str) -> str:
+        """Why a layout of a succeeded dataset could not be made; must not lie among those that are made."""
+        return f"{self.prefix}layout-failures/{name}.json"
+
+    def landmarks(self, shard: int) -> str:
+        """The five points of the faces in a shard's samples (.npz)."""
+        return f"{self.all_landmarks}{shard:06d}.npz"
 
     def shard_samples(self, shard: int) -> str:
         """The shard's samples, as an uncompressed tar."""

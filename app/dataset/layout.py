@@ -1,6 +1,24 @@
 """The layouts in which a set can be had: one set, as many matcher test harnesses read it."""
 
 from enum import StrEnum
+from typing import NamedTuple
+
+from app.dataset.comparisons import Selection, count_comparisons
+
+CHIP = 112
+"""Pixels a side of an aligned face."""
+
+FOLDS = 10
+"""Of LFW's protocol."""
+
+MOST_RENDERED = 100_000
+"""Samples of a layout for which every image is decoded, its face found or its file written anew: one task does it."""
+
+MOST_IN_BIN = 100_000
+"""Comparisons in an InsightFace .bin; its reader holds both images of each in memory, 300 kB a comparison."""
+
+LONGEST_LFW_NUMBER = 9_999
+"""LFW numbers a subject's images with four digits."""
 
 
 class Layout(StrEnum):
@@ -23,15 +41,92 @@ class Layout(StrEnum):
     FRTE = "frte"
     """NIST FRTE validation: PPM images, and lists to enrol, search and match."""
     IJB = "ijb"
-    """IJB: templates and template pairs as text, 1:N gallery and probes as CSV."""
+    """IJB: templates and template pairs as text, 1:N galleries and probes as CSV, the five points of every face."""
     WEBDATASET = "webdataset"
-    """WebDataset: tar shards of KEY.png and KEY.json."""
+    """WebDataset: tar shards of KEY.png and KEY.json, in one tar."""
     PARQUET = "parquet"
-    """Parquet with the images inside, as Hugging Face datasets reads it."""
+    """Parquet files with the images inside, as Hugging Face datasets reads them."""
     BOB = "bob"
-    """Bob: CSV lists of references and probes."""
+    """Bob: CSV lists of what to enrol, to probe and to match."""
 
     @property
     def stored(self) -> bool:
         """Whether its archive is made once and kept; the plain one is put together from the shards as it is sent."""
         return self is not Layout.PLAIN
+
+    @property
+    def number(self) -> int:
+        """Its place among all layouts: the number of the task that makes it."""
+        return list(Layout).index(self)
+
+    @property
+    def faces(self) -> bool:
+        """Whether the five points of every face are found for it."""
+        return self in (Layout.INSIGHTFACE, Layout.INSIGHTFACE_BIN, Layout.ALIGNED, Layout.IJB)
+
+    @property
+    def suffix(self) -> str:
+        """File name ending of its archive, with the dot."""
+        return ".zip" if self is Layout.ZIP else ".tar"
+
+    @property
+    def media_type(self) -> str:
+        """Media type of its archive."""
+        return "application/zip" if self is Layout.ZIP else "application/x-tar"
+
+
+class Shape(NamedTuple):
+    """What decides which layouts a set can be had in."""
+
+    subjects: int
+    samples_per_subject: int
+    distractors: int
+    selection: Selection
+    width: int
+    height: int
+
+
+def why_not(layout: Layout, shape: Shape) -> str | None:
+    """Why a set of this shape cannot be had in a layout, and what to change; None if it can."""
+    return _too_large(layout, shape) or _too_few(layout, shape) or _too_small(layout, shape)
+
+
+def _too_large(layout: Layout, shape: Shape) -> str | None:
+    samples = shape.subjects * shape.samples_per_subject + shape.distractors
+    if (layout.faces or layout is Layout.FRTE) and samples > MOST_RENDERED:
+        return (
+            f"{layout.value!r} is made for at most {MOST_RENDERED:,} samples and this set has {samples:,}; "
+            "ask for fewer, or for a layout that takes the images as they are"
+        )
+    if layout is Layout.LFW and shape.samples_per_subject > LONGEST_LFW_NUMBER:
+        return f"'lfw' numbers at most {LONGEST_LFW_NUMBER:,} samples of a subject; ask for fewer"
+    listed = sum(count_comparisons(shape.selection, *shape[:3]))
+    if layout is Layout.INSIGHTFACE_BIN and listed > MOST_IN_BIN:
+        return (
+            f"'insightface-bin' holds at most {MOST_IN_BIN:,} comparisons and this set lists {listed:,}; "
+            "choose comparisons.selection 'balanced', or fewer subjects"
+        )
+    return None
+
+
+def _too_few(layout: Layout, shape: Shape) -> str | None:
+    mated = (Layout.LFW, Layout.INSIGHTFACE, Layout.FRTE, Layout.IJB, Layout.BOB)
+    if layout in mated and shape.samples_per_subject < 2:
+        return f"{layout.value!r} compares samples of one subject; ask for samples_per_subject of 2 or more"
+    if layout in (Layout.LFW, Layout.INSIGHTFACE_BIN, Layout.IJB) and shape.selection == "none":
+        return f"{layout.value!r} lists comparisons; choose another comparisons.selection than 'none'"
+    if layout is Layout.LFW and shape.subjects < FOLDS:
+        return f"'lfw' has {FOLDS} folds with a subject in each at least; ask for {FOLDS} subjects or more"
+    if layout is Layout.IJB and shape.subjects < 2:
+        return "'ijb' has two galleries with a subject in each at least; ask for 2 subjects or more"
+    return None
+
+
+def _too_small(layout: Layout, shape: Shape) -> str | None:
+    chips = (Layout.INSIGHTFACE, Layout.INSIGHTFACE_BIN, Layout.ALIGNED)
+    if layout in chips and min(shape.width, shape.height) < CHIP:
+        return (
+            f"{layout.value!r} has aligned faces of {CHIP}×{CHIP} pixels, nothing is upscaled, and images of "
+            f"{shape.width}×{shape.height} are smaller; ask for a larger image.size"
+        )
+    return None

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.dataset.apportion import apportion, cell_of
 from app.dataset.comparisons import Selection, count_comparisons
-from app.dataset.layout import Layout
+from app.dataset.layout import Layout, Shape, why_not
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import (
     Attribute,
@@ -173,6 +173,18 @@ class Plan(_Frozen):
         return -(-self.identities // SURVEY_BLOCK) if self.unique else 0
 
     @property
+    def shape(self) -> Shape:
+        """What decides which layouts it can be had in."""
+        return Shape(
+            self.subjects,
+            self.samples_per_subject,
+            self.distractors,
+            self.comparisons,
+            self.image.width,
+            self.image.height,
+        )
+
+    @property
     def judged_shards(self) -> tuple[int, ...]:
         """Numbers of the shards that hold a judged sample."""
         if not self.judges:
@@ -291,6 +303,16 @@ def make_plan(
                 f"{max_comparisons:,}; choose 'balanced' or 'none', or fewer subjects",
             )
         )
+    shape = Shape(
+        request.subjects,
+        request.samples_per_subject,
+        request.distractors,
+        selection,
+        image.width,
+        image.height,
+    )
+    layouts = tuple(dict.fromkeys(request.layouts))
+    problems.extend(("layouts", reason) for layout in layouts if (reason := why_not(layout, shape)))
     judged_subjects = min(request.report.judged_subjects, request.subjects)
     target = _target(request, judged_subjects, matchers, problems)
     if target and not any(sigma.values()):
@@ -329,7 +351,7 @@ def make_plan(
         judged_subjects=judged_subjects if judges else 0,
         judged_distractors=min(request.report.judged_subjects, request.distractors) if judges else 0,
         marking=PlannedMarking(**request.marking.model_dump()),
-        layouts=tuple(dict.fromkeys(request.layouts)),
+        layouts=layouts,
         shard_size=shard_size,
     )
 

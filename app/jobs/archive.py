@@ -35,10 +35,15 @@ class Archive:
     size: int
 
 
+def products(at: DatasetKeys) -> tuple[str, ...]:
+    """Keys of what stands before the samples in an archive."""
+    return at.manifest, at.comparisons, at.contact_sheet
+
+
 def lay_out_archive(store: ObjectStore, at: DatasetKeys) -> Archive:
     """Look up the sizes of all that belongs to a succeeded dataset's archive."""
     segments: list[Segment] = []
-    for key in (at.manifest, at.comparisons, at.contact_sheet):
+    for key in products(at):
         size = store.stat(key).size
         segments.append(Segment(BLOCK, literal=member_header(key[len(at.prefix) :], size)))
         segments.append(Segment(size, key=key))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from app.dataset.keys import DatasetKeys
+from app.dataset.layout import Layout
 from app.dataset.names import parse_sample_name
 from app.dataset.shard import ShardReport, StoredSample
 from app.errors import NotFound, ObjectNotFound
@@ -52,9 +53,11 @@ class ProductService:
         at = self._succeeded(tenant, dataset, "a contact sheet")
         return self._object(at.contact_sheet, "image/png", f"{dataset}-contact-sheet.png")
 
-    def archive(self, tenant: str, dataset: str) -> Product:
-        """Everything in one uncompressed tar."""
+    def archive(self, tenant: str, dataset: str, layout: Layout = Layout.PLAIN) -> Product:
+        """Everything in one archive; raises ObjectNotFound for a layout that is not made."""
         at = self._succeeded(tenant, dataset, "an archive")
+        if layout.stored:
+            return self._object(at.layout(layout), layout.media_type, f"{dataset}-{layout}{layout.suffix}")
         digests = read_json(self._store, at.summary)["digests"]
         archive = lay_out_archive(self._store, at)
         return Product(

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import replace
 
 from app.dataset.keys import DatasetKeys
+from app.dataset.layout import Layout
 from app.dataset.release import RELEASE_FILE, Release
 from app.errors import NotFound, ObjectNotFound
 from app.jobs.archive import BLOCK, Segment, member_header
@@ -62,9 +63,19 @@ class ReleaseProducts:
         release = self._releases.get(tenant, name, version)
         return self.products.sample(tenant, release.dataset, sample)
 
-    def archive(self, tenant: str, name: str, version: str) -> Product:
-        """Everything in one uncompressed tar: the dataset's own, and the release's record before it."""
+    def dataset(self, tenant: str, name: str, version: str) -> str:
+        """The dataset that a release is."""
+        return self._releases.get(tenant, name, version).dataset
+
+    def archive(self, tenant: str, name: str, version: str, layout: Layout = Layout.PLAIN) -> Product:
+        """Everything in one uncompressed tar: the dataset's own, and the release's record before it.
+
+        A layout is what the dataset has; raises ObjectNotFound for one that is not made.
+        """
         release = self._releases.get(tenant, name, version)
+        if layout.stored:
+            found = self.products.archive(tenant, release.dataset, layout)
+            return _called(release, found, f"-{layout}{layout.suffix}")
         product = _called(release, self.products.archive(tenant, release.dataset), ".tar")
         record = release_file(release)
         member = member_header(RELEASE_FILE, len(record)) + record + bytes(-len(record) % BLOCK)

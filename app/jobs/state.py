@@ -173,9 +173,9 @@ def work_left(facts: Facts, plan: Plan, tenant: str) -> list[Task]:
         return [Task(JUDGE, tenant, plan.dataset, shard) for shard in unjudged]
     if not facts.report:
         return [Task(REPORT, tenant, plan.dataset)]
-    layouts = [number for number, layout in enumerate(plan.layouts) if layout.stored and layout not in facts.laid_out]
+    layouts = [layout for layout in plan.layouts if layout.stored and layout not in facts.laid_out]
     if layouts:
-        return [Task(LAYOUT, tenant, plan.dataset, number) for number in layouts]
+        return [Task(LAYOUT, tenant, plan.dataset, layout.number) for layout in layouts]
     return [Task(ASSEMBLE, tenant, plan.dataset)]
 
 

@@ -10,7 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api.downloads import Span, etag_listed, parse_range
+from app.dataset.keys import DatasetKeys
+from app.dataset.layout import Layout
 from app.errors import StoreUnavailable
+from app.jobs.records import write_json
 
 PRODUCTS = {
     "manifest": ("application/json", "attachment", "{id}-manifest.json"),
@@ -174,7 +177,40 @@ def test_samples_beyond_the_set(client: TestClient, finished: str, name: str) ->
     assert client.get(f"/v1/datasets/{finished}/samples/S0000003_0000").status_code == 200
 
 
-@pytest.mark.parametrize("query", ["layout=lfw", "layout=", "layuot=plain"])
+def test_a_layout_is_made_when_it_is_first_asked_for(
+    client: TestClient, finished: str, memory_store: Any, memory_queue: Any
+) -> None:
+    path = f"/v1/datasets/{finished}/archive?layout=parquet"
+    memory_queue.wipe()
+    for method in (client.get, client.head, client.get):
+        answer = method(path)
+        assert answer.status_code == 202
+        assert int(answer.headers["retry-after"]) > 0
+    assert answer.json()["state"] == "being_made"
+    assert answer.json()["layout"] == "parquet"
+    (task,) = memory_queue.sent
+    memory_store.put(DatasetKeys("acme", finished).layout(list(Layout)[task.number]), b"PAR1 and so on")
+    made = client.get(path)
+    assert (made.status_code, made.content) == (200, b"PAR1 and so on")
+    assert made.headers["content-type"] == "application/x-tar"
+    assert made.headers["content-disposition"] == f'attachment; filename="{finished}-parquet.tar"'
+    part = client.get(path, headers={"Range": "bytes=5-7", "If-Range": made.headers["etag"]})
+    assert (part.status_code, part.content) == (206, b"and")
+    assert client.get(path, headers={"If-None-Match": made.headers["etag"]}).status_code == 304
+
+
+def test_a_layout_that_cannot_be_made_is_no_endless_waiting(
+    client: TestClient, finished: str, memory_store: Any, clock: Any
+) -> None:
+    clock.now = memory_store.now
+    write_json(memory_store, DatasetKeys("acme", finished).layout_failed("zip"), {"reason": "the disk is full"})
+    answer = client.get(f"/v1/datasets/{finished}/archive?layout=zip")
+    assert answer.status_code == 409
+    assert "the disk is full" in answer.json()["detail"]
+    assert client.get(f"/v1/datasets/{finished}").json()["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("query", ["layout=lfw", "layout=", "layout=tgz", "layuot=plain"])
 def test_other_layouts_are_refused(client: TestClient, finished: str, query: str) -> None:
     answer = client.get(f"/v1/datasets/{finished}/archive?{query}")
     assert answer.status_code == 422

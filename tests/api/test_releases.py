@@ -11,9 +11,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.dataset.content import content_of
+from app.dataset.keys import DatasetKeys
+from app.dataset.layout import Layout
 from app.dataset.manifest import read_manifest
 from app.dataset.release import Release
 from app.errors import StoreUnavailable
+from app.queue import LAYOUT, Task
 
 HERE = "/v1/releases/gate-smoke/1.2.0"
 
@@ -120,6 +123,21 @@ def test_archives_of_two_releases_of_one_dataset_have_two_etags(
     client.put("/v1/releases/gate-smoke/1.2.1", json={"dataset": finished})
     etags = {client.get(f"/v1/releases/gate-smoke/1.2.{patch}/archive").headers["etag"] for patch in (0, 1)}
     assert len(etags) == 2
+
+
+def test_layouts_of_a_release_are_made_on_demand_even_after_its_dataset(
+    client: TestClient, released: str, finished: str, memory_store: Any, memory_queue: Any
+) -> None:
+    assert client.delete(f"/v1/datasets/{finished}").status_code == 204
+    memory_queue.wipe()
+    answer = client.get(f"{released}/archive?layout=zip")
+    assert answer.status_code == 202
+    assert memory_queue.sent == [Task(LAYOUT, "acme", finished, Layout.ZIP.number)]
+    memory_store.put(DatasetKeys("acme", finished).layout(Layout.ZIP), b"PK made")
+    answer = client.get(f"{released}/archive?layout=zip")
+    assert (answer.status_code, answer.content) == (200, b"PK made")
+    assert answer.headers["content-disposition"] == 'attachment; filename="gate-smoke-1.2.0-zip.zip"'
+    assert client.get(f"{released}/archive?layout=lfw").status_code == 422
 
 
 def test_a_release_outlives_its_dataset(client: TestClient, released: str, finished: str) -> None:

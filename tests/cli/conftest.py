@@ -54,6 +54,8 @@ class FakeService:
         self.more_members: list[tuple[tarfile.TarInfo, bytes]] = []
         self.changed: dict[str, bytes] = {}
         """Files whose bytes in the archive and by name are others than the manifest says."""
+        self.being_made = 0
+        """How often a layout is not made yet when it is asked for."""
         self.final: dict[str, str] = {}
         """State that a dataset made under an Idempotency-Key has ended in."""
         self.card: Json = {}
@@ -151,9 +153,15 @@ class FakeService:
         return out.getvalue()
 
     def archive(self, request: httpx.Request) -> httpx.Response:
-        whole = self.tar()
+        layout = request.url.params.get("layout", "plain")
+        if layout != "plain" and self.being_made:
+            self.being_made -= 1
+            return httpx.Response(202, json={"state": "being_made"}, headers={"Retry-After": "2"})
+        whole = self.tar() if layout == "plain" else f"the set as {layout}; ".encode() * 1000
         etag = f'"{hashlib.sha256(whole).hexdigest()}"'
         asked = request.headers.get("Range", "")
+        if asked == "bytes=0-0":  # to see whether it is there
+            return httpx.Response(206, content=whole[:1], headers={"ETag": etag})
         self.ranges.append(asked)
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
         if request.headers.get("If-Range") != etag:

@@ -8,13 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.dataset.keys import DatasetKeys
+from app.dataset.layout import Layout
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan, make_plan
 from app.dataset.request import DatasetRequest
 from app.jobs.progress import Progress, progress_of
 from app.jobs.state import NOTHING, Facts, State, read_facts, state_of, work_left
-from app.queue import ASSEMBLE, CALIBRATE, CHOOSE, GENERATE, JUDGE, REPORT, SURVEY, TRY, Task
+from app.queue import ASSEMBLE, CALIBRATE, CHOOSE, GENERATE, JUDGE, LAYOUT, REPORT, SURVEY, TRY, Task
 
 SURVEYED = replace(NOTHING, surveyed=frozenset({0, 1}), begun=True)
 CHOSEN = replace(SURVEYED, identities=True)
@@ -230,3 +231,18 @@ def test_steps_and_parts_of_a_calibration_are_told_apart(memory_store: Any) -> N
     assert not facts.calibrated
     write(memory_store, at.calibration)
     assert read_facts(memory_store, "acme", "ds_1").calibrated
+def test_layouts_that_were_asked_for_come_before_the_end() -> None:
+    asked = plan(layouts=["plain", "lfw", "bob"])
+    assert work_left(DESCRIBED, asked, "acme") == tasks(LAYOUT, Layout.LFW.number, Layout.BOB.number)
+    one = replace(DESCRIBED, laid_out=frozenset({"lfw", "zip"}))
+    assert work_left(one, asked, "acme") == tasks(LAYOUT, Layout.BOB.number)
+    assert work_left(replace(one, laid_out=frozenset({"lfw", "bob"})), asked, "acme") == tasks(ASSEMBLE, 0)
+
+
+def test_what_is_kept_beside_the_layouts_is_none(memory_store: Any) -> None:
+    at = DatasetKeys("acme", "ds_1")
+    for key in (at.layout("lfw"), at.layout_failed("bob"), at.landmarks(0)):
+        memory_store.put(key, b"{}")
+    facts = read_facts(memory_store, "acme", "ds_1")
+    assert facts.laid_out == {"lfw"}
+    assert not facts.failed

@@ -8,10 +8,11 @@ import pytest
 from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
+from app.dataset.layout import Layout
 from app.dataset.plan import Plan
-from app.errors import Cancelled, StoreUnavailable
+from app.errors import Cancelled, StoreUnavailable, Unfinished
 from app.jobs.records import Accepted, read_json, write_json
-from app.queue import GENERATE, Task
+from app.queue import GENERATE, LAYOUT, Task
 from workers.attempt import Attempt, attempted
 
 AT = DatasetKeys("acme", "ds_test")
@@ -100,6 +101,37 @@ def test_what_was_deleted_and_withdrawn_is_swept(place: Place) -> None:
     attempted(place, TASK, work)
     assert called_off == [True]
     assert list(place.store.list(AT.prefix)) == []
+
+
+def test_a_layout_that_fails_leaves_a_dataset_that_has_succeeded_as_it_is(place: Place) -> None:
+    def break_down(attempt: Attempt) -> None:
+        raise ValueError("no ink for this layout")
+
+    place.store.put(AT.manifest, b"{}")
+    task = Task(LAYOUT, "acme", "ds_test", Layout.LFW.number)
+    for _ in range(4):
+        attempted(place, task, break_down)
+    assert not place.store.exists(AT.failed)
+    assert "no ink for this layout" in read_json(place.store, AT.layout_failed(Layout.LFW))["reason"]
+    assert place.queue.sent == []
+
+
+def test_unfinished_work_goes_on_in_another_task(place: Place) -> None:
+    def stop(attempt: Attempt) -> None:
+        raise Unfinished("half of it is done")
+
+    for _ in range(10):
+        attempted(place, TASK, stop)
+        assert place.queue.sent == [TASK]
+        place.queue.wipe()
+    assert marks(place) == []
+    assert not place.store.exists(AT.failed)
+
+
+def test_the_model_is_loaded_only_where_it_is_needed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "generator", lambda plan: pytest.fail("loaded"))
+    attempted(place, TASK, lambda attempt: None)
+    assert marks(place) == []
 
 
 def test_deaths_count_like_failures(place: Place) -> None:

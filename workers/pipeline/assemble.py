@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from app.dataset.keys import DatasetKeys
 from app.dataset.manifest import Tally, manifest_lines, summarize
@@ -20,6 +21,15 @@ def assemble(
 
     `still_wanted` is asked before the manifest, which makes the dataset succeed, is written.
     """
+    summary = summarize_stored(store, at, accepted, plan)
+    if not still_wanted():
+        return
+    write_json(store, at.summary, summary)
+    put_chunks(store, at.manifest, manifest_lines(summary, stored_rows(store, at, plan)), JSON)
+
+
+def summarize_stored(store: ObjectStore, at: DatasetKeys, accepted: Accepted, plan: Plan) -> dict[str, Any]:
+    """Build everything of the manifest but the sample lines, out of what is stored."""
     tally = Tally()
     devices: set[str] = set()
     digests: list[str] = []
@@ -31,7 +41,7 @@ def assemble(
         digests.append(hashlib.sha256(raw).hexdigest())
     choice = IdentityChoice.model_validate_json(store.get(at.identities)) if plan.unique else None
     report = read_json(store, at.report)
-    summary = summarize(
+    return summarize(
         plan,
         accepted.request,
         name=accepted.name,
@@ -43,13 +53,10 @@ def assemble(
         device=", ".join(sorted(devices)),
         report_digests=digests,
     )
-    if not still_wanted():
-        return
-    write_json(store, at.summary, summary)
-    put_chunks(store, at.manifest, manifest_lines(summary, _rows(store, at, plan)), JSON)
 
 
-def _rows(store: ObjectStore, at: DatasetKeys, plan: Plan) -> Iterator[SampleRow]:
+def stored_rows(store: ObjectStore, at: DatasetKeys, plan: Plan) -> Iterator[SampleRow]:
+    """Yield the manifest's sample lines out of the shards' reports."""
     for number in range(plan.shards):
         report = ShardReport.model_validate_json(store.get(at.shard_report(number)))
         qualities = read_qualities(store, at, plan, number)

@@ -1,0 +1,71 @@
+"""`facsimile convert`: a downloaded dataset in another layout, without a service."""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.errors import UsageProblem
+from app.cli.output import say
+from app.cli.paths import inside, make_parents
+from app.dataset.layout import Layout, why_not
+
+if TYPE_CHECKING:
+    from workers.layouts.archive import Entry
+
+ARCHIVES = (".tar", ".zip")
+
+
+def convert(
+    folder: Annotated[Path, typer.Argument(help="Folder of a downloaded dataset.")],
+    layout: Annotated[Layout, typer.Option(help="As which test harness reads it.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for it, or a file that ends in .tar or .zip.")],
+) -> None:
+    """Lay a downloaded dataset out as a matcher's test harness reads it; every file is verified on the way."""
+    from workers.layouts.archive import tar_of, zip_of
+    from workers.layouts.folder import FolderContents
+    from workers.layouts.registry import WRITERS
+
+    if not folder.is_dir():
+        raise UsageProblem(f"{folder} is no folder")
+    if out.exists():
+        raise UsageProblem(f"{out} is there already; choose another place with --out")
+    if layout is Layout.ZIP and out.suffix != ".zip":
+        raise UsageProblem(f"the layout 'zip' is a file; let --out end in .zip, as {out}.zip does")
+    contents = FolderContents(folder)
+    if reason := why_not(layout, contents.shape):
+        raise UsageProblem(f"dataset {contents.about.dataset} cannot be laid out so: {reason}")
+    entries = WRITERS[layout](contents)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
+    try:
+        if out.suffix in ARCHIVES:
+            _write_file(part, zip_of(entries) if out.suffix == ".zip" else tar_of(entries))
+        else:
+            _write_folder(part, entries)
+        part.rename(out)
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        part.unlink(missing_ok=True)
+    say(f"{contents.about.dataset} as {layout}: {out}")
+
+
+def _write_file(path: Path, chunks: Iterator[bytes]) -> None:
+    with path.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+
+
+def _write_folder(folder: Path, entries: "Iterator[Entry]") -> None:
+    from workers.layouts.archive import checked
+
+    folder.mkdir()
+    made: set[Path] = set()
+    for entry in entries:
+        path = inside(folder, entry.name)
+        make_parents(folder, path, made)
+        _write_file(path, checked(entry))

@@ -1,0 +1,109 @@
+"""A dataset that was downloaded, as a folder: manifest.json, comparisons.csv, samples/."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from app.cli.manifest import Manifest
+from app.cli.paths import inside
+from app.dataset.keys import DatasetKeys
+from app.dataset.layout import Shape
+from app.dataset.shard import SampleRow
+from app.errors import Corrupt
+from app.jobs.archive import products
+from workers.images import decode
+from workers.layouts.archive import Entry, pieces
+from workers.layouts.contents import About, Listed, Located, place_of, read_comparisons
+from workers.matchers.detector import load_detector
+
+_ANY = DatasetKeys("tenant", "dataset")
+PRODUCTS = tuple(key.removeprefix(_ANY.prefix) for key in products(_ANY))
+"""Files beside the samples that every downloaded dataset has."""
+
+
+class FolderContents:
+    """Contents of a folder; every file is held against its digest in the manifest as it is read."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the manifest's head; raises VerificationFailed if there is none, Corrupt if it lacks something."""
+        self._folder = folder
+        self._manifest = Manifest(folder / "manifest.json")
+        try:
+            self.about = _about(self._manifest.summary)
+        except (KeyError, TypeError, ValueError) as exc:
+            raise Corrupt(f"the manifest in {folder} does not say all of its set: {exc!r}") from exc
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What decides which layouts it can be had in; by the first sample's size."""
+        about = self.about
+        first = next(self.rows(), None)
+        return Shape(
+            about.subjects,
+            about.samples_per_subject,
+            about.distractors,
+            about.selection,
+            first.width if first else 0,
+            first.height if first else 0,
+        )
+
+    def rows(self) -> Iterator[SampleRow]:
+        """See Contents."""
+        return self._manifest.samples()
+
+    def files(self) -> Iterator[tuple[SampleRow, bytes]]:
+        """See Contents; raises Corrupt for a file that is missing or not what the manifest says."""
+        more = "'facsimile verify' lists all that is wrong"
+        for row in self.rows():
+            try:
+                data = inside(self._folder, row.file).read_bytes()
+            except OSError as exc:
+                raise Corrupt(f"{row.file} cannot be read ({exc.strerror}); {more}") from exc
+            if hashlib.sha256(data).hexdigest() != row.file_sha256:
+                raise Corrupt(f"{row.file} is not the file that the manifest lists; {more}")
+            yield row, data
+
+    def located(self) -> Iterator[Located]:
+        """See Contents."""
+        for row, data in self.files():
+            yield Located(row, data, load_detector().detect(decode(data, row.file)))
+
+    def comparisons(self) -> Iterator[Listed]:
+        """See Contents."""
+        try:
+            with (self._folder / "comparisons.csv").open(encoding="utf-8", newline="") as file:
+                yield from read_comparisons(file)
+        except OSError as exc:
+            raise Corrupt(f"comparisons.csv cannot be read: {exc.strerror}") from exc
+
+    def products(self) -> Iterator[Entry]:
+        """See Contents."""
+        for path in (self._folder / name for name in PRODUCTS):
+            try:
+                size = path.stat().st_size
+            except OSError as exc:
+                raise Corrupt(f"{path.name} cannot be read: {exc.strerror}") from exc
+            yield Entry(path.name, size, _read(path))
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from pieces(file)
+
+
+def _about(summary: dict[str, Any]) -> About:
+    asked, model, comparisons = summary["asked"], summary["model"], summary["comparisons"]
+    return About(
+        dataset=str(summary["dataset"]),
+        name=str(summary["name"]),
+        model=f"{model['name']} {model['version']}",
+        model_digest=str(model["digest"]),
+        subjects=int(asked["subjects"]),
+        samples_per_subject=(int(asked["samples"]) - int(asked["distractors"])) // int(asked["subjects"]),
+        distractors=int(asked["distractors"]),
+        selection=comparisons["selection"],
+        left_out=int(comparisons["left_out"]),
+        missing=frozenset(place_of(item["id"]) for item in summary["shortfall"]),
+    )

@@ -1,0 +1,47 @@
+"""Which writer makes which layout, and the archive that it becomes."""
+
+from collections.abc import Callable, Iterator
+
+from app.dataset.layout import Layout
+from workers.layouts.aligned import aligned
+from workers.layouts.archive import Entry, tar_of, zip_of
+from workers.layouts.bob import bob
+from workers.layouts.contents import Contents
+from workers.layouts.frte import frte
+from workers.layouts.ijb import ijb
+from workers.layouts.imagefolder import imagefolder
+from workers.layouts.insightface import insightface
+from workers.layouts.insightface_bin import insightface_bin
+from workers.layouts.lfw import lfw
+from workers.layouts.plain import plain
+from workers.layouts.webdataset import webdataset
+
+Writer = Callable[[Contents], Iterator[Entry]]
+
+
+def _parquet(contents: Contents) -> Iterator[Entry]:
+    from workers.layouts.parquet import parquet  # pyarrow is large, and few workers ever need it
+
+    return parquet(contents)
+
+
+WRITERS: dict[Layout, Writer] = {
+    Layout.PLAIN: plain,
+    Layout.ZIP: plain,
+    Layout.IMAGEFOLDER: imagefolder,
+    Layout.LFW: lfw,
+    Layout.INSIGHTFACE: insightface,
+    Layout.INSIGHTFACE_BIN: insightface_bin,
+    Layout.ALIGNED: aligned,
+    Layout.FRTE: frte,
+    Layout.IJB: ijb,
+    Layout.WEBDATASET: webdataset,
+    Layout.PARQUET: _parquet,
+    Layout.BOB: bob,
+}
+
+
+def archive_of(layout: Layout, contents: Contents) -> Iterator[bytes]:
+    """Yield the archive of a set in a layout."""
+    entries = WRITERS[layout](contents)
+    return zip_of(entries) if layout is Layout.ZIP else tar_of(entries)

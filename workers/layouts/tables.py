@@ -1,0 +1,29 @@
+"""CSV and JSON lines that several layouts have in common."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from itertools import chain
+
+from app.dataset.shard import SampleRow
+from workers.layouts.archive import Entry, text
+
+
+def line(*values: object) -> str:
+    """One line of a CSV file, with its end."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(values)
+    return out.getvalue()
+
+
+def described(row: SampleRow, **more: object) -> str:
+    """A sample as one line of JSON: what `more` says, then its label, subject, role and attributes."""
+    found = {**more, "id": row.id, "subject": row.subject, "role": row.role, **row.attributes}
+    return json.dumps(found, ensure_ascii=False) + "\n"
+
+
+def samples_csv(named: Iterable[tuple[str, SampleRow]]) -> Entry:
+    """samples.csv: which sample each file is, for layouts that call files otherwise than the set does."""
+    head = line("file", "id", "subject", "role")
+    return text("samples.csv", chain((head,), (line(file, row.id, row.subject, row.role) for file, row in named)))

@@ -122,8 +122,8 @@ def make_set(
     accepted = Accepted(id="ds_test", tenant="acme", name="faces", created_at="2026-01-01", request=body)
     write_json(store, AT.request, accepted)
     write_json(store, AT.plan, plan)
-    before = run.why_rejected
-    run.why_rejected = lambda plan, pixels: reject(pixels)
+    before = run.check
+    run.check = lambda plan, pixels: (None, reject(pixels))
     try:
         for number in range(plan.shards):
             with ShardTar() as tar:
@@ -133,7 +133,7 @@ def make_set(
                 tar.put(store, AT.shard_samples(number))
             write_json(store, AT.shard_report(number), made)
     finally:
-        run.why_rejected = before
+        run.check = before
     report(store, AT, plan)
     assemble(store, AT, accepted, plan, lambda: True)
     return Made(store, plan)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.dataset.comparisons import list_comparisons
@@ -48,6 +48,7 @@ def read(entry: Any) -> str:
     return data.decode()
 
 
+@settings(deadline=None)
 @given(
     subjects=st.integers(10, 34),
     samples=st.integers(2, 4),

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
+from app.dataset.evaluation import Verdict
 from workers.biometrics.bootstrap import Bootstrap
 from workers.biometrics.histogram import ScoreHistogram
 from workers.biometrics.scores import Failures
@@ -33,7 +34,7 @@ from workers.verdict.bounds import bootstrap_for, increase_bounds
 from workers.verdict.compared import ComparedScores
 from workers.verdict.highest import Tail
 from workers.verdict.outcomes import outcome_at_fmr
-from workers.verdict.rule import Verdict, decide
+from workers.verdict.rule import decide
 
 ALPHA = 0.01
 CORRELATIONS = (0.999, 0.99, 0.9)
@@ -173,7 +174,7 @@ def simulate(
                     assert after is not None
                     for limit in limits:
                         bounds = increase_bounds(after, before, bootstrap, relative=limit)
-                        verdict = decide(bounds, what="FNMR", limit="").verdict
+                        verdict = decide(bounds, limit="max_fnmr_increase", allowed="").verdict
                         cell = counts.setdefault((correlation, base, rise, limit), dict.fromkeys(Verdict, 0))
                         cell[verdict] += 1
     return [
@@ -209,11 +210,11 @@ def main() -> None:
         f"cell, {took:.0f} s",
         "correlation  FNMR   planted  limit   FAIL   PASS   UNDECIDED  wrong",
     ]
-    for row in rows:
-        lines.append(
-            f"{row['correlation']:<11}  {row['base_fnmr']:<5}  {row['planted']:+7.0%}  {row['limit']:5.0%}  "
-            f"{row['FAIL']:5.3f}  {row['PASS']:5.3f}  {row['UNDECIDED']:9.3f}  {wrong(row):5.3f}"
-        )
+    lines += [
+        f"{row['correlation']:<11}  {row['base_fnmr']:<5}  {row['planted']:+7.0%}  {row['limit']:5.0%}  "
+        f"{row['FAIL']:5.3f}  {row['PASS']:5.3f}  {row['UNDECIDED']:9.3f}  {wrong(row):5.3f}"
+        for row in rows
+    ]
     total = sum(round(wrong(row) * row["runs"]) for row in rows if row["within_the_limit"])
     tried = sum(row["runs"] for row in rows if row["within_the_limit"])
     interval = binomtest(total, tried).proportion_ci()

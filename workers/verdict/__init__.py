@@ -1,1 +1,1 @@
-"""A verdict on comparison scores: metrics of a score file, its difference to a baseline, and PASS, FAIL or UNDECIDED."""
+"""A verdict on comparison scores: metrics, the difference to a baseline, and PASS, FAIL or UNDECIDED."""

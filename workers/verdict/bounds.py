@@ -56,7 +56,7 @@ def fnmr_bounds(outcome: Outcome, bootstrap: Bootstrap, *, generalised: bool = T
     """
     wrong, tried = (outcome.missed, outcome.tried) if generalised else (outcome.below, outcome.completed)
     few = int(min(np.count_nonzero(wrong), np.count_nonzero((tried > 0) & (wrong < tried))))
-    found = _resampled(wrong, tried, outcome.pull, outcome.pairs, outcome.pair_pull, bootstrap)
+    found = resampled(wrong, tried, outcome.pull, outcome.pair_pull, bootstrap)
     if few >= FEW:
         return found
     # Taken as if a subject were missed wholly or not at all: then it takes more of them to be as sure.
@@ -73,10 +73,8 @@ def increase_bounds(new: Outcome, old: Outcome, bootstrap: Bootstrap, *, relativ
     Raises Unresolvable with fewer than two subjects that have mated comparisons.
     """
     weight = 1 + relative
-    pairs, pair_pull = _joined(new, old, weight)
-    found = _resampled(
-        new.missed - weight * old.missed, new.tried, new.pull - weight * old.pull, pairs, pair_pull, bootstrap
-    )
+    pair_pull = _joined(new, old, weight)
+    found = resampled(new.missed - weight * old.missed, new.tried, new.pull - weight * old.pull, pair_pull, bootstrap)
     worse, better = new.missed > old.missed, new.missed < old.missed
     if (differing := int((worse | better).sum())) >= FEW:
         return _counted(found, differing)
@@ -97,16 +95,16 @@ def increase_bounds(new: Outcome, old: Outcome, bootstrap: Bootstrap, *, relativ
     return _as_exact(found, min(low, found.low), max(high, found.high), differing)
 
 
-def _joined(new: Outcome, old: Outcome, weight: float) -> tuple[NDArray[np.int64], Floats]:
+def _joined(new: Outcome, old: Outcome, weight: float) -> Floats:
+    """How far every pair of subjects pulls the difference."""
     pairs = np.concatenate([new.pairs, old.pairs])
     pulls = np.concatenate([new.pair_pull, -weight * old.pair_pull])
     distinct, places = np.unique(pairs, return_inverse=True)
-    return distinct, np.bincount(places, weights=pulls, minlength=len(distinct))
+    return np.bincount(places, weights=pulls, minlength=len(distinct)).astype(np.float64)
 
 
-def _resampled(
-    wrong: Floats, tried: Floats, pull: Floats, pairs: NDArray[np.int64], pair_pull: Floats, bootstrap: Bootstrap
-) -> Bounds:
+def resampled(wrong: Floats, tried: Floats, pull: Floats, pair_pull: Floats, bootstrap: Bootstrap) -> Bounds:
+    """Bounds of sum(wrong) / sum(tried), both [S], where the threshold pulls it as `pull` [S] and `pair_pull` say."""
     taking_part = int(np.count_nonzero(tried))
     if taking_part < 2:
         raise Unresolvable(

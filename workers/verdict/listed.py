@@ -115,7 +115,8 @@ def list_blocks(open_blocks: Callable[[], Iterator[Block]]) -> Listed:
     for block in open_blocks():
         _check(block)
         references, probes = (
-            np.unique(np.concatenate([known, new])) for known, new in ((references, block.references), (probes, block.probes))
+            np.unique(np.concatenate([known, new]))
+            for known, new in ((references, block.references), (probes, block.probes))
         )
         count += len(block.values)
     if not count:

@@ -94,11 +94,13 @@ def read_csv(chunks: Iterable[bytes], value: str = "score") -> Iterator[Block]:
     line = 1
     for text in _whole_lines(chunks):
         if form is None:
-            head, _, text = text.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
+            head, _, rest = text.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
             form = form_of(next(_rows(head + b"\n", 1), []), value)
             line = 2
-        if text:
-            block = _usual(text, form, line) or _unusual(text, form, line)
+        else:
+            rest = text
+        if rest:
+            block = _usual(rest, form, line) or _unusual(rest, form, line)
             yield block
             line += len(block.values)
     if form is None:

@@ -110,7 +110,7 @@ def compare(
     counts and the first ten of each kind, if the file does not give every comparison exactly once, or leaves a side
     without a score; Cancelled when told to stop.
     """
-    keep = max(keep, int(1.6 * fmr_kept * listed.non_mated) + 1_000)
+    keep = max(keep, int(1.6 * fmr_kept * listed.non_mated) + 1_000 if fmr_kept else 1)
     states = listed.states.copy()
     misfits = _Misfits(listed, what)
     mated = np.full(len(listed.mated_cells), np.nan)

@@ -91,9 +91,8 @@ def test_comparisons_that_were_changed_are_refused(
 def test_what_is_written(files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = {name: tmp_path / name for name in ("out.xml", "out.md", "out.svg")}
     outputs = ["--junit", str(paths["out.xml"]), "--markdown", str(paths["out.md"]), "--det", str(paths["out.svg"])]
-    assert evaluate(
-        files, "worse", "--baseline", files["old"], "--max-fnmr-increase", "10%", "--max-fnmr", "0.9", "--json", *outputs
-    ) == 1  # fmt: skip
+    limits = ["--max-fnmr-increase", "10%", "--max-fnmr", "0.9"]
+    assert evaluate(files, "worse", "--baseline", files["old"], *limits, "--json", *outputs) == 1
     found = Evaluation.model_validate(json.loads(capsys.readouterr().out))
     assert [limit.verdict for limit in found.limits] == ["PASS", "FAIL"]
     root = ET.parse(paths["out.xml"]).getroot()

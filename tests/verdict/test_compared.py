@@ -34,7 +34,9 @@ def compared(made: Any, scores: Iterable[float | None], folder: Path, **options:
 @pytest.mark.parametrize(
     ("selection", "distractors"), [("crossed", 0), ("crossed", 7), ("balanced", 0), ("complete", 3)]
 )
-def test_every_selection_is_read_as_it_was_written(make_set: Callable[..., Any], selection: str, distractors: int) -> None:
+def test_every_selection_is_read_as_it_was_written(
+    make_set: Callable[..., Any], selection: str, distractors: int
+) -> None:
     made = make_set(15, 4, selection, distractors)
     listed = made.listed
     assert (listed.count, len(listed.mated_cells)) == (len(made.pairs), int(made.mated.sum()))
@@ -69,7 +71,9 @@ def test_rates_are_those_of_the_scores(make_set: Callable[..., Any], tmp_path: P
 
 
 @given(seed=st.integers(0, 10**6), block=st.integers(1, 3_000))
-def test_the_order_of_rows_is_no_matter(seed: int, block: int, make_set: Callable[..., Any], tmp_path_factory: Any) -> None:
+def test_the_order_of_rows_is_no_matter(
+    seed: int, block: int, make_set: Callable[..., Any], tmp_path_factory: Any
+) -> None:
     made = make_set(8, 3)
     scores = np.round(made.scores(3), 1)  # with ties
     scores[5] = np.nan
@@ -123,7 +127,7 @@ def test_with_little_kept_the_points_are_the_same(make_set: Callable[..., Any], 
 def test_misfits_are_counted_and_the_first_ten_named(make_set: Callable[..., Any], tmp_path: Path) -> None:
     made = make_set(8, 3)
     rows = made.rows(made.scores(0))
-    kept = rows[:-15] + [rows[3], rows[3], rows[8]] + [("nobody", "S0000001_0001", "1")]
+    kept = [*rows[:-15], rows[3], rows[3], rows[8], ("nobody", "S0000001_0001", "1")]
     kept += [(probe, reference, score) for reference, probe, score in rows[:2]]
     text = "reference,probe,score\n" + "".join(",".join(row) + "\n" for row in kept)
     with pytest.raises(ScoresRefused) as refused:
@@ -205,7 +209,7 @@ def test_a_histogram_that_widens_counts_as_one_that_was_wide(parts: list[list[fl
             histogram.add(np.array(piece, np.float64))
         return histogram
 
-    scores: NDArray[np.float64] = np.array(sum(parts, []), np.float64)
+    scores: NDArray[np.float64] = np.array([score for part in parts for score in part], np.float64)
     stepwise, at_once = counted(parts).counted(), counted([scores.tolist()]).counted()
     assert (stepwise.first, stepwise.exponent, stepwise.total) == (at_once.first, at_once.exponent, len(scores))
     np.testing.assert_array_equal(stepwise.counts, at_once.counts)

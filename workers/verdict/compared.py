@@ -25,7 +25,7 @@ from workers.verdict.listed import MATED, SEEN, Cells, Listed
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-KEPT = 4_000_000
+KEPT = 2_000_000
 """Non-mated scores kept one by one, unless an FMR asked for needs more; a set with fewer is measured exactly."""
 
 NAMED = 10

@@ -15,7 +15,7 @@ import typer
 from pydantic import ValidationError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.cli.connect import KeyOption, UrlOption
+from app.cli.connect import KeyOption, UrlOption, connect
 from app.cli.errors import (
     EVALUATE_EXIT_CODES,
     NOT_EVALUATED,
@@ -63,7 +63,9 @@ def evaluate_command(
         Path | None, typer.Option(help="Scores: CSV (reference,probe,score, or Bob's), npz, Parquet.")
     ] = None,
     templates: Annotated[Path | None, typer.Option(help="Templates instead (npz, Parquet): compared here.")] = None,
-    dataset: Annotated[Path | None, typer.Option(help="Folder of the pulled dataset or release.")] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Folder of the pulled dataset or release; with --remote, its id will do.")
+    ] = None,
     release: Annotated[str | None, typer.Option(help="NAME@VERSION; its comparisons are fetched.")] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Scores of the version before, of the same comparisons.")
@@ -84,6 +86,13 @@ def evaluate_command(
     markdown: Annotated[Path | None, typer.Option(help="Write a summary in Markdown here.")] = None,
     det: Annotated[Path | None, typer.Option(help="Write the DET, new over baseline, as SVG here.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, for machines.")] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Send the files to the service, which evaluates and keeps the history.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="With --remote: which matcher, which build.")] = "",
+    baseline_evaluation: Annotated[
+        str | None, typer.Option(help="With --remote: an evaluation made before is the baseline.")
+    ] = None,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
@@ -98,7 +107,14 @@ def evaluate_command(
         old = Handed.one_of(baseline, baseline_templates, metric, "the baseline")
         if new is None:
             raise UsageProblem("nothing to evaluate: give --scores or --templates")
-        found = _here(rule, new, old, dataset, release, url, key)
+        if (dataset is None) == (release is None):
+            raise UsageProblem("say what the scores are of: --dataset FOLDER, or --release NAME@VERSION")
+        if remote:
+            found = _there(rule, new, old, baseline_evaluation, dataset, release, name, url, key)
+        elif baseline_evaluation is not None or name:
+            raise UsageProblem("--name and --baseline-evaluation are for --remote")
+        else:
+            found = _here(rule, new, old, dataset, release, url, key)
         _write(found, junit, markdown, det, time.monotonic() - begun)
     except FacsimileError as exc:
         _explain(str(exc), junit)
@@ -133,8 +149,6 @@ def _here(
     from workers.verdict.evaluate import evaluate as judged
     from workers.verdict.sources import read_set
 
-    if (dataset is None) == (release is None):
-        raise UsageProblem("say what the scores are of: --dataset FOLDER, or --release NAME@VERSION")
     with ExitStack() as stack:
         if dataset is None:
             from workers.verdict.fetched import fetch_set
@@ -144,6 +158,35 @@ def _here(
         of, listed = read_set(dataset)
         compared = [_compared(listed, one, rule, stack) for one in (new, old) if one is not None]
     return judged(of, rule, compared[0], compared[1] if old is not None else None)
+
+
+def _there(
+    rule: Rule, new: Handed, old: Handed | None, earlier: str | None, dataset: Path | None, release: str | None,
+    name: str, url: str | None, key: str | None,
+) -> Evaluation:  # fmt: skip
+    """Let the service evaluate."""
+    from workers.verdict.remote import evaluate_remotely, upload
+
+    if old is not None and earlier is not None:
+        raise UsageProblem("the baseline: give a file or an evaluation, not both")
+    of = {"release": release} if dataset is None else {"dataset": _dataset_id(dataset)}
+    client = connect(url, key)
+    request: dict[str, Any] = {"name": name, **of, "rule": rule.model_dump(exclude_defaults=True)}
+    with ExitStack() as stack:
+        for field, handed in (("scores", new), ("baseline", old)):
+            if handed is not None:
+                sent = upload(client, handed.path, _progress(handed, stack))
+                request[field] = sent if handed.metric is None else {**sent, "metric": handed.metric}
+    if earlier is not None:
+        request["baseline"] = {"evaluation": earlier}
+    return evaluate_remotely(client, request)
+
+
+def _dataset_id(dataset: Path) -> str:
+    """The id in a folder's manifest, or the id itself."""
+    from app.cli.manifest import Manifest
+
+    return Manifest(dataset / "manifest.json").dataset if dataset.is_dir() else str(dataset)
 
 
 def _compared(listed: "Listed", handed: Handed, rule: Rule, stack: ExitStack) -> "ComparedScores":

@@ -3,14 +3,18 @@
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import httpx
 import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.cli import connect
+from app.cli.main import run
 from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys, EvaluationKeys
@@ -19,6 +23,7 @@ from app.jobs.evaluation_ends import reconcile_evaluations
 from app.jobs.evaluations import Released
 from app.queue import EVALUATE, Task
 from workers.evaluating import evaluation_attempted
+
 
 class Worker:
     """What a worker's Resources offer here."""
@@ -57,7 +62,7 @@ def send(client: TestClient, memory_store: Any, dataset: str) -> Callable[..., s
         made = ["reference,probe,score"]
         for row in rows[:lines]:
             reference, probe, mated = row.split(",")
-            made.append(f"{reference},{probe},{rng.normal() + (3 - worse) * int(mated)!r}")
+            made.append(f"{reference},{probe},{float(rng.normal()) + (3 - worse) * int(mated)!r}")
         data = ("\n".join(made) + "\n").encode()
         digest = hashlib.sha256(data).hexdigest()
         assert client.put(f"/v1/uploads/{digest}", content=data).status_code in (200, 201)
@@ -320,3 +325,41 @@ def test_as_many_at_a_time_as_may_be(
     worker.work()
     assert client.post("/v1/evaluations", json=body | {"scores": {"upload": send()}}).status_code == 202
     assert client.get(f"/v1/evaluations/{made}").json()["state"] == "succeeded"
+
+
+def test_the_command_sends_files_and_waits(
+    client: TestClient, dataset: str, send: Callable[..., str], worker: Worker, memory_store: Any, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for name, worse in (("old", 0.0), ("new", 2.5)):
+        digest = send(worse=worse)
+        data = keys.UploadKeys("acme", digest).data("")
+        key = next(key for key in memory_store.objects if key.startswith(data))
+        (tmp_path / f"{name}.csv").write_bytes(memory_store.objects[key])
+        client.delete(f"/v1/uploads/{digest}")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        got = client.request(
+            request.method, request.url.raw_path.decode(), content=request.read(), headers=dict(request.headers)
+        )
+        return httpx.Response(got.status_code, headers=dict(got.headers), content=got.content)
+
+    monkeypatch.setattr(connect, "TRANSPORT", httpx.MockTransport(answer))
+    monkeypatch.setattr("time.sleep", lambda seconds: worker.work())
+    monkeypatch.chdir(tmp_path)
+    there = ["--remote", "--url", "http://testserver", "--key", client.headers["authorization"][7:]]
+    rule = ["--at-fmr", "0.05", "--max-fnmr-increase", "0.05"]
+    files = ["--scores", "new.csv", "--baseline", "old.csv"]
+    command = ["evaluate", *files, *rule, "--dataset", dataset]
+    assert run([*command, *there, "--name", "build 7", "--json", "--junit", "out.xml"]) == 1
+    text = capsys.readouterr().out  # the service of this process logs there too
+    found = json.loads(text[text.index('{\n  "schema_version"') :])
+    assert (found["verdict"], found["set"]["dataset"]) == ("FAIL", dataset)
+    assert ET.parse("out.xml").getroot().get("failures") == "1"
+    made = client.get("/v1/evaluations").json()["evaluations"][0]
+    assert made["name"] == "build 7"
+    again = ["--remote", *there[1:], "--baseline-evaluation", made["id"]]
+    assert run(["evaluate", "--scores", "new.csv", *rule, "--dataset", dataset, *again]) == 0
+    (tmp_path / "new.csv").write_text("reference,probe,score\n")
+    assert run([*command, *there]) == 2
+    assert "missing" in capsys.readouterr().err

@@ -10,7 +10,8 @@ from app.api.bodies import Posted, posted
 from app.api.datasets import IdempotencyKey
 from app.api.deps import EvaluationId, Serving, Tenant
 from app.api.openapi import bytes_of, errors, headers, json_body
-from app.dataset.evaluation import DATASET_ID, EVALUATION_ID, EvaluationRequest
+from app.dataset.evaluation import EVALUATION_ID, EvaluationRequest
+from app.dataset.names import DATASET_ID
 from app.jobs.evaluations import EvaluationState, Shown, ShownWhole
 
 router = APIRouter(tags=["evaluations"])

@@ -9,6 +9,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.dataset.content import SHA256
+from app.dataset.names import DATASET_ID
+
 DEFAULT_FMR = 1e-3
 DEFAULT_ALPHA = 0.01
 
@@ -223,9 +226,7 @@ class Evaluation(_Data):
     """What else should be known, a sentence each."""
 
 
-SHA256 = "^[0-9a-f]{64}$"
 EVALUATION_ID = "^ev_[0-9a-hjkmnp-tv-z]{20}$"
-DATASET_ID = "^ds_[0-9a-hjkmnp-tv-z]{20}$"
 RELEASE = "^[a-z0-9][a-z0-9-]{0,63}@[0-9a-z][0-9a-z.-]{0,63}$"
 """NAME@VERSION; the version may be `latest`."""
 

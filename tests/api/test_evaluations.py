@@ -18,9 +18,8 @@ from app.cli.main import run
 from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys, EvaluationKeys
-from app.errors import NotFound, StoreUnavailable
+from app.errors import StoreUnavailable
 from app.jobs.evaluation_ends import reconcile_evaluations
-from app.jobs.evaluations import Released
 from app.queue import EVALUATE, Task
 from workers.evaluating import evaluation_attempted
 
@@ -116,17 +115,10 @@ def test_from_upload_to_verdict(
 
 
 def test_the_history_of_a_release(
-    api: FastAPI, client: TestClient, dataset: str, send: Callable[..., str], worker: Worker
+    client: TestClient, dataset: str, send: Callable[..., str], worker: Worker
 ) -> None:
-    versions = {"1.0.0": dataset, "1.1.0": dataset}
-
-    def find(tenant: str, name: str, version: str) -> Released:
-        version = "1.1.0" if version == "latest" else version
-        if (tenant, name) != ("acme", "gate") or version not in versions:
-            raise NotFound(f"there is no release {name}@{version}")
-        return Released(versions[version], f"{name}@{version}")
-
-    api.state.services.evaluations._find_release = find
+    for version in ("1.0.0", "1.1.0"):
+        assert client.put(f"/v1/releases/gate/{version}", json={"dataset": dataset}).status_code == 201
     made = []
     for release in ("gate@1.0.0", "gate@latest", "gate@1.1.0"):
         body = {"release": release, "scores": {"upload": send()}, "rule": {"at_fmr": 0.05, "max_fnmr": 0.9}}
@@ -150,8 +142,16 @@ def test_the_history_of_a_release(
     rest = client.get("/v1/evaluations", params={"limit": 3, "after": first["next"]}).json()
     assert [found["id"] for found in first["evaluations"] + rest["evaluations"]] == sorted(made, reverse=True)
     assert rest["next"] is None
-    missing = client.post("/v1/evaluations", json={"release": "gate@9.0.0", "scores": {"upload": send()}})
-    assert "there is no release gate@9.0.0" in missing.json()["detail"]
+    # A release outlives its dataset: its comparisons can still be evaluated, and against what went before.
+    assert client.delete(f"/v1/datasets/{dataset}").status_code == 204
+    body = {"release": "gate@1.1.0", "scores": {"upload": send()}, "baseline": {"evaluation": made[0]}, "rule": RULE}
+    late = client.post("/v1/evaluations", json=body)
+    assert late.status_code == 202, late.text
+    worker.work()
+    assert client.get(f"/v1/evaluations/{late.json()['id']}").json()["verdict"] == "PASS"
+    reason = {"reason": "found wanting", "confirm": "gate@1.1.0"}
+    assert client.request("DELETE", "/v1/releases/gate/1.1.0", json=reason).status_code == 200
+    assert "release: gate@1.1.0 was withdrawn" in client.post("/v1/evaluations", json=body).json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_the_history_of_a_release(
         ({"dataset": None}, "either release or dataset"),
         ({"release": "gate@1.0.0"}, "either release or dataset"),
         ({"dataset": "ds_00000000000000000000"}, "there is no dataset"),
-        ({"dataset": None, "release": "gate@1.0.0"}, "releases are not to be had here"),
+        ({"dataset": None, "release": "gate@1.0.0"}, "release: there is no release gate@1.0.0"),
         ({"scores": {"upload": "0" * 64}}, "scores.upload: there is no upload"),
         ({"baseline": {"upload": "0" * 64}}, "baseline.upload: there is no upload"),
         ({"baseline": {"evaluation": "ev_00000000000000000000"}}, "there is no evaluation"),

@@ -37,7 +37,12 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
         name="m", version="1", digest="0" * 64, dimensions=4, score="a·b", provenance="none", judge=True
     )
     MatcherCatalogue(store).publish([matcher])
-    unlimited = ("unfinished_calibrations", "unfinished_datasets_per_tenant", "requests_per_minute_per_tenant")
+    unlimited = (
+        "unfinished_calibrations",
+        "unfinished_datasets_per_tenant",
+        "unfinished_evaluations_per_tenant",
+        "requests_per_minute_per_tenant",
+    )
     limits = dict.fromkeys(unlimited, 10**9)
     app = create_app(
         Settings.model_validate({"environment": "development", "limits": limits}), store=store, queue=queue

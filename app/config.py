@@ -69,6 +69,14 @@ class LimitSettings(BaseModel):
     preview_subjects: int = Field(8, gt=0)
     preview_samples_per_subject: int = Field(8, gt=0)
     preview_wait_s: float = Field(20.0, gt=0)
+    upload_bytes: int = Field(16 * 2**30, gt=0)
+    """Of one file of scores or templates; 100 million scores are about 4 GB of CSV."""
+    uploads_per_tenant: int = Field(100, gt=0)
+    uploads_at_once: int = Field(8, gt=0)
+    """Being received by one process of the API: each holds a thread while it lasts."""
+    upload_hours: float = Field(168.0, gt=0)
+    """An upload that no evaluation was asked of is removed after so long."""
+    unfinished_evaluations_per_tenant: int = Field(100, gt=0)
 
 
 class WorkerSettings(BaseModel):

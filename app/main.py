@@ -21,6 +21,7 @@ from app.api import (
     calibrations,
     datasets,
     docs,
+    evaluations,
     events,
     health,
     matchers,
@@ -30,6 +31,7 @@ from app.api import (
     release_products,
     releases,
     retention,
+    uploads,
 )
 from app.api.deps import Services
 from app.api.error_handlers import install_error_handlers
@@ -41,6 +43,7 @@ from app.config import Settings
 from app.errors import FacsimileError
 from app.jobs.audit import AuditLog
 from app.jobs.calibrations import CalibrationService
+from app.jobs.evaluations import EvaluationService
 from app.jobs.layouts import LayoutService
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
@@ -50,6 +53,7 @@ from app.jobs.release_products import ReleaseProducts
 from app.jobs.releases import ReleaseService
 from app.jobs.retention import Retention
 from app.jobs.service import DatasetService
+from app.jobs.uploads import UploadService
 from app.logs import configure_logging
 from app.queue import TaskQueue, open_queue
 from app.storage import ObjectStore, open_store
@@ -101,6 +105,8 @@ def create_app(
         retention,
         previews,
         calibrations,
+        uploads,
+        evaluations,
         models,
         matchers,
         health,
@@ -110,7 +116,9 @@ def create_app(
         app.include_router(resource.router)
     install_error_handlers(app)
     # The last added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.limits.body_bytes)
+    app.add_middleware(
+        BodyLimit, max_bytes=settings.limits.body_bytes, upload_bytes=settings.limits.upload_bytes
+    )
     app.add_middleware(Observe, metrics=services.metrics)
     return app
 
@@ -120,6 +128,7 @@ def _services(
 ) -> Services:
     catalogue, matcher_catalogue = ModelCatalogue(store), MatcherCatalogue(store)
     released = ReleaseService(store, clock)
+    received = UploadService(store, settings.limits, clock)
     return Services(
         settings=settings,
         store=store,
@@ -134,6 +143,8 @@ def _services(
         layouts=LayoutService(store, queue, clock),
         previews=PreviewService(store, queue, catalogue, settings),
         calibrations=CalibrationService(store, queue, catalogue, matcher_catalogue, settings, clock),
+        uploads=received,
+        evaluations=EvaluationService(store, queue, received, released, settings.limits, clock),
         models=catalogue,
         matchers=matcher_catalogue,
         rate_limit=RateLimit(queue, settings.limits.requests_per_minute_per_tenant, clock),

@@ -24,6 +24,7 @@ ASSEMBLE = "facsimile.assemble_dataset"
 RECONCILE = "facsimile.reconcile"
 RETAIN = "facsimile.retain"
 PREVIEW = "facsimile.make_preview"
+EVALUATE = "facsimile.evaluate_scores"
 
 QUEUES = ("previews", "control", "shards")
 """In the order in which a worker empties them."""
@@ -42,6 +43,7 @@ _ROUTES = {
     GENERATE: "shards",
     JUDGE: "shards",
     LAYOUT: "shards",
+    EVALUATE: "shards",
 }
 
 

@@ -241,7 +241,7 @@ def finish_dataset(store: ObjectStore, tenant: str, dataset: str) -> None:
     compared = list_comparisons(
         plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors, plan.seed
     )
-    lines = [f"{sample_name(*pair.reference)},{sample_name(*pair.probe)},{pair.mated}" for pair in compared]
+    lines = [f"{sample_name(*pair.reference)},{sample_name(*pair.probe)},{int(pair.mated)}" for pair in compared]
     listed = "\n".join(["reference,probe,mated", *lines, ""]).encode()
     store.put(at.comparisons, listed)
     store.put(at.contact_sheet, b"\x89PNG a contact sheet")

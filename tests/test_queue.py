@@ -12,7 +12,7 @@ from app.queue import CeleryQueue, Task, make_celery, open_queue
 
 NAMES = {
     queue.ADVANCE, queue.SURVEY, queue.CHOOSE, queue.CALIBRATE, queue.GENERATE, queue.JUDGE, queue.REPORT,
-    queue.LAYOUT, queue.ASSEMBLE, queue.RECONCILE, queue.RETAIN, queue.PREVIEW, queue.TRY,
+    queue.LAYOUT, queue.ASSEMBLE, queue.RECONCILE, queue.RETAIN, queue.PREVIEW, queue.TRY, queue.EVALUATE,
 }  # fmt: skip
 
 

@@ -63,13 +63,13 @@ def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None])
     store, queue = resources.store, resources.queue
     at = DatasetKeys(task.tenant, task.dataset)
     unfinished = False
-    with _marked(queue, task, resources.settings.queue.running_marker_s):
+    with marked(queue, task, resources.settings.queue.running_marker_s):
         try:
             plan = read_plan(store, task.tenant, task.dataset)
             if store.exists(at.cancelled) or store.exists(at.failed):
                 return
             marks = at.attempts(f"{task.name.rsplit('.', 1)[-1]}-{task.number:06d}")
-            if reason := _died_too_often(store, marks, resources.settings.worker.max_deaths):
+            if reason := died_too_often(store, marks, resources.settings.worker.max_deaths):
                 _give_up(store, at, task, reason)
                 return
             mark = f"{marks}{uuid.uuid4().hex}"
@@ -125,7 +125,7 @@ def _give_up(store: ObjectStore, at: DatasetKeys, task: Task, reason: str) -> No
 
 
 @contextmanager
-def _marked(queue: TaskQueue, task: Task, marker_s: float) -> Iterator[None]:
+def marked(queue: TaskQueue, task: Task, marker_s: float) -> Iterator[None]:
     """Say again and again that the task is being worked on, from a thread; at the end that it no longer is."""
     ended = threading.Event()
 
@@ -147,7 +147,8 @@ def _marked(queue: TaskQueue, task: Task, marker_s: float) -> Iterator[None]:
             queue.done(task)
 
 
-def _died_too_often(store: ObjectStore, marks: str, most: int) -> str | None:
+def died_too_often(store: ObjectStore, marks: str, most: int) -> str | None:
+    """Why a task is given up, if as many attempts at it as may be were lost; `marks` is the prefix of their marks."""
     found = list(store.list(marks))
     if len(found) < most:
         return None

@@ -12,13 +12,16 @@ from app.dataset.layout import Layout
 from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice
 from app.jobs.advance import advance, fail, reconcile
+from app.jobs.evaluation_ends import reconcile_evaluations
 from app.jobs.records import read_accepted, read_json, write_json
 from app.jobs.retention import Retention
+from app.jobs.uploads import UploadService
 from app.queue import (
     ADVANCE,
     ASSEMBLE,
     CALIBRATE,
     CHOOSE,
+    EVALUATE,
     GENERATE,
     JUDGE,
     LAYOUT,
@@ -32,6 +35,7 @@ from app.queue import (
 )
 from workers.attempt import Attempt, attempted
 from workers.biometrics.errors import Unresolvable
+from workers.evaluating import evaluation_attempted
 from workers.pipeline.assemble import assemble
 from workers.pipeline.calibrate import decide, target_of, try_shard
 from workers.pipeline.identities import choose_identities, survey_block
@@ -73,6 +77,12 @@ def register(celery: Celery, resources: Resources) -> None:
     @celery.task(name=RECONCILE)  # type: ignore[untyped-decorator]
     def reconcile_all() -> None:
         reconcile(resources.store, resources.queue)
+        uploads = UploadService(resources.store, resources.settings.limits)
+        reconcile_evaluations(resources.store, resources.queue, uploads)
+
+    @celery.task(name=EVALUATE)  # type: ignore[untyped-decorator]
+    def evaluate(tenant: str, evaluation: str, number: int = 0) -> None:
+        evaluation_attempted(resources, Task(EVALUATE, tenant, evaluation, number))
 
     @celery.task(name=RETAIN)  # type: ignore[untyped-decorator]
     def retain() -> None:

@@ -13,11 +13,13 @@ from app.api.limits import RateLimit
 from app.api.metrics import Metrics
 from app.config import Settings
 from app.dataset.content import SHA256
+from app.dataset.evaluation import EVALUATION_ID
 from app.dataset.names import DATASET_ID
 from app.dataset.version import LATEST, RELEASE_NAME, VERSION, is_release_name, is_version
 from app.errors import NotAuthenticated, NotFound
 from app.jobs.audit import AuditLog
 from app.jobs.calibrations import CalibrationService
+from app.jobs.evaluations import EvaluationService
 from app.jobs.layouts import LayoutService
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
@@ -27,6 +29,7 @@ from app.jobs.release_products import ReleaseProducts
 from app.jobs.releases import ReleaseService
 from app.jobs.retention import Retention
 from app.jobs.service import DatasetService
+from app.jobs.uploads import UploadService
 from app.queue import TaskQueue
 from app.storage import ObjectStore
 
@@ -53,6 +56,8 @@ class Services:
     layouts: LayoutService
     previews: PreviewService
     calibrations: CalibrationService
+    uploads: UploadService
+    evaluations: EvaluationService
     models: ModelCatalogue
     matchers: MatcherCatalogue
     rate_limit: RateLimit
@@ -219,6 +224,28 @@ async def _sample_of_release(
     return _checked(sample, SAMPLE_NAME, "sample; samples are called like S0000012_0003")
 
 
+async def _evaluation_id(
+    evaluation_id: Annotated[
+        str,
+        Path(
+            description="As `id` in the answer to the request.",
+            examples=["ev_06fa3k9x2m7q0v4c8d1e"],
+            json_schema_extra={"pattern": EVALUATION_ID},
+        ),
+    ],
+) -> str:
+    return _checked(evaluation_id, EVALUATION_ID, "evaluation")
+
+
+async def _upload_id(
+    upload_id: Annotated[
+        str,
+        Path(description="SHA-256 of the file's bytes, in hexadecimal.", json_schema_extra={"pattern": SHA256}),
+    ],
+) -> str:
+    return _checked(upload_id, SHA256, "upload; an upload is called by the SHA-256 of its bytes")
+
+
 DatasetId = Annotated[str, Depends(_dataset_id)]
 PreviewId = Annotated[str, Depends(_preview_id)]
 SampleName = Annotated[str, Depends(_sample_name)]
@@ -229,3 +256,5 @@ ReleaseName = Annotated[str, Depends(_release_name)]
 ReleaseVersion = Annotated[str, Depends(_release_version)]
 ReleaseDigest = Annotated[str, Depends(_release_digest)]
 SampleOfRelease = Annotated[str, Depends(_sample_of_release)]
+EvaluationId = Annotated[str, Depends(_evaluation_id)]
+UploadId = Annotated[str, Depends(_upload_id)]

@@ -10,16 +10,22 @@ from app.api.error_handlers import answer_error
 from app.errors import QueueUnavailable, QuotaExceeded, TooLarge
 from app.queue import TaskQueue
 
+UPLOADS = "/v1/uploads/"
+
 BELIEVED_DOWN_S = 5.0
 """After the queue has not answered, requests that need not be counted are not, for so long."""
 
 
 class BodyLimit:
-    """Middleware that refuses bodies beyond a size, whether or not they say beforehand how long they are."""
+    """Middleware that refuses bodies beyond a size, whether or not they say beforehand how long they are.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    Uploads go straight to the store, so theirs may be far longer than those that are read into memory.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, upload_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._upload_bytes = upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 413 at once where Content-Length is too much; else count what is read."""
@@ -27,10 +33,12 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
+        streamed = scope["method"] == "PUT" and scope["path"].startswith(UPLOADS)
+        most = self._upload_bytes if streamed else self._max_bytes
         said = request.headers.get("content-length", "")
         # int() is spared what is long enough to be too much in any case.
-        if said.isascii() and said.isdigit() and (len(said) > 18 or int(said) > self._max_bytes):
-            await answer_error(request, self._too_large())(scope, receive, send)
+        if said.isascii() and said.isdigit() and (len(said) > 18 or int(said) > most):
+            await answer_error(request, _too_large(most))(scope, receive, send)
             return
         seen = 0
 
@@ -38,14 +46,15 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._max_bytes:
-                raise self._too_large()
+            if seen > most:
+                raise _too_large(most)
             return message
 
         await self._app(scope, counted, send)
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body is longer than {self._max_bytes:,} bytes; send less")
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"the body is longer than {most:,} bytes; send less")
 
 
 class RateLimit:

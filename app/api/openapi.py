@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.api.error_handlers import ErrorBody
 from app.dataset.calibration import CalibrationRequest
+from app.dataset.evaluation import EvaluationRequest
 from app.dataset.model import ModelCard
 from app.dataset.release import ReleaseRequest, WithdrawalRequest
 from app.dataset.request import DatasetRequest, PreviewRequest
@@ -18,6 +19,7 @@ TAGS = [
     {"name": "releases", "description": "Datasets with a name and a version: the same bytes for ever."},
     {"name": "previews", "description": "Small contact sheets, for choosing a variability."},
     {"name": "calibrations", "description": "Which scale gives a model's sets a difficulty."},
+    {"name": "evaluations", "description": "Comparison scores in, metrics and a verdict out."},
     {"name": "models", "description": "Cards of the models and matchers on offer."},
     {"name": "operations", "description": "For machines that run the service; no key is needed."},
 ]
@@ -128,6 +130,7 @@ class DescribedAPI(FastAPI):
                 (DatasetRequest, "validation"),
                 (PreviewRequest, "validation"),
                 (CalibrationRequest, "validation"),
+                (EvaluationRequest, "validation"),
                 (ModelCard, "validation"),
                 (ReleaseRequest, "validation"),
                 (WithdrawalRequest, "validation"),

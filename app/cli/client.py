@@ -195,6 +195,25 @@ class Client:
         """One sample's file."""
         return self._call("GET", f"/v1/datasets/{_segment(dataset)}/samples/{_segment(name)}").content
 
+    def upload(self, digest: str, chunks: Callable[[], Iterator[bytes]]) -> Json:
+        """Send a file by the SHA-256 of its bytes, unless it is there; `chunks` is called anew for every try."""
+        path = f"/v1/uploads/{_segment(digest)}"
+        try:
+            return self._json("GET", path)
+        except ServiceRefused as exc:
+            if exc.status != 404:
+                raise
+        patient = httpx.Timeout(30.0, connect=5.0, write=120.0, read=600.0)
+        return self._json("PUT", path, content=chunks, timeout=patient)
+
+    def evaluate(self, request: Json, idempotency_key: str) -> Json:
+        """Ask for an evaluation; repeated with the same key it is the same evaluation."""
+        return self._json("POST", "/v1/evaluations", json=request, headers={"Idempotency-Key": idempotency_key})
+
+    def evaluation(self, evaluation: str) -> Json:
+        """One evaluation."""
+        return self._json("GET", f"/v1/evaluations/{_segment(evaluation)}")
+
     @contextmanager
     def stream(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, read_s: float = 30.0
@@ -229,7 +248,10 @@ class Client:
         pause_s = 0.25
         while True:
             try:
-                answer = self._http.request(method, path, **more)
+                content = more.get("content")
+                # A body that is made while it is sent has to be made anew for every try.
+                fresh = {**more, "content": content()} if callable(content) else more
+                answer = self._http.request(method, path, **fresh)
             except httpx.TransportError as exc:
                 error: Exception = self._unreachable(exc)
                 error.__cause__ = exc

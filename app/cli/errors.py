@@ -9,6 +9,13 @@ Exit codes: 0 done; 1 failed, or fewer samples than asked for; 2 wrong usage, re
 3 service unreachable; 4 verification failed; 130 interrupted."""
 
 
+PASSED, NOT_PASSED, NOT_EVALUATED, UNDECIDED = 0, 1, 2, 3
+
+EVALUATE_EXIT_CODES = """\
+Exit codes of evaluate: 0 PASS, or metrics without a limit; 1 FAIL; 2 no verdict, whatever was wrong: usage, files,
+service; 3 UNDECIDED; 130 interrupted."""
+
+
 class UsageProblem(FacsimileError):
     """The command cannot be meant as it was written."""
 

@@ -8,6 +8,8 @@ UNFINISHED = "unfinished/"
 TENANTS = "tenants/"
 RETENTION = "retention.json"
 """When retention last looked, by its own clock; written to learn what time it is for the store."""
+UNFINISHED_EVALUATIONS = "unfinished-evaluations/"
+UPLOADS = "uploads/"
 API_KEYS = "api-keys/"
 
 SERVICE = "_service"
@@ -87,6 +89,54 @@ def preview(tenant: str, digest: str) -> str:
 def unfinished(tenant: str, dataset: str) -> str:
     """Marker of a dataset that still has work to do."""
     return f"{UNFINISHED}{tenant}/{dataset}"
+
+
+def evaluations(tenant: str) -> str:
+    """Prefix of a tenant's evaluations."""
+    return f"tenants/{tenant}/evaluations/"
+
+
+def evaluations_of(tenant: str, what: str) -> str:
+    """Prefix of the ids of evaluations of something: `dataset/ID/`, `release/NAME/` or `release/NAME/VERSION/`."""
+    return f"tenants/{tenant}/evaluations-of/{what}"
+
+
+def unfinished_evaluation(tenant: str, evaluation: str) -> str:
+    """Marker of an evaluation that still has work to do."""
+    return f"{UNFINISHED_EVALUATIONS}{tenant}/{evaluation}"
+
+
+class EvaluationKeys:
+    """Keys of one evaluation."""
+
+    def __init__(self, tenant: str, evaluation: str) -> None:
+        self.prefix = f"{evaluations(tenant)}{evaluation}/"
+        self.request = f"{self.prefix}request.json"
+        self.failed = f"{self.prefix}failed.json"
+        self.result = f"{self.prefix}result.json"
+        self.compared = f"{self.prefix}compared.npz"
+        self.junit = f"{self.prefix}junit.xml"
+        self.markdown = f"{self.prefix}summary.md"
+        self.det = f"{self.prefix}det.svg"
+        self.attempts = f"{self.prefix}attempts/"
+
+
+class UploadKeys:
+    """Keys of one upload, called by the SHA-256 of its bytes."""
+
+    def __init__(self, tenant: str, digest: str) -> None:
+        self.prefix = f"{UPLOADS}{tenant}/{digest}/"
+        self.record = f"{self.prefix}record.json"
+        self.kept = f"{self.prefix}kept"
+        self.users = f"{self.prefix}users/"
+
+    def data(self, mark: str) -> str:
+        """The bytes; `mark` tells one attempt at sending them from another."""
+        return f"{self.prefix}data-{mark}"
+
+    def user(self, evaluation: str) -> str:
+        """What keeps the bytes until an evaluation has ended."""
+        return f"{self.users}{evaluation}"
 
 
 class DatasetKeys:

@@ -1,4 +1,4 @@
-"""How many datasets a tenant may have under way at a time."""
+"""How many datasets, or evaluations, a tenant may have under way at a time."""
 
 import threading
 from collections.abc import Callable
@@ -12,15 +12,21 @@ REMEMBERED_S = 5.0
 
 
 class UnfinishedQuota:
-    """Refuses a tenant that has as many unfinished datasets as it may have.
+    """Refuses a tenant that has as many unfinished ones as it may have; counted by the markers below `prefix`.
 
     Between two counts every admission counts as one more dataset, so a tenant is never let in too often by this
     process; and before it is refused it is counted anew, so it is never refused wrongly.
     """
 
     def __init__(
-        self, store: ObjectStore, limit: int, clock: Callable[[], float], what: str = "datasets"
+        self,
+        store: ObjectStore,
+        limit: int,
+        clock: Callable[[], float],
+        what: str = "datasets",
+        prefix: str = keys.UNFINISHED,
     ) -> None:
+        self._prefix = prefix
         self._store = store
         self._limit = limit
         self._clock = clock
@@ -30,7 +36,7 @@ class UnfinishedQuota:
         """Tenant to when it was counted, and the count with admissions since."""
 
     def admit(self, tenant: str) -> None:
-        """Let one more dataset in; raises QuotaExceeded."""
+        """Let one more in; raises QuotaExceeded."""
         with self._lock:
             when, count = self._counted.get(tenant, (-REMEMBERED_S, 0))
             if self._clock() - when >= REMEMBERED_S or count >= self._limit:
@@ -43,7 +49,7 @@ class UnfinishedQuota:
 
     def _count(self, tenant: str) -> int:
         count = 0
-        for count, _ in enumerate(self._store.list(f"{keys.UNFINISHED}{tenant}/"), start=1):
+        for count, _ in enumerate(self._store.list(f"{self._prefix}{tenant}/"), start=1):
             if count >= self._limit:
                 break
         return count

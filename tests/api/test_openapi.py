@@ -1,6 +1,7 @@
 """The OpenAPI document, and the service driven from it: no 5xx, no answer that the document does not have."""
 
 import re
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -36,7 +37,12 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
         name="m", version="1", digest="0" * 64, dimensions=4, score="a·b", provenance="none", judge=True
     )
     MatcherCatalogue(store).publish([matcher])
-    unlimited = ("unfinished_calibrations", "unfinished_datasets_per_tenant", "requests_per_minute_per_tenant")
+    unlimited = (
+        "unfinished_calibrations",
+        "unfinished_datasets_per_tenant",
+        "unfinished_evaluations_per_tenant",
+        "requests_per_minute_per_tenant",
+    )
     limits = dict.fromkeys(unlimited, 10**9)
     app = create_app(
         Settings.model_validate({"environment": "development", "limits": limits}), store=store, queue=queue
@@ -50,10 +56,15 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
     preview = client.post("/v1/previews", json={}).headers["x-preview-id"]
     target = {"matcher": "m", "fmr": 0.01, "fnmr": 0.1}
     release = client.put("/v1/releases/gate/1.0.0", json={"dataset": dataset}).json()
+    upload = sha256(b"scores").hexdigest()
+    assert client.put(f"/v1/uploads/{upload}", content=b"scores").status_code == 201
+    asked = {"dataset": dataset, "scores": {"upload": upload}}
     return app, key, {
         "dataset_id": dataset,
         "preview_id": preview,
         "calibration_id": client.post("/v1/calibrations", json={"target": target}).json()["id"],
+        "evaluation_id": client.post("/v1/evaluations", json=asked).json()["id"],
+        "upload_id": upload,
         "sample": "S0000001_0001",
         "model": "toy",
         "matcher": "m",

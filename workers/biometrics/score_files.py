@@ -153,7 +153,7 @@ def _read(lines: Lines, rows: Iterator[list[str]], header: list[str], subject_of
     references, probes = table.references, table.probes
     for line, row in enumerate(rows, 2):
         if len(row) != width or lines.number != line:
-            raise _wrong_shape(row, width, line)
+            raise wrong_shape(row, width, line)
         reference, probe = row[at_reference], row[at_probe]
         subject, other = (row[at_subject], row[at_other]) if bob else (None, None)
         if reference == probe and not bob:
@@ -168,14 +168,14 @@ def _read(lines: Lines, rows: Iterator[list[str]], header: list[str], subject_of
             right = probes.introduce(probe, _subject(probe, other, subject_of, line))
         elif bob and probes.subjects[right] != other:
             raise _two_subjects(probe, probes.subjects[right], other, line)
-        table.scores.append(_score(row[at_score], line))
+        table.scores.append(parse_score(row[at_score], line))
         references.column.append(left)
         probes.column.append(right)
     return table
 
 
-def _score(text: str, line: int) -> float:
-    """The score; NaN for a comparison that failed."""
+def parse_score(text: str, line: int) -> float:
+    """The score in a field; NaN for a comparison that failed. Raises ScoresRefused for what is no finite number."""
     if not text.strip():
         return np.nan
     try:
@@ -190,7 +190,8 @@ def _score(text: str, line: int) -> float:
     return score
 
 
-def _wrong_shape(row: list[str], width: int, line: int) -> ScoresRefused:
+def wrong_shape(row: list[str], width: int, line: int) -> ScoresRefused:
+    """Say what is wrong with a row that has another number of fields than the header."""
     if not row:
         return ScoresRefused("this line is empty; take it out", line)
     if len(row) == width:

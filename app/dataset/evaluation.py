@@ -1,0 +1,286 @@
+"""Evaluations: what is asked of comparison scores, and what comes out: metrics, a difference, and a verdict.
+
+Policy on failures: a comparison without a score failed. FMR and FNMR are over completed comparisons (ISO/IEC
+19795-1); the *generalised* FNMR counts a failed mated comparison as a non-match, and it is the one that decides.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.dataset.content import SHA256
+from app.dataset.names import DATASET_ID
+
+DEFAULT_FMR = 1e-3
+DEFAULT_ALPHA = 0.01
+
+INCREASE = r"^[0-9]*\.?[0-9]+([eE]-?[0-9]{1,2})?%?$"
+"""A rate, `0.01`, or a share of the baseline's FNMR, `10%`."""
+
+
+class Verdict(StrEnum):
+    """What an evaluation says for a pipeline."""
+
+    PASS = "PASS"  # noqa: S105  (no password)
+    FAIL = "FAIL"
+    UNDECIDED = "UNDECIDED"
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rule(_Data):
+    """What is allowed. Without a limit there are metrics and no verdict."""
+
+    at_fmr: Annotated[float, Field(gt=0, lt=1)] = DEFAULT_FMR
+    """Each matcher's FNMR is taken at its own threshold: the smallest whose FMR, on the set's own non-mated
+    comparisons, is at most this. Scores of two versions need not have one scale, so one threshold would not do."""
+    threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """Take this threshold instead, as a deployed matcher has it: its FMR is then what it is, and reported."""
+    baseline_threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """The baseline's, where it is another than `threshold`."""
+    max_fnmr: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Generalised FNMR may be so high at the most."""
+    max_fnmr_increase: Annotated[str, Field(pattern=INCREASE, max_length=20)] | None = None
+    """Generalised FNMR may be so much above the baseline's: absolute, `0.01`, or relative, `10%`."""
+    alpha: Annotated[float, Field(ge=1e-4, le=0.2)] = DEFAULT_ALPHA
+    """FAIL where all is within the limits, and PASS where it is not, have at most this probability each."""
+
+    @property
+    def limits(self) -> int:
+        """How many limits there are; alpha is shared out among them."""
+        return (self.max_fnmr is not None) + (self.max_fnmr_increase is not None)
+
+    @property
+    def increase(self) -> "Increase | None":
+        """`max_fnmr_increase`, read."""
+        return None if self.max_fnmr_increase is None else Increase.parse(self.max_fnmr_increase)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.baseline_threshold is not None and self.threshold is None:
+            raise ValueError("baseline_threshold needs threshold; leave both out to compare at an FMR")
+        if self.max_fnmr_increase is not None:
+            Increase.parse(self.max_fnmr_increase)
+        return self
+
+
+class Increase(_Data):
+    """How far FNMR may rise over the baseline's."""
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `0.01` (absolute) or `10%` (of the baseline's FNMR); raises ValueError."""
+        share = text.endswith("%")
+        value = float(text.removesuffix("%")) / (100 if share else 1)
+        if share:
+            if value > 10:
+                raise ValueError("max_fnmr_increase may be 1000% of the baseline's at the most")
+            return cls(relative=value)
+        if value >= 1:
+            raise ValueError(f"max_fnmr_increase of {text} is no rate; write 0.01, or 10% of the baseline's")
+        return cls(absolute=value)
+
+    def __str__(self) -> str:
+        return f"{100 * self.relative:.4g}% of the baseline's FNMR" if self.relative else f"{self.absolute:.4g}"
+
+    def of(self, baseline: float) -> float:
+        """The increase allowed over a baseline's FNMR."""
+        return self.absolute + self.relative * baseline
+
+
+class Between(_Data):
+    """An interval with its confidence, both ends included."""
+
+    low: float
+    high: float
+    confidence: float
+    method: str
+
+
+class RateFound(_Data):
+    """A rate, what it was counted over, and how sure it is."""
+
+    value: float
+    errors: int
+    trials: int
+    interval: Between
+    """Clopper–Pearson over trials: too narrow where trials share a subject."""
+    by_subject: Between | None
+    """By resampling subjects; null where that was not possible."""
+    rounding: float = 0.0
+    """By at most so much the value is too high because scores were counted in bins; 0 if it is exact."""
+
+
+class PointFound(_Data):
+    """FNMR at one FMR, or at one threshold."""
+
+    target_fmr: float | None
+    """Null where the threshold was given."""
+    threshold: float | None
+    """Null: below every score."""
+    fmr: RateFound
+    fnmr: RateFound
+    """Over completed comparisons."""
+    generalised_fnmr: RateFound
+    """Failed comparisons counted as non-matches."""
+    resolved: bool
+    """Whether there are enough non-mated comparisons to speak of this FMR (rule of 30)."""
+
+
+class EqualErrorFound(_Data):
+    """Where FMR and FNMR cross."""
+
+    value: float
+    threshold: float
+    rounding: float
+    by_subject: Between | None
+
+
+class DetPoint(_Data):
+    """A corner of the DET curve."""
+
+    fmr: float
+    fnmr: float
+
+
+class ScoresFound(_Data):
+    """What was measured of one matcher's scores."""
+
+    mated: int
+    """Completed mated comparisons."""
+    non_mated: int
+    mated_failed: int
+    non_mated_failed: int
+    subjects: int
+    points: tuple[PointFound, ...]
+    """The one that the rule is about comes first."""
+    eer: EqualErrorFound
+    det: tuple[DetPoint, ...]
+    """From FMR 1 down."""
+    exact: bool
+    """False where so many non-mated scores were given that those far below the thresholds were counted in bins."""
+
+
+class DifferenceFound(_Data):
+    """How generalised FNMR changed from the baseline to the new scores, on the same comparisons."""
+
+    increase: float
+    """New minus baseline."""
+    low: float
+    high: float
+    """One-sided bounds, each wrong with a probability of at most alpha."""
+    alpha: float
+    method: str
+    subjects_worse: int
+    subjects_better: int
+    same_scores: bool
+    """Whether every single score is the baseline's."""
+
+
+class LimitFound(_Data):
+    """How one limit was decided."""
+
+    limit: Literal["max_fnmr", "max_fnmr_increase"]
+    allowed: str
+    verdict: Verdict
+    reason: str
+    excess: float
+    """Above the limit; negative within it."""
+    low: float
+    high: float
+    subjects_to_settle: int | None
+    """About so many subjects would tell, if the rates are as measured; only with UNDECIDED."""
+
+
+class EvaluatedSet(_Data):
+    """Which comparisons these are scores of."""
+
+    dataset: str
+    release: str | None
+    """NAME@VERSION."""
+    name: str
+    comparisons: int
+    comparisons_sha256: str | None
+
+
+class Evaluation(_Data):
+    """All that came out of comparison scores."""
+
+    schema_version: Literal[1] = 1
+    set: EvaluatedSet
+    rule: Rule
+    scores: ScoresFound
+    baseline: ScoresFound | None
+    difference: DifferenceFound | None
+    limits: tuple[LimitFound, ...]
+    verdict: Verdict | None
+    """Null without a limit."""
+    reason: str
+    notes: tuple[str, ...]
+    """What else should be known, a sentence each."""
+
+
+EVALUATION_ID = "^ev_[0-9a-hjkmnp-tv-z]{20}$"
+RELEASE = "^[a-z0-9][a-z0-9-]{0,63}@[0-9a-z][0-9a-z.-]{0,63}$"
+"""NAME@VERSION; the version may be `latest`."""
+
+
+class Uploaded(_Data):
+    """A file that was uploaded before."""
+
+    upload: Annotated[str, Field(pattern=SHA256)]
+    """Its id: the SHA-256 of its bytes."""
+    metric: Literal["cosine", "euclidean"] | None = None
+    """The file holds templates, to be compared so; null: it holds scores."""
+
+
+class Earlier(_Data):
+    """The scores of an evaluation made before, of the same dataset."""
+
+    evaluation: Annotated[str, Field(pattern=EVALUATION_ID)]
+
+
+class EvaluationRequest(_Data):
+    """What is to be evaluated, by what rule."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "matcher 2.4.0",
+                    "release": "gate-smoke@1.2.0",
+                    "scores": {"upload": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
+                    "baseline": {"evaluation": "ev_06fa3k9x2m7q0v4c8d1e"},
+                    "rule": {"at_fmr": 0.001, "max_fnmr_increase": "10%"},
+                }
+            ]
+        },
+    )
+
+    name: Annotated[str, Field(max_length=100)] = ""
+    """For people: which matcher, which build."""
+    release: Annotated[str, Field(pattern=RELEASE)] | None = None
+    """NAME@VERSION whose comparisons these are scores of."""
+    dataset: Annotated[str, Field(pattern=DATASET_ID)] | None = None
+    """Or the id of a dataset that has succeeded."""
+    scores: Uploaded
+    baseline: Uploaded | Earlier | None = None
+    rule: Rule = Rule()
+    keep_uploads: bool = False
+    """Uploads are removed once evaluated, unless this is said; what a later baseline needs is kept anyway."""
+
+    @model_validator(mode="after")
+    def _one_set(self) -> Self:
+        if (self.release is None) == (self.dataset is None):
+            raise ValueError("name what the scores are of: either release or dataset")
+        if self.rule.max_fnmr_increase is not None and self.baseline is None:
+            raise ValueError("rule.max_fnmr_increase is over a baseline; name one in baseline")
+        return self

@@ -1,0 +1,85 @@
+"""What the store keeps of an evaluation, and how it is read."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app.dataset import keys
+from app.dataset.evaluation import Evaluation, Rule
+from app.dataset.keys import DatasetKeys, EvaluationKeys
+from app.errors import Corrupt, NotFound, ObjectNotFound
+from app.jobs.records import read_json
+from app.storage import ObjectStore
+
+
+class Handed(BaseModel):
+    """Where scores come from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    upload: str | None = None
+    data: str | None = None
+    """Key of the upload's bytes."""
+    metric: str | None = None
+    evaluation: str | None = None
+    """The evaluation whose scores they are, instead."""
+
+
+class AcceptedEvaluation(BaseModel):
+    """`request.json`: what was accepted. Its existence is the acceptance."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    tenant: str
+    name: str
+    created_at: str
+    dataset: str
+    release: str | None
+    rule: Rule
+    scores: Handed
+    baseline: Handed | None
+    keep_uploads: bool
+    request: dict[str, Any]
+    """As the user wrote it."""
+
+    @property
+    def uploads(self) -> set[str]:
+        """Ids of the uploads that it needs."""
+        return {handed.upload for handed in (self.scores, self.baseline) if handed and handed.upload}
+
+
+def read_evaluation(store: ObjectStore, tenant: str, evaluation: str) -> AcceptedEvaluation:
+    """Read what was accepted; raises NotFound, which also hides other tenants' evaluations, and Corrupt."""
+    try:
+        return AcceptedEvaluation.model_validate_json(store.get(EvaluationKeys(tenant, evaluation).request))
+    except ObjectNotFound as exc:
+        raise NotFound(f"there is no evaluation {evaluation!r}") from exc
+    except ValidationError as exc:
+        raise Corrupt(f"the stored request of evaluation {evaluation!r} cannot be read") from exc
+
+
+def read_result(store: ObjectStore, at: EvaluationKeys) -> Evaluation | None:
+    """What came out, if it has; raises Corrupt."""
+    try:
+        return Evaluation.model_validate_json(store.get(at.result))
+    except ObjectNotFound:
+        return None
+    except ValidationError as exc:
+        raise Corrupt(f"the stored result {at.result!r} cannot be read") from exc
+
+
+def summary_of(store: ObjectStore, tenant: str, dataset: str) -> dict[str, Any]:
+    """What a succeeded dataset's manifest begins with; raises NotFound."""
+    try:
+        return read_json(store, DatasetKeys(tenant, dataset).summary)
+    except ObjectNotFound as exc:
+        raise NotFound(f"dataset {dataset!r} is not there any more") from exc
+
+
+def indexed(accepted: AcceptedEvaluation) -> list[str]:
+    """Keys under which an evaluation is found again."""
+    of = [f"dataset/{accepted.dataset}/"]
+    if accepted.release is not None:
+        of.append(f"release/{accepted.release.replace('@', '/')}/")
+    return [f"{keys.evaluations_of(accepted.tenant, what)}{accepted.id}" for what in of]

@@ -1,0 +1,313 @@
+"""What users can do with evaluations: ask for one, look, list the history of a release, delete.
+
+An evaluation is accepted when its request.json is written; it is over when result.json or failed.json is. Until then
+a marker tells the reconciler of it, and what it needs of uploads is held.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from app.config import LimitSettings
+from app.dataset import keys
+from app.dataset.evaluation import Earlier, Evaluation, EvaluationRequest, RateFound, Uploaded, Verdict
+from app.dataset.keys import EvaluationKeys
+from app.errors import Conflict, FacsimileError, NotFound, ObjectNotFound, RequestRefused, Unavailable, Withdrawn
+from app.jobs.evaluation_records import AcceptedEvaluation, Handed, indexed, read_evaluation, read_result
+from app.jobs.quota import UnfinishedQuota
+from app.jobs.records import JSON, read_accepted, read_json, read_plan, write_json
+from app.jobs.releases import ReleaseService
+from app.jobs.service import new_id
+from app.jobs.state import State, read_facts, state_of
+from app.jobs.uploads import UploadService
+from app.queue import EVALUATE, Task, TaskQueue
+from app.storage import ObjectStore
+
+RESERVED_S = 60.0
+"""For how long an Idempotency-Key without an evaluation counts as one that is being accepted."""
+
+
+class EvaluationState(StrEnum):
+    """Where an evaluation stands."""
+
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Shown(BaseModel):
+    """An evaluation as the API lists it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    state: EvaluationState
+    created_at: str
+    dataset: str
+    release: str | None
+    verdict: Verdict | None
+    """Null until it has succeeded, and where no limit was given."""
+    reason: str | None
+    fnmr: RateFound | None
+    """Generalised, at the rule's FMR or threshold."""
+    increase: float | None
+    """Of generalised FNMR over the baseline's."""
+    failure: str | None
+
+
+class ShownWhole(Shown):
+    """One evaluation with all that was measured."""
+
+    request: dict[str, Any]
+    result: Evaluation | None
+
+
+class EvaluationService:
+    """The use cases of evaluations over a store and a queue; each call is one tenant's."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        queue: TaskQueue,
+        uploads: UploadService,
+        releases: ReleaseService,
+        limits: LimitSettings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._uploads = uploads
+        self._releases = releases
+        self._clock = clock
+        self._quota = UnfinishedQuota(
+            store, limits.unfinished_evaluations_per_tenant, clock, "evaluations", keys.UNFINISHED_EVALUATIONS
+        )
+
+    def submit(self, tenant: str, request: EvaluationRequest, body: dict[str, Any], key: str | None) -> ShownWhole:
+        """Accept an evaluation: check what it names, write it to the store, put it on its way.
+
+        `body` is the request as the user wrote it. With an idempotency `key`, a repeat returns the same evaluation and
+        the same key with another body raises Conflict. Raises RequestRefused, QuotaExceeded, Unavailable; then nothing
+        was accepted.
+        """
+        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        if key is not None and (known := self._known(tenant, key, digest)):
+            return known
+        dataset, release = self._set(tenant, request)
+        evaluation = "ev_" + new_id(self._clock()).removeprefix("ds_")
+        self._quota.admit(tenant)
+        self._queue.ping()
+        if key is not None and (known := self._reserve(tenant, key, evaluation, digest)):
+            return known
+        try:
+            accepted = self._accepted(tenant, evaluation, request, body, dataset, release)
+            self._accept(accepted)
+        except FacsimileError:
+            self._take_back(tenant, evaluation, request, key)
+            raise
+        return self.get(tenant, evaluation)
+
+    def get(self, tenant: str, evaluation: str) -> ShownWhole:
+        """Show one evaluation; raises NotFound."""
+        accepted = read_evaluation(self._store, tenant, evaluation)
+        found, result = self._look(accepted)
+        return ShownWhole(**dict(found), request=accepted.request, result=result)
+
+    def list(
+        self, tenant: str, *, release: str | None, dataset: str | None, limit: int, after: str | None
+    ) -> tuple[list[Shown], str | None]:
+        """Show a page of evaluations, newest first, and the cursor of the next page (None at the end).
+
+        `release` is NAME or NAME@VERSION: its history.
+        """
+        ids = sorted(set(self._ids(tenant, release, dataset)), reverse=True)
+        if after is not None:
+            ids = [evaluation for evaluation in ids if evaluation < after]
+        found: list[Shown] = []
+        for seen, evaluation in enumerate(ids, start=1):
+            with suppress(NotFound):  # deleted meanwhile, or not yet accepted
+                found.append(self._look(read_evaluation(self._store, tenant, evaluation))[0])
+            if len(found) == limit:
+                return found, evaluation if seen < len(ids) else None
+        return found, None
+
+    def delete(self, tenant: str, evaluation: str) -> None:
+        """Remove an evaluation with all that was measured, whether or not it has ended; raises NotFound."""
+        accepted = read_evaluation(self._store, tenant, evaluation)
+        at = EvaluationKeys(tenant, evaluation)
+        # Broken off later than here, the marker without a request leads the reconciler to the rest.
+        self._store.put(keys.unfinished_evaluation(tenant, evaluation), b"", JSON)
+        for upload in accepted.uploads:
+            self._uploads.let_go(tenant, upload, evaluation, keep=accepted.keep_uploads)
+        for place in indexed(accepted):
+            self._store.delete(place)
+        self._store.delete(at.request)
+        self._store.delete_prefix(at.prefix)
+        self._store.delete(keys.unfinished_evaluation(tenant, evaluation))
+
+    def document(self, tenant: str, evaluation: str, name: Literal["junit", "markdown", "det"]) -> bytes:
+        """What an evaluation wrote for people and machines; raises NotFound, and Conflict before it has succeeded."""
+        read_evaluation(self._store, tenant, evaluation)
+        at = EvaluationKeys(tenant, evaluation)
+        if not self._store.exists(at.result):
+            raise Conflict(f"evaluation {evaluation!r} has not succeeded; it has this only once it has")
+        return self._store.get({"junit": at.junit, "markdown": at.markdown, "det": at.det}[name])
+
+    def _set(self, tenant: str, request: EvaluationRequest) -> tuple[str, str | None]:
+        """The dataset that is meant and, if it was named so, its release; raises RequestRefused."""
+        try:
+            if request.release is None:
+                dataset, release = str(request.dataset), None
+                read_accepted(self._store, tenant, dataset)
+                facts = read_facts(self._store, tenant, dataset)
+                plan = read_plan(self._store, tenant, dataset)
+                if (state := state_of(facts, plan)) is not State.SUCCEEDED:
+                    text = f"dataset {dataset!r} is {state}; only one that succeeded will do"
+                    raise RequestRefused([("dataset", text)])
+            else:
+                found = self._releases.get(tenant, *request.release.split("@"))
+                dataset, release = found.dataset, str(found.ref)
+                plan = read_plan(self._store, tenant, dataset)
+        except (NotFound, Withdrawn) as exc:
+            raise RequestRefused([("release" if request.release else "dataset", str(exc))]) from exc
+        if plan.comparisons == "none":
+            raise RequestRefused(
+                [("dataset", "it was made with comparisons.selection 'none', so there is nothing to compare")]
+            )
+        return dataset, release
+
+    def _accepted(
+        self, tenant: str, evaluation: str, request: EvaluationRequest, body: dict[str, Any], dataset: str,
+        release: str | None,
+    ) -> AcceptedEvaluation:  # fmt: skip
+        baseline = None
+        if isinstance(request.baseline, Earlier):
+            baseline = self._earlier(tenant, request.baseline.evaluation, dataset)
+        elif request.baseline is not None:
+            baseline = self._held(tenant, evaluation, "baseline.upload", request.baseline)
+        return AcceptedEvaluation(
+            id=evaluation,
+            tenant=tenant,
+            name=request.name,
+            created_at=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
+            dataset=dataset,
+            release=release,
+            rule=request.rule,
+            scores=self._held(tenant, evaluation, "scores.upload", request.scores),
+            baseline=baseline,
+            keep_uploads=request.keep_uploads,
+            request=body,
+        )
+
+    def _held(self, tenant: str, evaluation: str, field: str, uploaded: Uploaded) -> Handed:
+        try:
+            data = self._uploads.hold(tenant, uploaded.upload, evaluation)
+        except NotFound as exc:
+            raise RequestRefused([(field, str(exc))]) from exc
+        return Handed(upload=uploaded.upload, data=data, metric=uploaded.metric)
+
+    def _earlier(self, tenant: str, evaluation: str, dataset: str) -> Handed:
+        try:
+            before = read_evaluation(self._store, tenant, evaluation)
+        except NotFound as exc:
+            raise RequestRefused([("baseline.evaluation", str(exc))]) from exc
+        if before.dataset != dataset:
+            text = f"evaluation {evaluation!r} is of dataset {before.dataset!r}, and this one of {dataset!r}"
+            raise RequestRefused([("baseline.evaluation", f"{text}; a baseline must be of the same comparisons")])
+        if not self._store.exists(EvaluationKeys(tenant, evaluation).result):
+            text = f"evaluation {evaluation!r} has not succeeded; wait for its end, or name its upload"
+            raise RequestRefused([("baseline.evaluation", text)])
+        return Handed(evaluation=evaluation)
+
+    def _accept(self, accepted: AcceptedEvaluation) -> None:
+        self._store.put(keys.unfinished_evaluation(accepted.tenant, accepted.id), b"", JSON)
+        for place in indexed(accepted):
+            self._store.put(place, b"", JSON)
+        write_json(self._store, EvaluationKeys(accepted.tenant, accepted.id).request, accepted)
+        self._queue.enqueue(Task(EVALUATE, accepted.tenant, accepted.id))
+
+    def _take_back(self, tenant: str, evaluation: str, request: EvaluationRequest, key: str | None) -> None:
+        """Undo a half-made acceptance as far as the store lets us; the reconciler clears what is left."""
+        with suppress(FacsimileError):
+            self._store.delete(EvaluationKeys(tenant, evaluation).request)
+            if key is not None:
+                self._store.delete(self._idempotency_key(tenant, key))
+            for handed in (request.scores, request.baseline):
+                if isinstance(handed, Uploaded):
+                    self._store.delete(keys.UploadKeys(tenant, handed.upload).user(evaluation))
+            self._store.delete(keys.unfinished_evaluation(tenant, evaluation))
+
+    def _look(self, accepted: AcceptedEvaluation) -> tuple[Shown, Evaluation | None]:
+        at = EvaluationKeys(accepted.tenant, accepted.id)
+        result, failure = read_result(self._store, at), None
+        if result is not None:
+            state = EvaluationState.SUCCEEDED
+        elif self._store.exists(at.failed):
+            state, failure = EvaluationState.FAILED, str(read_json(self._store, at.failed)["reason"])
+        elif next(iter(self._store.list(at.attempts)), None) is not None:
+            state = EvaluationState.RUNNING
+        else:
+            state = EvaluationState.ACCEPTED
+        shown = Shown(
+            id=accepted.id,
+            name=accepted.name,
+            state=state,
+            created_at=accepted.created_at,
+            dataset=accepted.dataset,
+            release=accepted.release,
+            verdict=result and result.verdict,
+            reason=result and result.reason,
+            fnmr=result and result.scores.points[0].generalised_fnmr,
+            increase=result.difference.increase if result and result.difference else None,
+            failure=failure,
+        )
+        return shown, result
+
+    def _ids(self, tenant: str, release: str | None, dataset: str | None) -> Iterable[str]:
+        if release is not None:
+            name, _, version = release.partition("@")
+            prefix = keys.evaluations_of(tenant, f"release/{name}/{version}/" if version else f"release/{name}/")
+        elif dataset is not None:
+            prefix = keys.evaluations_of(tenant, f"dataset/{dataset}/")
+        else:
+            return self._store.folders(keys.evaluations(tenant))
+        return [info.key.rsplit("/", 1)[-1] for info in self._store.list(prefix)]
+
+    def _known(self, tenant: str, key: str, digest: str) -> ShownWhole | None:
+        """The evaluation made under an idempotency key before, if any; raises Conflict for another body."""
+        try:
+            record = read_json(self._store, self._idempotency_key(tenant, key))
+        except ObjectNotFound:
+            return None
+        if record["body"] != digest:
+            raise Conflict("this Idempotency-Key was used with another body; use a new key for a new request")
+        with suppress(NotFound):
+            return self.get(tenant, record["evaluation"])
+        return None
+
+    def _reserve(self, tenant: str, key: str, evaluation: str, digest: str) -> ShownWhole | None:
+        """Take an idempotency key, or find what was made under it; raises Unavailable while another may be at it."""
+        at = self._idempotency_key(tenant, key)
+        record = json.dumps({"evaluation": evaluation, "body": digest}).encode()
+        if self._store.put_if_absent(at, record):
+            return None
+        if known := self._known(tenant, key, digest):
+            return known
+        with suppress(ObjectNotFound):
+            mine = read_json(self._store, at)["evaluation"] == evaluation
+            if not mine and self._clock() - self._store.stat(at).modified < RESERVED_S:
+                raise Unavailable("a request with this Idempotency-Key is being accepted now; repeat it", 1)
+        self._store.put(at, record, JSON)
+        return None
+
+    def _idempotency_key(self, tenant: str, key: str) -> str:
+        return keys.idempotency(tenant, hashlib.sha256(f"evaluation {key}".encode()).hexdigest())

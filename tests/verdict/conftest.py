@@ -1,0 +1,86 @@
+"""A dataset's folder without images, and matchers' scores of it."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from app.dataset.comparisons import Comparison, Selection, list_comparisons
+from app.dataset.names import sample_name
+from workers.verdict.listed import Listed, list_blocks, read_comparisons
+from workers.verdict.sources import chunks_of
+
+__all__ = ["list_blocks"]
+
+
+@dataclass(frozen=True)
+class MadeSet:
+    """A folder with comparisons.csv and manifest.json, and scores as a matcher would give them."""
+
+    folder: Path
+    pairs: list[Comparison]
+
+    @cached_property
+    def listed(self) -> Listed:
+        return read_comparisons(lambda: chunks_of(self.folder / "comparisons.csv"))
+
+    @cached_property
+    def mated(self) -> NDArray[np.bool_]:
+        return np.array([pair.mated for pair in self.pairs])
+
+    def scores(self, seed: int, *, shift: float = 3.0, alike: NDArray[np.float64] | None = None,
+               correlation: float = 0.0) -> NDArray[np.float64]:  # fmt: skip
+        """Normal scores in the order of the list, mated ones higher; as alike to `alike` (unshifted) as told."""
+        own = np.random.default_rng(seed).normal(size=len(self.pairs))
+        if alike is not None:
+            own = correlation * alike + np.sqrt(1 - correlation**2) * own
+        return np.asarray(own + shift * self.mated)
+
+    def rows(self, scores: Iterable[float | None]) -> list[tuple[str, str, str]]:
+        return [
+            (sample_name(*pair.reference), sample_name(*pair.probe), "" if score is None else repr(float(score)))
+            for pair, score in zip(self.pairs, scores, strict=True)
+        ]
+
+    def write(self, path: Path, scores: Iterable[float | None], order: Iterable[int] | None = None) -> Path:
+        """Write a score file; `order` is that of its rows."""
+        rows = self.rows(scores)
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("reference", "probe", "score"))
+            writer.writerows(rows if order is None else [rows[place] for place in order])
+        return path
+
+
+@pytest.fixture(scope="session")
+def make_set(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., MadeSet]:
+    """Makes sets; the same arguments give the same set."""
+    made: dict[tuple[object, ...], MadeSet] = {}
+
+    def make(subjects: int = 20, samples: int = 4, selection: Selection = "crossed", distractors: int = 0) -> MadeSet:
+        key = (subjects, samples, selection, distractors)
+        if key not in made:
+            folder = tmp_path_factory.mktemp("set")
+            pairs = list(list_comparisons(selection, subjects, samples, distractors, seed=1))
+            lines = [f"{sample_name(*p.reference)},{sample_name(*p.probe)},{int(p.mated)}\n" for p in pairs]
+            text = "reference,probe,mated\n" + "".join(lines)
+            (folder / "comparisons.csv").write_text(text)
+            summary = {
+                "dataset": "ds_00000000000000000001",
+                "name": "made for tests",
+                "digests": {},
+                "comparisons": {"selection": selection, "sha256": hashlib.sha256(text.encode()).hexdigest()},
+            }
+            head = json.dumps(summary, indent=1)
+            (folder / "manifest.json").write_text(head[: head.rindex("\n}")] + ',\n "samples": [\n\n ]\n}\n')
+            made[key] = MadeSet(folder, pairs)
+        return made[key]
+
+    return make

@@ -1,0 +1,66 @@
+"""An evaluation asked of the service, out of the store and back into it."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Literal, cast
+
+from app.dataset.evaluation import EvaluatedSet
+from app.dataset.keys import DatasetKeys, EvaluationKeys
+from app.jobs.evaluation_records import AcceptedEvaluation, Handed, summary_of
+from app.jobs.records import write_json
+from app.storage import ObjectStore
+from workers.verdict.compared import ComparedScores, compare
+from workers.verdict.det_plot import det_svg
+from workers.verdict.evaluate import evaluate
+from workers.verdict.junit import junit_xml
+from workers.verdict.kept import pack, unpack
+from workers.verdict.listed import Listed, read_comparisons
+from workers.verdict.sources import read_blocks
+from workers.verdict.wording import markdown
+
+
+def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_cancel: Callable[[], bool]) -> None:
+    """Evaluate and write what came out, the result last; run twice, it leaves the same bytes.
+
+    Raises ScoresRefused and so on for what no repetition would mend, ObjectNotFound where something is gone.
+    """
+    at = EvaluationKeys(accepted.tenant, accepted.id)
+    dataset = DatasetKeys(accepted.tenant, accepted.dataset)
+    summary = summary_of(store, accepted.tenant, accepted.dataset)
+    listed = read_comparisons(lambda: store.read(dataset.comparisons))
+
+    def scores_of(handed: Handed, what: str) -> ComparedScores:
+        if handed.evaluation is not None:
+            return unpack(store.get(EvaluationKeys(accepted.tenant, handed.evaluation).compared))
+        return _compared(store, listed, handed, what, accepted.rule.at_fmr, should_cancel)
+
+    scores = scores_of(accepted.scores, "the scores")
+    baseline = None if accepted.baseline is None else scores_of(accepted.baseline, "the baseline")
+    of = EvaluatedSet(
+        dataset=accepted.dataset,
+        release=accepted.release,
+        name=str(summary["name"]),
+        comparisons=listed.count,
+        comparisons_sha256=(summary.get("comparisons") or {}).get("sha256") or _digest(store, dataset.comparisons),
+    )
+    found = evaluate(of, accepted.rule, scores, baseline)
+    store.put(at.compared, pack(scores))
+    store.put(at.junit, junit_xml(found, timestamp=accepted.created_at), "application/xml")
+    store.put(at.markdown, markdown(found).encode(), "text/markdown; charset=utf-8")
+    store.put(at.det, det_svg(found).encode(), "image/svg+xml")
+    write_json(store, at.result, found)
+
+
+def _compared(
+    store: ObjectStore, listed: Listed, handed: Handed, what: str, fmr: float, should_cancel: Callable[[], bool]
+) -> ComparedScores:
+    metric = cast(Literal["cosine", "euclidean"] | None, handed.metric)
+    blocks = read_blocks(store.read(str(handed.data)), listed, metric)
+    return compare(listed, blocks, what=what, fmr_kept=fmr, should_cancel=should_cancel)
+
+
+def _digest(store: ObjectStore, key: str) -> str:
+    digest = hashlib.sha256()
+    for chunk in store.read(key):
+        digest.update(chunk)
+    return digest.hexdigest()

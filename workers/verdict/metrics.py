@@ -1,0 +1,128 @@
+"""What is measured of one matcher's scores: rates at several FMRs with both kinds of interval, EER, the DET."""
+
+import numpy as np
+
+from app.dataset.evaluation import Between, DetPoint, EqualErrorFound, PointFound, RateFound, ScoresFound
+from app.dataset.resolution import comparisons_needed
+from workers.biometrics.bootstrap import Bootstrap
+from workers.biometrics.eer import eer
+from workers.biometrics.errors import Unresolvable
+from workers.biometrics.intervals import CONFIDENCE, Interval, exact_interval
+from workers.biometrics.rates import Rate, det, fmr, fnmr, threshold_at_fmr
+from workers.verdict.bounds import Bounds, fnmr_bounds, resampled
+from workers.verdict.compared import ComparedScores
+from workers.verdict.outcomes import Outcome, outcome_at, outcome_at_fmr, slope_at
+
+BOOTSTRAP = Bootstrap(replicates=2_000)
+
+FMRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+"""FNMR is given at those of these that a set resolves, and at the one that is asked for."""
+
+
+def measure(scores: ComparedScores, *, at_fmr: float, threshold: float | None = None) -> ScoresFound:
+    """Measure; the point at `threshold`, or else at `at_fmr`, comes first."""
+    targets = [target for target in FMRS if target != at_fmr and resolves(scores, target)]
+    first = point_at(scores, at_fmr) if threshold is None else point_at_threshold(scores, threshold)
+    if threshold is not None and resolves(scores, at_fmr):
+        targets.append(at_fmr)
+    return ScoresFound(
+        mated=len(scores.mated_sorted),
+        non_mated=scores.non_mated_total,
+        mated_failed=scores.failures.mated,
+        non_mated_failed=scores.failures.non_mated,
+        subjects=scores.subjects,
+        points=(first, *(point_at(scores, target) for target in sorted(targets, reverse=True))),
+        eer=_equal_error(scores),
+        det=_det(scores),
+        exact=not scores.binned,
+    )
+
+
+def resolves(scores: ComparedScores, target: float) -> bool:
+    """Whether the rule of 30 lets these non-mated comparisons speak of an FMR."""
+    return scores.non_mated_total >= comparisons_needed(target)
+
+
+def point_at(scores: ComparedScores, target: float) -> PointFound:
+    """FNMR at the smallest threshold whose FMR is at most the target."""
+    outcome = outcome_at_fmr(scores, target)
+    found = _point(scores, threshold_at_fmr(scores, target), outcome)
+    return found.model_copy(update={"target_fmr": target, "resolved": resolves(scores, target)})
+
+
+def point_at_threshold(scores: ComparedScores, threshold: float) -> PointFound:
+    """FNMR at a threshold that is given."""
+    return _point(scores, threshold, outcome_at(scores, threshold))
+
+
+def _point(scores: ComparedScores, threshold: float, outcome: Outcome | None) -> PointFound:
+    completed = fnmr(scores, threshold)
+    failed = scores.failures.mated
+    missed, tried = completed.errors + failed, completed.trials + failed
+    return PointFound(
+        target_fmr=None,
+        threshold=threshold if np.isfinite(threshold) else None,
+        fmr=_rate(fmr(scores, threshold)),
+        fnmr=_rate(completed, _bounds(outcome, generalised=False)),
+        generalised_fnmr=RateFound(
+            value=missed / tried,
+            errors=missed,
+            trials=tried,
+            interval=_between(exact_interval(missed, tried)),
+            by_subject=_bounds(outcome, generalised=True),
+        ),
+        resolved=True,
+    )
+
+
+def _bounds(outcome: Outcome | None, *, generalised: bool) -> Between | None:
+    """The interval by subject; None where it is not known who reaches the threshold, or there is but one subject."""
+    if outcome is None:
+        return None
+    try:
+        return _two_sided(fnmr_bounds(outcome, BOOTSTRAP, generalised=generalised))
+    except Unresolvable:
+        return None
+
+
+def _two_sided(bounds: Bounds) -> Between:
+    confidence = round(1 - 2 * bounds.alpha, 12)
+    return Between(low=max(bounds.low, 0.0), high=min(bounds.high, 1.0), confidence=confidence, method=bounds.method)
+
+
+def _rate(rate: Rate, by_subject: Between | None = None) -> RateFound:
+    return RateFound(
+        value=rate.value, errors=rate.errors, trials=rate.trials, interval=_between(rate.interval),
+        by_subject=by_subject, rounding=rate.rounding,
+    )  # fmt: skip
+
+
+def _between(interval: Interval) -> Between:
+    return Between(low=interval.low, high=interval.high, confidence=interval.confidence, method=interval.method)
+
+
+def _equal_error(scores: ComparedScores) -> EqualErrorFound:
+    found = eer(scores)
+    by_subject = None
+    if scores.in_tail(found.threshold) and np.isfinite(found.threshold):
+        # Where both rates cross, either's part in their common value is as steep as the other is flat.
+        slope = slope_at(scores, found.threshold)
+        outcome = outcome_at(scores, found.threshold, slope)
+        weight = 1 / (1 + slope)
+        try:
+            bounds = resampled(outcome.below, outcome.completed, outcome.pull, outcome.pair_pull, BOOTSTRAP)
+        except Unresolvable:
+            bounds = None
+        if bounds is not None:
+            by_subject = Between(
+                low=max(found.value + weight * (bounds.low - bounds.value), 0.0),
+                high=min(found.value + weight * (bounds.high - bounds.value), 1.0),
+                confidence=CONFIDENCE,
+                method=bounds.method,
+            )
+    return EqualErrorFound(value=found.value, threshold=found.threshold, rounding=found.rounding, by_subject=by_subject)
+
+
+def _det(scores: ComparedScores) -> tuple[DetPoint, ...]:
+    points = [DetPoint(fmr=point.fmr.value, fnmr=point.fnmr.value) for point in det(scores)]
+    return tuple(point for number, point in enumerate(points) if number == 0 or point != points[number - 1])

@@ -1,0 +1,61 @@
+"""An evaluation made by the service: files sent, the answer waited for."""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.cli.client import Client
+from app.cli.errors import ServiceUnreachable, UsageProblem
+from app.dataset.evaluation import Evaluation
+from workers.verdict.sources import chunks_of
+
+LOOK_EVERY_S = 1.0
+
+PATIENCE_S = 3_600.0
+"""An evaluation that has not ended by then is left to itself."""
+
+
+def upload(client: Client, path: Path, on_bytes: Callable[[int], None] = lambda count: None) -> dict[str, Any]:
+    """Send a file unless it is there; returns what names it in a request."""
+    digest = hashlib.sha256()
+    for chunk in chunks_of(path):
+        digest.update(chunk)
+
+    def chunks() -> Iterator[bytes]:
+        sent = 0
+        for chunk in chunks_of(path):
+            sent += len(chunk)
+            on_bytes(sent)
+            yield chunk
+
+    client.upload(digest.hexdigest(), chunks)
+    return {"upload": digest.hexdigest()}
+
+
+def evaluate_remotely(
+    client: Client,
+    request: dict[str, Any],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Evaluation:
+    """Ask for an evaluation and wait for its end; raises UsageProblem with the reason where it failed."""
+    deadline = clock() + PATIENCE_S
+    found = client.evaluate(request, uuid.uuid4().hex)
+    while found.get("state") not in ("succeeded", "failed"):
+        if clock() > deadline:
+            late = f"evaluation {found.get('id')} is not made after {PATIENCE_S:g} s"
+            raise ServiceUnreachable(f"{late}; is a worker running?")
+        sleep(LOOK_EVERY_S)
+        found = client.evaluation(str(found["id"]))
+    if found["state"] == "failed":
+        raise UsageProblem(f"evaluation {found['id']} failed: {found['failure']}")
+    try:
+        return Evaluation.model_validate(found["result"])
+    except ValidationError as exc:
+        raise ServiceUnreachable(f"{client.url} answers with a result of another version; update this client") from exc

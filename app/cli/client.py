@@ -195,6 +195,18 @@ class Client:
         """One sample's file."""
         return self._call("GET", f"/v1/datasets/{_segment(dataset)}/samples/{_segment(name)}").content
 
+    def release(self, name: str, version: str) -> Json:
+        """A release's record; the version may be `latest`."""
+        return self._json("GET", f"/v1/releases/{_segment(name)}/{_segment(version)}")
+
+    def release_archive(self, name: str, version: str, layout: str = "plain") -> str:
+        """Path of a release's archive, for `stream`."""
+        return f"/v1/releases/{_segment(name)}/{_segment(version)}/archive?layout={_segment(layout)}"
+
+    def release_manifest(self, name: str, version: str) -> str:
+        """Path of a release's manifest, for `stream`."""
+        return f"/v1/releases/{_segment(name)}/{_segment(version)}/manifest"
+
     @contextmanager
     def stream(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, read_s: float = 30.0

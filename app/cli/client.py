@@ -203,9 +203,13 @@ class Client:
         """Path of a release's archive, for `stream`."""
         return f"/v1/releases/{_segment(name)}/{_segment(version)}/archive?layout={_segment(layout)}"
 
-    def release_manifest(self, name: str, version: str) -> str:
-        """Path of a release's manifest, for `stream`."""
-        return f"/v1/releases/{_segment(name)}/{_segment(version)}/manifest"
+    def release_part(self, name: str, version: str, part: str) -> str:
+        """Path of a release's product by its last part (manifest, report), for `stream`."""
+        return f"/v1/releases/{_segment(name)}/{_segment(version)}/{part}"
+
+    def release_diff(self, name: str, version: str, to: str) -> Json:
+        """What changed from one release to another, which is named NAME@VERSION."""
+        return self._json("GET", f"/v1/releases/{_segment(name)}/{_segment(version)}/diff", params={"to": to})
 
     @contextmanager
     def stream(

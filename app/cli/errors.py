@@ -25,7 +25,8 @@ ENDINGS = (
 )
 """Every exit code, in one place; --help shows it."""
 
-EXIT_CODES = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in ENDINGS) + "."
+EXIT_CODES = "\n\n".join(["Exit codes:", *(f"{code}  {meaning}" for code, meaning in ENDINGS)])
+"""The table for --help; an empty line between two keeps them apart there."""
 
 
 class UsageProblem(FacsimileError):

@@ -1,16 +1,14 @@
 """`facsimile pull`: releases into folders, every sample verified; repeated, it goes on where it was."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from app.cli.client import Client
 from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
-from app.cli.errors import INTERRUPTED, UsageProblem
+from app.cli.errors import UsageProblem
 from app.cli.manifest import Manifest
 from app.cli.output import as_json, fields, megabytes, say
 from app.cli.plugins import PixelDigest, pixel_digest
@@ -20,6 +18,7 @@ from app.cli.releases.layouts import LayoutFetch
 from app.cli.releases.lockfile import LOCK, Locked, LockFile
 from app.cli.releases.readers import open_http
 from app.cli.releases.records import record_of
+from app.cli.releases.service import Lazily
 from app.cli.releases.sources import Deferred, Source, open_source, service_source
 from app.cli.verify import verify
 from app.cli.watch import Bars
@@ -95,20 +94,6 @@ def pull(
 def folder_name(ref: ReleaseRef, layout: Layout) -> str:
     """What the folder of a release is called among others."""
     return str(ref) if layout is Layout.PLAIN else f"{ref}.{layout.value}"
-
-
-class Lazily:
-    """A client of the service that is made when it is needed: with everything there, no service is."""
-
-    def __init__(self, made: Callable[[], Client]) -> None:
-        self._made = made
-        self._client: Client | None = None
-
-    def __call__(self) -> Client:
-        """The client; raises UsageProblem or ServiceUnreachable where there is nothing to connect to."""
-        if self._client is None:
-            self._client = self._made()
-        return self._client
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,12 +198,6 @@ class Puller:
             client, open_http(client.url), ref, str(expected.digest), layout, folder,
             on_bytes=lambda what, done, total: bars.amount(what, done, total, unit="B"),
         ).run()  # fmt: skip
-
-
-def interrupted(ref: ReleaseRef) -> typer.Exit:
-    """What ^C ends on."""
-    say(f"{ref} is not whole yet; repeat the command to go on with it")
-    return typer.Exit(INTERRUPTED)
 
 
 def _show(result: Json) -> None:

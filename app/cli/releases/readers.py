@@ -1,7 +1,7 @@
 """Bytes by ranges: of an API path, of any URL, or of a file. What a connection does wrong becomes our errors here."""
 
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit

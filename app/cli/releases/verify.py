@@ -35,7 +35,8 @@ def verify(
     if (record := read_layout(folder)) is not None:
         with Bars() as bars:
             files = len(record["files"])
-            found = Verified(files=files, wrong=wrong_files(folder, record, lambda n: bars.amount("verifying", n, files)))
+            wrong = wrong_files(folder, record, lambda done: bars.amount("verifying", done, files))
+            found = Verified(files=files, wrong=wrong)
         found.files -= sum(name in record["files"] for name, _ in found.wrong)
         if json_:
             as_json({"release": record["release"], "layout": record["layout"], **_of(found, record["digest"])})

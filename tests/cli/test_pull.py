@@ -144,7 +144,7 @@ def test_a_full_disk_is_told_and_gone_on_from(
     assert "there is no room left" in capsys.readouterr().err
     assert sum(name.startswith("samples/") for name in files()) == 3
     cache = Path(os.environ["FACSIMILE_CACHE"])
-    assert list((cache / "tmp").iterdir()) == []
+    assert list((cache / "staged").iterdir()) == []
     assert pull("--json") == OK
     assert result(capsys)["there"] == 3
 

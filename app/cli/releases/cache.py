@@ -41,45 +41,43 @@ class Cache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._files = folder / "files"
-        self._temporary = folder / "tmp"
+        self._files = f"{folder}/files"
+        self._temporary = f"{folder}/staged"
+        self._prefix = f"{os.getpid()}-{os.urandom(4).hex()}"
         self._numbers = itertools.count()
-        self._ways: list[Callable[[Path, Path], None]] = [_clone, os.link]
+        self._ways: list[Callable[[str, str], None]] = [_clone, os.link]
         with told(folder):
-            for part in (self._files, self._temporary, folder / "locks", folder / "trees"):
-                part.mkdir(parents=True, exist_ok=True)
+            for part in ("files", "staged", "locks", "trees"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
             self._sweep()
 
-    def path(self, sha256: str) -> Path:
+    def path(self, sha256: str) -> str:
         """Where a file of this digest lies or would lie."""
-        return self._files / sha256[:2] / sha256
+        return f"{self._files}/{sha256[:2]}/{sha256}"
 
     def held(self, sha256: str, size: int) -> bool:
         """Whether a file is here and right; one that is wrong is dropped."""
         path = self.path(sha256)
         try:
-            found = path.stat()
+            found = os.stat(path)
         except FileNotFoundError:
             return False
         if found.st_size == size and digest_of(path) == sha256:
             return True
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
         return False
 
-    def stage(self) -> Path:
-        """A name for a file on its way into the cache."""
-        return self._temporary / f"{os.getpid()}-{next(self._numbers)}-{os.urandom(4).hex()}"
-
-    def write(self, data: bytes) -> Path:
+    def write(self, data: bytes) -> str:
         """Write bytes under a temporary name, to be adopted."""
-        staged = self.stage()
+        staged = f"{self._temporary}/{self._prefix}-{next(self._numbers)}"
         descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            written = 0
+            while written < len(data):
+                written += os.write(descriptor, data[written:] if written else data)
         except BaseException:
-            staged.unlink(missing_ok=True)
+            os.unlink(staged)
             raise
         finally:
             os.close(descriptor)
@@ -91,31 +89,43 @@ class Cache:
         if not self.held(sha256, len(data)):
             self.adopt([(self.write(data), sha256)])
 
-    def adopt(self, staged: Sequence[tuple[Path, str]]) -> None:
+    def adopt(self, staged: Sequence[tuple[str, str]]) -> None:
         """Give staged files, with their digests, their names; they are made durable first, all together."""
-        make_durable([path for path, _ in staged])
-        for path, sha256 in staged:
-            final = self.path(sha256)
-            try:
-                path.rename(final)
-            except FileNotFoundError:
-                final.parent.mkdir(exist_ok=True)
-                path.rename(final)
+        try:
+            make_durable([path for path, _ in staged])
+            for path, sha256 in staged:
+                final = self.path(sha256)
+                try:
+                    os.rename(path, final)
+                except FileNotFoundError:
+                    Path(final).parent.mkdir(exist_ok=True)
+                    os.rename(path, final)
+        except BaseException:
+            for path, _ in staged:
+                with suppress(OSError):
+                    os.unlink(path)
+            raise
 
-    def hand_out(self, wanted: Iterable[tuple[str, Path]]) -> None:
+    def hand_out(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Put files, by digest, where they are wanted; each appears there whole or not at all."""
-        copied: list[tuple[Path, Path]] = []
+        copied: list[tuple[str, str]] = []
         for sha256, to in wanted:
-            beside = to.with_name(f".{to.name}.part")
-            beside.unlink(missing_ok=True)
-            if self._share(self.path(sha256), beside):
-                beside.replace(to)
+            source = self.path(sha256)
+            if self._share(source, to):
+                continue
+            # Something is there, or it must be copied: beside it first.
+            folder, _, name = to.rpartition("/")
+            beside = f"{folder}/.{name}.part"
+            with suppress(FileNotFoundError):
+                os.unlink(beside)
+            if self._share(source, beside):
+                os.replace(beside, to)
             else:
-                shutil.copyfile(self.path(sha256), beside)
+                shutil.copyfile(source, beside)
                 copied.append((beside, to))
         make_durable([beside for beside, _ in copied])
         for beside, to in copied:
-            beside.replace(to)
+            os.replace(beside, to)
 
     @contextmanager
     def alone(self, folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
@@ -133,27 +143,27 @@ class Cache:
         """A folder for a release's files as they are used, by the release's digest."""
         return self.folder / "trees" / digest.rpartition(":")[2]
 
-    def _share(self, source: Path, to: Path) -> bool:
-        """Clone or link; False where only a copy is possible. What did not work once is not tried again."""
+    def _share(self, source: str, to: str) -> bool:
+        """Clone or link to a name that is free; False where it is not, or where only a copy is possible."""
         while self._ways:
             way = self._ways[0]
             try:
                 way(source, to)
+            except FileExistsError:
+                return False
             except OSError as exc:
-                to.unlink(missing_ok=True)
                 if exc.errno not in NOT_POSSIBLE:
                     raise
-                if exc.errno == errno.EMLINK:  # of this file only: too many names
+                if exc.errno == errno.EMLINK:  # of this file only: it has too many names
                     return False
-                with suppress(ValueError):  # another thread may have been first
-                    self._ways.remove(way)
+                self._ways.remove(way)  # what did not work once is not tried again
             else:
                 return True
         return False
 
     def _sweep(self) -> None:
         before = time.time() - STALE_S
-        for path in self._temporary.iterdir():
+        for path in Path(self._temporary).iterdir():
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < before:
                     path.unlink()
@@ -166,13 +176,13 @@ def default_cache() -> Cache:
     return Cache(Path(named) if named else Path(base) / "facsimile")
 
 
-def digest_of(path: Path) -> str:
+def digest_of(path: Path | str) -> str:
     """SHA-256 (hex) of a file."""
-    with path.open("rb") as file:
+    with open(path, "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def make_durable(paths: Sequence[Path]) -> None:
+def make_durable(paths: Sequence[Path | str]) -> None:
     """Return once the files are on the disk; they must lie on one file system."""
     if not paths:
         return
@@ -212,9 +222,15 @@ def told(folder: Path) -> Iterator[None]:
         raise FolderProblem(f"{where}: {exc.strerror or exc}") from exc
 
 
-def _clone(source: Path, to: Path) -> None:
-    with source.open("rb") as file, to.open("xb") as made:
-        fcntl.ioctl(made, CLONE, file.fileno())
+def _clone(source: str, to: str) -> None:
+    beside = f"{to}.clone"
+    try:
+        with Path(source).open("rb") as file, Path(beside).open("xb") as made:
+            fcntl.ioctl(made, CLONE, file.fileno())
+        os.link(beside, to)  # the name must be free
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
 
 
 def _syncfs() -> Callable[[int], int] | None:

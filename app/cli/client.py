@@ -181,10 +181,10 @@ class Client:
         """Path of a dataset's archive, for `stream`."""
         return f"/v1/datasets/{_segment(dataset)}/archive?layout={_segment(layout)}"
 
-    def await_layout(self, dataset: str, layout: str) -> None:
-        """Wait until the archive of a layout is made, however long it takes; raises ServiceRefused if it cannot be."""
+    def await_archive(self, archive: str) -> None:
+        """Wait until an archive, by its path, is made, however long it takes; raises ServiceRefused if it cannot be."""
         first = {"Range": "bytes=0-0"}
-        while (answer := self._call("GET", self.archive(dataset, layout), headers=first)).status_code == 202:
+        while (answer := self._call("GET", archive, headers=first)).status_code == 202:
             self._sleep(min(_retry_after(answer) or 1.0, LONGEST_PAUSE_S))
 
     def product(self, dataset: str, name: str) -> bytes:

@@ -158,6 +158,19 @@ def test_mirrors_and_presigned_urls_need_no_key(
     store.delete("mirrored/gate.tar")
 
 
+@pytest.mark.parametrize(("layout", "some"), [("imagefolder", "metadata.jsonl"), ("zip", "manifest.json")])
+def test_another_layout_is_pulled_as_folders(here: Path, released: str, layout: str, some: str) -> None:
+    assert run(["lock", RELEASE, "--layout", layout]) == OK
+    for _ in range(2):
+        assert run(["pull"]) == OK
+    folder = Path(f"facsimile-datasets/{RELEASE}.{layout}")
+    assert list(folder.rglob(some))
+    assert json.loads((folder / "facsimile-layout.json").read_text())["digest"] == released
+    assert run(["verify", str(folder)]) == OK
+    next(folder.rglob("*.png")).unlink()
+    assert run(["verify", str(folder)]) == UNVERIFIED
+
+
 def test_diff(here: Path, service: Any, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = service.submit(
         model="sdgan", subjects=8, samples_per_subject=3, seed=5, checks=UNCHECKED, variability={"scale": 1.2}

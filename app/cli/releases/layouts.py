@@ -7,16 +7,15 @@ holds the folder against it. The archive may take the service a while: it is mad
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from app.cli.client import Client
-from app.cli.errors import ServiceRefused, ServiceUnreachable, UsageProblem, VerificationFailed
+from app.cli.errors import UsageProblem, VerificationFailed
+from app.cli.layouts import fetch_archive
 from app.cli.releases.cache import digest_of, make_durable, told
 from app.cli.releases.fetch import ASIDE
-from app.cli.releases.patience import Patience
 from app.cli.releases.unpack import unpack
 from app.dataset.layout import Layout
 from app.dataset.version import ReleaseRef
@@ -25,36 +24,23 @@ Json = dict[str, Any]
 OnBytes = Callable[[str, int, int], None]
 
 RECORD = "facsimile-layout.json"
-LONGEST_PAUSE_S = 10.0
 
 
 class LayoutFetch:
     """One release in one layout on its way into one folder."""
 
     def __init__(
-        self,
-        client: Client,
-        http: httpx.Client,
-        ref: ReleaseRef,
-        digest: str,
-        layout: Layout,
-        folder: Path,
-        *,
-        on_bytes: OnBytes,
-        patience: Callable[[], Patience] = Patience,
+        self, client: Client, ref: ReleaseRef, digest: str, layout: Layout, folder: Path, *, on_bytes: OnBytes
     ) -> None:
         """`digest` is that of the release's content; `on_bytes` is told (what, so far, in all)."""
         self._client = client
-        self._http = http
         self._ref = ref
         self._digest = digest
         self._layout = layout
         self._folder = folder
         self._on_bytes = on_bytes
-        self._patience = patience
         self._aside = folder / ASIDE
-        self._archive = self._aside / "archive.part"
-        self._etag = self._aside / "etag"
+        self._archive = self._aside / "archive"
 
     def run(self) -> Json:
         """Fetch and unpack it, unless the folder holds it; returns what is there, for machines."""
@@ -82,63 +68,15 @@ class LayoutFetch:
     def _fetch(self) -> Json:
         if self._folder.exists() and any(path.name != ASIDE for path in self._folder.iterdir()):
             raise UsageProblem(f"{self._folder} holds other files; a layout needs an empty folder (--out)")
+        note, mine = self._aside / "digest", f"{self._digest} {self._layout.value}"
+        if not note.exists() or note.read_text() != mine:  # what is there is of another pull
+            shutil.rmtree(self._aside, ignore_errors=True)
         self._aside.mkdir(parents=True, exist_ok=True)
-        patience = self._patience()
-        while not self._download(patience):
-            pass
+        note.write_text(mine)
+        if not self._archive.exists():
+            archive = self._client.release_archive(*self._ref, self._layout.value)
+            fetch_archive(self._client, archive, self._archive, partial(self._on_bytes, f"pulling {self._ref}"))
         return self._unpack()
-
-    def _download(self, patience: Patience) -> bool:
-        """Read the archive from where an earlier try ended; False if it must be asked for again."""
-        have = self._archive.stat().st_size if self._archive.exists() and self._etag.exists() else 0
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers |= {"Range": f"bytes={have}-", "If-Range": self._etag.read_text()}
-        try:
-            with self._client.stream(
-                "GET", self._client.release_archive(*self._ref, self._layout.value), headers=headers, read_s=60.0
-            ) as answer:
-                if answer.status_code == 202:
-                    answer.read()
-                    self._wait(answer, patience)
-                    return False
-                return self._save(answer, have, patience)
-        except ServiceRefused as exc:
-            if exc.status == 416:  # it is longer than the archive, which is another one now
-                self._archive.unlink(missing_ok=True)
-                return False
-            raise
-        except ServiceUnreachable as exc:
-            patience.wait(exc)
-            return False
-
-    def _wait(self, answer: httpx.Response, patience: Patience) -> None:
-        """The layout is still being made."""
-        try:
-            asked_s = float(answer.headers.get("Retry-After", "1"))
-        except ValueError:
-            asked_s = 1.0
-        self._on_bytes(f"{self._layout.value} is being made", 0, 0)
-        patience.renew()  # it does answer
-        patience.sleep(min(max(asked_s, 0.1), LONGEST_PAUSE_S))
-
-    def _save(self, answer: httpx.Response, have: int, patience: Patience) -> bool:
-        if answer.status_code != 206:
-            have = 0
-        length = answer.headers.get("Content-Length", "")
-        if not length.isdigit():
-            raise ServiceUnreachable("the service does not say how long the archive is")
-        total = have + int(length)
-        self._etag.write_text(answer.headers.get("ETag", ""))
-        with self._archive.open("ab" if have else "wb") as file, self._client.translated():
-            for chunk in answer.iter_raw():
-                file.write(chunk)
-                have += len(chunk)
-                patience.renew()
-                self._on_bytes(f"pulling {self._ref}", have, total)
-        if have != total:
-            raise ServiceUnreachable(f"the archive broke off after {have} of {total} bytes")
-        return True
 
     def _unpack(self) -> Json:
         files = self._aside / "files"

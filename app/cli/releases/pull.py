@@ -195,7 +195,7 @@ class Puller:
         if locked is not None:
             locked.demand(record_of(client.release(*ref)).digest, client.url)
         return LayoutFetch(
-            client, open_http(client.url), ref, str(expected.digest), layout, folder,
+            client, ref, str(expected.digest), layout, folder,
             on_bytes=lambda what, done, total: bars.amount(what, done, total, unit="B"),
         ).run()  # fmt: skip
 

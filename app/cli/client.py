@@ -181,10 +181,10 @@ class Client:
         """Path of a dataset's archive, for `stream`."""
         return f"/v1/datasets/{_segment(dataset)}/archive?layout={_segment(layout)}"
 
-    def await_layout(self, dataset: str, layout: str) -> None:
-        """Wait until the archive of a layout is made, however long it takes; raises ServiceRefused if it cannot be."""
+    def await_archive(self, archive: str) -> None:
+        """Wait until an archive, by its path, is made, however long it takes; raises ServiceRefused if it cannot be."""
         first = {"Range": "bytes=0-0"}
-        while (answer := self._call("GET", self.archive(dataset, layout), headers=first)).status_code == 202:
+        while (answer := self._call("GET", archive, headers=first)).status_code == 202:
             self._sleep(min(_retry_after(answer) or 1.0, LONGEST_PAUSE_S))
 
     def product(self, dataset: str, name: str) -> bytes:
@@ -213,6 +213,22 @@ class Client:
     def evaluation(self, evaluation: str) -> Json:
         """One evaluation."""
         return self._json("GET", f"/v1/evaluations/{_segment(evaluation)}")
+
+    def release(self, name: str, version: str) -> Json:
+        """A release's record; the version may be `latest`."""
+        return self._json("GET", f"/v1/releases/{_segment(name)}/{_segment(version)}")
+
+    def release_archive(self, name: str, version: str, layout: str = "plain") -> str:
+        """Path of a release's archive, for `stream`."""
+        return f"/v1/releases/{_segment(name)}/{_segment(version)}/archive?layout={_segment(layout)}"
+
+    def release_part(self, name: str, version: str, part: str) -> str:
+        """Path of a release's product by its last part (manifest, report), for `stream`."""
+        return f"/v1/releases/{_segment(name)}/{_segment(version)}/{part}"
+
+    def release_diff(self, name: str, version: str, to: str) -> Json:
+        """What changed from one release to another, which is named NAME@VERSION."""
+        return self._json("GET", f"/v1/releases/{_segment(name)}/{_segment(version)}/diff", params={"to": to})
 
     @contextmanager
     def stream(

@@ -1,17 +1,11 @@
 """`facsimile status`, `cancel`, `delete`: datasets that the service has."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
-from app.cli.errors import UsageProblem
-from app.cli.manifest import Manifest
 from app.cli.output import as_json, fields, megabytes, say, table
-from app.cli.plugins import pixel_digest
-from app.cli.verify import verify as verify_folder
-from app.cli.watch import Bars
 
 DatasetArgument = Annotated[str, typer.Argument(metavar="ID", help="Dataset, e.g. ds_06fa3k9x2m7q0v4c8d1e.")]
 
@@ -59,31 +53,6 @@ def delete(dataset: DatasetArgument, url: UrlOption = None, key: KeyOption = Non
         as_json({"id": dataset, "deleted": True})
     else:
         say(f"{dataset} is deleted")
-
-
-def verify(
-    folder: Annotated[Path, typer.Argument(help="Folder of a downloaded dataset.")], json_: JsonOption = False
-) -> None:
-    """Hold a downloaded dataset against its manifest; needs no service."""
-    if not folder.is_dir():
-        raise UsageProblem(f"{folder} is no folder")
-    manifest = Manifest(folder / "manifest.json")
-    with Bars() as bars:
-        total = int(manifest.summary["counts"]["samples"])
-        found = verify_folder(
-            folder,
-            manifest,
-            pixel_digest(),
-            on_progress=lambda done: bars.amount("verifying", done, total),
-        )
-    if json_:
-        as_json({"dataset": manifest.dataset, **found.as_json()})
-    found.demand()
-    if not json_:
-        pixels = "pixel digests NOT checked: no image reader is installed"
-        if found.pixels is not None:
-            pixels = f"{found.pixels} pixel digests are right"
-        say(f"{manifest.dataset}: {found.files} file digests are right, {pixels}")
 
 
 def _progress(dataset: dict[str, Any]) -> str:

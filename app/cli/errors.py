@@ -1,12 +1,32 @@
 """What a command can end on, and the exit code each means."""
 
+from typing import NamedTuple
+
 from app.errors import FacsimileError, Misconfigured, RequestRefused
 
-OK, FAILED, USAGE, UNREACHABLE, UNVERIFIED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, FAILED, USAGE, UNREACHABLE, UNVERIFIED, UNLOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
-EXIT_CODES = """\
-Exit codes: 0 done; 1 failed, or fewer samples than asked for; 2 wrong usage, request or key;
-3 service unreachable; 4 verification failed; 130 interrupted."""
+
+class Ending(NamedTuple):
+    """One line of the table of exit codes."""
+
+    code: int
+    meaning: str
+
+
+ENDINGS = (
+    Ending(OK, "done; diff: the same"),
+    Ending(FAILED, "failed, or fewer samples than asked for; diff: they differ"),
+    Ending(USAGE, "wrong usage, request or key; diff: they could not be compared, whatever the reason"),
+    Ending(UNREACHABLE, "service unreachable"),
+    Ending(UNVERIFIED, "verification failed: something is not what its manifest or digest says"),
+    Ending(UNLOCKED, "facsimile.lock does not hold a release, or holds another digest"),
+    Ending(INTERRUPTED, "interrupted"),
+)
+"""Every exit code, in one place; --help shows it."""
+
+EXIT_CODES = "\n\n".join(["Exit codes:", *(f"{code}  {meaning}" for code, meaning in ENDINGS)])
+"""The table for --help; an empty line between two keeps them apart there."""
 
 
 PASSED, NOT_PASSED, NOT_EVALUATED, UNDECIDED = 0, 1, 2, 3
@@ -54,14 +74,28 @@ class VerificationFailed(FacsimileError):
         super().__init__(text)
 
 
+class LockMismatch(FacsimileError):
+    """What is there, or asked for, is not what facsimile.lock holds."""
+
+
+class FolderProblem(FacsimileError):
+    """A file cannot be written or read: the disk is full, say, or a permission is missing."""
+
+
+class NotComparable(FacsimileError):
+    """Two releases could not be compared; `diff` must not end on the code that means 'they differ'."""
+
+
 def exit_code(error: FacsimileError) -> int:
     """The exit code that an error means."""
-    if isinstance(error, UsageProblem | RequestRefused | Misconfigured):
+    if isinstance(error, UsageProblem | RequestRefused | Misconfigured | NotComparable):
         return USAGE
     if isinstance(error, ServiceUnreachable):
         return UNREACHABLE
     if isinstance(error, VerificationFailed):
         return UNVERIFIED
+    if isinstance(error, LockMismatch):
+        return UNLOCKED
     if isinstance(error, ServiceRefused) and error.status in (400, 401, 403, 422):
         return USAGE
     if isinstance(error, ServiceRefused) and (error.status >= 500 or error.status == 429):

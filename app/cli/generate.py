@@ -15,7 +15,7 @@ from app.cli.client import Client
 from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
 from app.cli.errors import INTERRUPTED, DatasetEnded, Shortfall, UsageProblem
 from app.cli.fetch import PRODUCTS, Download
-from app.cli.layouts import archive_name, fetch_layout
+from app.cli.layouts import archive_name, fetch_archive
 from app.cli.output import as_json, fields, megabytes, say
 from app.cli.plugins import pixel_digest
 from app.cli.verify import Verified, verify
@@ -188,7 +188,8 @@ def _fetch_layouts(client: Client, dataset: str, layouts: list[Layout], out: Pat
             path = out / "layouts" / archive_name(dataset, layout)
             if not path.exists():
                 with Bars() as bars:
-                    fetch_layout(client, dataset, layout, path, partial(bars.amount, str(layout), unit="B"))
+                    archive = client.archive(dataset, layout)
+                    fetch_archive(client, archive, path, partial(bars.amount, str(layout), unit="B"))
                     bars.end()
             found.append(str(path))
     return found

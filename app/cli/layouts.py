@@ -36,7 +36,7 @@ def fetch(
     client = connect(url, key)
     try:
         with Bars() as bars:
-            fetch_layout(client, dataset, layout, path, partial(bars.amount, "downloading", unit="B"))
+            fetch_archive(client, client.archive(dataset, layout), path, partial(bars.amount, "downloading", unit="B"))
             bars.end()
     finally:
         client.close()
@@ -48,19 +48,17 @@ def archive_name(dataset: str, layout: Layout) -> str:
     return f"{dataset}{'' if layout is Layout.PLAIN else f'-{layout}'}{layout.suffix}"
 
 
-def fetch_layout(
-    client: Client, dataset: str, layout: Layout, path: Path, on_bytes: OnBytes = lambda done, total: None
-) -> None:
-    """Wait until a layout is made, and write its archive to a file that has its name only when it is whole."""
-    client.await_layout(dataset, layout)
+def fetch_archive(client: Client, archive: str, path: Path, on_bytes: OnBytes = lambda done, total: None) -> None:
+    """Wait until an archive, by its path, is made, and write it to a file that has its name only when it is whole."""
+    client.await_archive(archive)
     part, tag = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.etag")
     try:
-        _go_on(client, client.archive(dataset, layout), part, tag, on_bytes)
+        _go_on(client, archive, part, tag, on_bytes)
     except ServiceRefused as exc:
         if exc.status != 416:
             raise
         part.unlink(missing_ok=True)  # it was whole, or another; what it is cannot be told any more
-        _go_on(client, client.archive(dataset, layout), part, tag, on_bytes)
+        _go_on(client, archive, part, tag, on_bytes)
     part.replace(path)
     tag.unlink(missing_ok=True)
 

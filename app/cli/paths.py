@@ -1,8 +1,16 @@
 """Names out of a downloaded archive or manifest, before they become paths: none may lead out of its folder."""
 
+import re
 from pathlib import Path, PurePosixPath
 
 from app.cli.errors import VerificationFailed
+
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+
+
+def place(folder: str, name: str) -> str:
+    """As `inside`, for names by the thousand: nearly all are seen to be harmless at a glance."""
+    return f"{folder}/{name}" if _PLAIN.fullmatch(name) else str(inside(Path(folder), name))
 
 
 def inside(folder: Path, name: str) -> Path:

@@ -13,6 +13,9 @@ from app.cli.errors import VerificationFailed
 from app.cli.manifest import Manifest
 from app.cli.paths import inside
 from app.cli.plugins import PixelDigest
+from app.cli.releases.records import read_release, wrong_record
+from app.dataset.content import Content, ContentDigest
+from app.dataset.release import RELEASE_FILE, Release
 from app.dataset.shard import SampleRow
 from app.errors import FacsimileError
 
@@ -35,6 +38,10 @@ class Verified:
     """File and what is wrong with it."""
     rows: list[SampleRow] = field(default_factory=list)
     """The samples that are wrong or missing."""
+    content: Content | None = None
+    """Digests of the content, computed; None where the manifest does not say enough."""
+    release: Release | None = None
+    """The release that the folder says it is."""
 
     def demand(self) -> None:
         """Raise VerificationFailed if anything is wrong."""
@@ -52,6 +59,8 @@ class Verified:
         return {
             "files": self.files,
             "pixels": self.pixels,
+            "digest": self.content.digest if self.content else None,
+            "release": str(self.release.ref) if self.release else None,
             "wrong": [{"file": name, "reason": why} for name, why in self.wrong],
         }
 
@@ -66,7 +75,7 @@ def verify(
 ) -> Verified:
     """Read every file of a dataset once. `expected` are the digests over all that the service reports."""
     found = Verified(pixels=0 if pixel_digest else None)
-    over_pixels, over_files = hashlib.sha256(), hashlib.sha256()
+    over_pixels, over_files, over_content = hashlib.sha256(), hashlib.sha256(), ContentDigest()
     rows = manifest.samples()
     count = 0
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -75,6 +84,7 @@ def verify(
             for row, reason in zip(window, reasons, strict=True):
                 over_pixels.update(f"{row.id} {row.pixel_sha256}\n".encode())
                 over_files.update(f"{row.id} {row.file_sha256}\n".encode())
+                over_content.add(row)
                 if reason:
                     found.wrong.append((row.file, reason))
                     found.rows.append(row)
@@ -90,9 +100,26 @@ def verify(
             if kind in listed and listed[kind] != digest:
                 found.wrong.append(("manifest.json", f"its lines do not have the digest of {kind} that {whose}"))
     found.wrong.extend(_wrong_products(folder, manifest))
+    _hold_against_record(folder, manifest, over_content, found)
     if _count_files(folder / "samples") > count - len(found.rows):
         found.wrong.extend(_unlisted(folder, manifest))
     return found
+
+
+def _hold_against_record(folder: Path, manifest: Manifest, digest: ContentDigest, found: Verified) -> None:
+    """Finish the content's digest, and hold it against release.json where there is one."""
+    try:
+        found.content = digest.finish(manifest.summary)
+    except (KeyError, TypeError) as exc:
+        found.wrong.append(("manifest.json", f"it lacks {exc}, and so its content has no digest"))
+        return
+    try:
+        found.release = read_release(folder / RELEASE_FILE)
+    except VerificationFailed as exc:
+        found.wrong.append((RELEASE_FILE, str(exc)))
+        return
+    if found.release is not None:
+        found.wrong.extend((RELEASE_FILE, why) for why in wrong_record(found.release, manifest, found.content))
 
 
 def _wrong_with(folder: Path, row: SampleRow, pixel_digest: PixelDigest | None) -> str | None:

@@ -179,10 +179,15 @@ def _leaves(value: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
 def _figures(store: ObjectStore, at: DatasetKeys) -> dict[str, Any]:
     """A report without its curves; empty where there is none."""
     try:
-        report: dict[str, Any] = json.loads(store.get(at.report))
+        return figures(store.get(at.report))
     except ObjectNotFound:
-        return {}
-    return {name: value for name, value in _leaves(report) if not isinstance(value, list) or len(value) <= SHORT_LIST}
+        return figures(None)
+
+
+def figures(report: bytes | None) -> dict[str, Any]:
+    """A report without its curves; empty for none."""
+    read: dict[str, Any] = json.loads(report) if report else {}
+    return {name: value for name, value in _leaves(read) if not isinstance(value, list) or len(value) <= SHORT_LIST}
 
 
 def _without_name(request: dict[str, Any]) -> dict[str, Any]:

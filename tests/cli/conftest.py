@@ -13,7 +13,10 @@ import pytest
 from app.cli import client as client_module
 from app.cli import connect, fetch, watch
 from app.cli.client import Client
+from app.cli.releases import patience
+from app.dataset.content import content_of
 from app.dataset.manifest import manifest_lines
+from app.dataset.release import Release, ReleasedModel
 from app.dataset.shard import SampleRow
 
 Json = dict[str, Any]
@@ -59,6 +62,15 @@ class FakeService:
         self.final: dict[str, str] = {}
         """State that a dataset made under an Idempotency-Key has ended in."""
         self.card: Json = {}
+        self.version = "1.2.0"
+        """Of the one release, gate-smoke."""
+        self.no_ranges = False
+        self.layouts: dict[str, bytes] = {}
+        """Archives by layout."""
+
+    comparisons = (
+        b"reference,probe,mated\nS0000000_0000,S0000000_0001,1\nS0000000_0000,S0000001_0001,0\n"
+    )
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -88,7 +100,13 @@ class FakeService:
         if path == "/v1/datasets/ds_1/archive":
             return self.archive(request)
         if path == "/v1/datasets/ds_1/comparisons":
-            return httpx.Response(200, content=b"reference,probe\n")
+            return httpx.Response(200, content=self.comparisons)
+        if path in (f"/v1/releases/gate-smoke/{version}" for version in (self.version, "latest")):
+            return httpx.Response(200, json={**self.release().model_dump(mode="json"), "links": {}})
+        if path == f"/v1/releases/gate-smoke/{self.version}/archive":
+            return self.archive(request)
+        if path == f"/v1/releases/gate-smoke/{self.version}/manifest":
+            return httpx.Response(200, content=self.manifest())
         if path.startswith("/v1/datasets/ds_1/samples/"):
             name = path.rsplit("/", 1)[-1]
             return httpx.Response(200, content=self.changed.get(name, file_of(name)))
@@ -131,17 +149,39 @@ class FakeService:
         text += f"event: end\ndata: {json.dumps(self.dataset(self.states[0]))}\n\n"
         return httpx.Response(200, text=text, headers={"Content-Type": "text/event-stream"})
 
-    def tar(self) -> bytes:
-        comparisons = b"reference,probe\n"
-        summary = {
-            "dataset": "ds_1", "counts": self.counts(), "digests": self.digests(),
-            "comparisons": {"sha256": hashlib.sha256(comparisons).hexdigest()},
+    def summary(self) -> Json:
+        return {
+            "dataset": "ds_1", "counts": self.counts(), "digests": self.digests(), "request": {"subjects": 3},
+            "model": {"name": "parametric", "version": "1.0.0", "digest": "d" * 64}, "sigma": {"pose": 1.0}, "seed": 7,
+            "comparisons": {"sha256": hashlib.sha256(self.comparisons).hexdigest()},
         }  # fmt: skip
+
+    def manifest(self) -> bytes:
+        return b"".join(manifest_lines(self.summary(), self.rows))
+
+    def release(self) -> Release:
+        content = content_of(self.summary(), self.rows)
+        return Release(
+            name="gate-smoke", version=self.version, digest=content.digest, samples_digest=content.samples,
+            pixels_digest=content.pixels, manifest_sha256=hashlib.sha256(self.manifest()).hexdigest(),
+            comparisons_sha256=hashlib.sha256(self.comparisons).hexdigest(), dataset="ds_1", dataset_name="faces",
+            notes="", created_at="2026-01-02T03:04:05+00:00", created_by="k1", seed=7, sigma={"pose": 1.0},
+            model=ReleasedModel(name="parametric", version="1.0.0", digest="d" * 64), counts=self.counts(),
+        )  # fmt: skip
+
+    def tar(self) -> bytes:
+        return self.archive_of({})
+
+    def release_tar(self) -> bytes:
+        return self.archive_of({"release.json": self.release().model_dump_json().encode()})
+
+    def archive_of(self, first: dict[str, bytes]) -> bytes:
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for name, content in (
-                ("manifest.json", b"".join(manifest_lines(summary, self.rows))),
-                ("comparisons.csv", comparisons),
+                *first.items(),
+                ("manifest.json", self.manifest()),
+                ("comparisons.csv", self.comparisons),
                 ("contact-sheet.png", b"a sheet"),
                 *((item.file, self.changed.get(item.id, file_of(item.id))) for item in self.rows),
             ):
@@ -157,21 +197,24 @@ class FakeService:
         if layout != "plain" and self.being_made:
             self.being_made -= 1
             return httpx.Response(202, json={"state": "being_made"}, headers={"Retry-After": "2"})
-        whole = self.tar() if layout == "plain" else f"the set as {layout}; ".encode() * 1000
+        whole = self.release_tar() if request.url.path.startswith("/v1/releases/") else self.tar()
+        if layout != "plain":
+            whole = self.layouts.get(layout, f"the set as {layout}; ".encode() * 1000)
         etag = f'"{hashlib.sha256(whole).hexdigest()}"'
         asked = request.headers.get("Range", "")
         if asked == "bytes=0-0":  # to see whether it is there
             return httpx.Response(206, content=whole[:1], headers={"ETag": etag})
         self.ranges.append(asked)
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-        if request.headers.get("If-Range") != etag:
-            start = 0
-        body = whole[start:]
+        if self.no_ranges or request.headers.get("If-Range", etag) != etag:
+            asked = ""
+        first, _, last = asked.removeprefix("bytes=").partition("-")
+        start, stop = int(first or 0), int(last) + 1 if last else len(whole)
+        body = whole[start:stop]
         headers = {"ETag": etag, "Content-Length": str(len(body)), "Content-Type": "application/x-tar"}
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(whole) - 1}/{len(whole)}"
+        if asked:
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(whole)}"
         stream = Breaking(body, self.break_after.pop(0) if self.break_after else None)
-        return httpx.Response(206 if start else 200, stream=stream, headers=headers)
+        return httpx.Response(206 if asked else 200, stream=stream, headers=headers)
 
 
 class Breaking(httpx.SyncByteStream):
@@ -216,13 +259,17 @@ def clock() -> Time:
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch, clock: Time) -> FakeService:
+def service(
+    monkeypatch: pytest.MonkeyPatch, clock: Time, tmp_path_factory: pytest.TempPathFactory
+) -> FakeService:
     """The fake behind every command of this test, named by the environment; waiting takes no time."""
     fake = FakeService()
     monkeypatch.setattr(connect, "TRANSPORT", httpx.MockTransport(fake))
     for module in (client_module.Client.__init__, fetch.ArchiveStream.__init__, watch.watch):
         defaults = {**(module.__kwdefaults__ or {}), "sleep": clock.sleep, "clock": clock.monotonic}
         monkeypatch.setattr(module, "__kwdefaults__", defaults)
+    monkeypatch.setattr(patience.Patience.__init__, "__kwdefaults__", {"sleep": clock.sleep, "clock": clock.monotonic})
+    monkeypatch.setenv("FACSIMILE_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("FACSIMILE_URL", "http://service.test")
     monkeypatch.setenv("FACSIMILE_API_KEY", KEY)
     return fake

@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cli import datasets, fetch
+from app.cli import fetch
 from app.cli import generate as generate_module
 from app.cli.main import run
+from app.cli.releases import verify as verify_module
 
 Refuse = Callable[..., httpx.Response]
 
@@ -32,7 +33,7 @@ def whole(service: Any) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def _no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (generate_module, datasets):
+    for module in (generate_module, verify_module):
         monkeypatch.setattr(module, "pixel_digest", lambda: None)
 
 
@@ -43,7 +44,9 @@ def test_a_dataset_is_made_downloaded_and_verified(
     assert generate(out, "--factor", "pose=0.5", "--age", "18-70", "--sex", "female", "--json") == 0
     assert files(out) == whole
     result = json.loads(capsys.readouterr().out)
-    assert result["verified"] == {"files": 6, "pixels": None, "wrong": []}
+    assert result["verified"] == {
+        "files": 6, "pixels": None, "wrong": [], "digest": service.release().digest, "release": None,
+    }  # fmt: skip
     (request,) = service.keys.values()
     assert request == {
         "name": "faces", "subjects": 3, "samples_per_subject": 2,

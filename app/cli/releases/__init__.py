@@ -1,0 +1,1 @@
+"""Datasets as dependencies: releases fetched, locked, verified and compared."""

@@ -1,0 +1,85 @@
+"""`facsimile verify`: a folder held against its manifest, its release's record and the lock; needs no service."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.connect import JsonOption
+from app.cli.errors import LockMismatch, UsageProblem, VerificationFailed
+from app.cli.manifest import Manifest
+from app.cli.output import as_json, say
+from app.cli.plugins import pixel_digest
+from app.cli.releases.layouts import read_layout, wrong_files
+from app.cli.releases.lockfile import LOCK, LockFile
+from app.cli.verify import Verified
+from app.cli.verify import verify as verify_folder
+from app.cli.watch import Bars
+from app.dataset.version import parse_ref
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Folder of a downloaded dataset or release.")],
+    lock: Annotated[
+        Path | None, typer.Option("--lock", help=f"The lock file; left out: {LOCK}, if it is there.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Read every file of a folder and hold it against its manifest; needs no service.
+
+    Checks the digests of all files and (where an image reader is installed) pixels, that nothing is missing or more
+    than is listed, and the digest of the whole against release.json and the lock file. Names what is wrong.
+    """
+    if not folder.is_dir():
+        raise UsageProblem(f"{folder} is no folder")
+    if (record := read_layout(folder)) is not None:
+        with Bars() as bars:
+            files = len(record["files"])
+            wrong = wrong_files(folder, record, lambda done: bars.amount("verifying", done, files))
+            found = Verified(files=files, wrong=wrong)
+        found.files -= sum(name in record["files"] for name, _ in found.wrong)
+        if json_:
+            as_json({"release": record["release"], "layout": record["layout"], **_of(found, record["digest"])})
+        found.demand()
+        _hold_against_lock(lock, record["release"], record["digest"], folder)
+        if not json_:
+            say(f"{record['release']} in layout {record['layout']}: {found.files} file digests are right")
+        return
+    manifest = Manifest(folder / "manifest.json")
+    with Bars() as bars:
+        total = int(manifest.summary["counts"]["samples"])
+        found = verify_folder(
+            folder, manifest, pixel_digest(), on_progress=lambda done: bars.amount("verifying", done, total)
+        )
+    if json_:
+        as_json({"dataset": manifest.dataset, **found.as_json()})
+    found.demand()
+    content = found.content
+    if content is None:
+        raise VerificationFailed("the content's digest could not be computed", ["manifest.json"])
+    _hold_against_lock(lock, str(found.release.ref) if found.release else None, content.digest, folder)
+    if not json_:
+        pixels = "pixel digests NOT checked: no image reader is installed"
+        if found.pixels is not None:
+            pixels = f"{found.pixels} pixel digests are right"
+        name = found.release.ref if found.release else manifest.dataset
+        say(f"{name}: {found.files} file digests are right, {pixels}, digest {content.digest}")
+
+
+def _of(found: Verified, digest: str) -> dict[str, object]:
+    return {"digest": digest, "files": found.files, "wrong": found.as_json()["wrong"]}
+
+
+def _hold_against_lock(path: Path | None, release: str | None, digest: str, folder: Path) -> None:
+    """Raise LockMismatch where the lock holds another digest; with a lock that was named, also where it holds none."""
+    if path is not None and not path.exists():
+        raise UsageProblem(f"{path} is not there; write it with: facsimile lock NAME@VERSION")
+    held = LockFile(path or LOCK)
+    if release is None:
+        if path is not None and digest not in {item.digest for item in held}:
+            raise LockMismatch(f"{path} holds no release of digest {digest[:16]}…, which {folder} has")
+        return
+    ref = parse_ref(release)
+    entry = held.demand(ref) if path is not None else held.get(ref)
+    if entry is not None:
+        entry.demand(digest, str(folder))

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# A gate for a face matcher: fetch the locked release, run the matcher on it, be told PASS, FAIL or UNDECIDED.
+#
+#     RELEASE=gate-smoke@1.2.0 BASELINE=accepted/scores.csv MATCHER_COMMAND="python my_matcher.py" bash gate.sh
+#
+# RELEASE            NAME@VERSION; facsimile.lock in this folder must hold it (facsimile lock NAME@VERSION, committed)
+# MATCHER_COMMAND    what scores the comparisons, called with two more arguments: the release's folder, in which it
+#                    reads comparisons.csv and samples/, and the score file to write (reference,probe,score).
+#                    Left out: 'facsimile match' with the matcher that MATCHER names, by default sface
+# BASELINE           score file of the version that was accepted last; left out: there is nothing to compare with
+# MAX_FNMR_INCREASE  what FNMR may rise by over the baseline: 0.01, or 10% of it             [0.01]
+# MAX_FNMR           what FNMR may be at the most, if that is to be judged too
+# AT_FMR             at thresholds of this FMR                                               [0.01]
+# SOURCE             a folder, .tar or URL to pull from; left out: the service of FACSIMILE_URL and FACSIMILE_API_KEY
+# RESULTS            folder for scores.csv, junit.xml, summary.md, det.svg                   [facsimile-results]
+#
+# Exits with 0 for PASS, 1 for FAIL, 3 for UNDECIDED (more subjects are needed), anything else where there is no
+# verdict: a pull that failed, a matcher that ended with an error.
+set -euo pipefail
+
+: "${RELEASE:?names the release, e.g. RELEASE=gate-smoke@1.2.0}"
+results=${RESULTS:-facsimile-results}
+data=${DATA:-facsimile-datasets/$RELEASE}
+scores=$results/scores.csv
+mkdir -p "$results"
+
+# What has no verdict must not look as if it had failed: FAIL is 1.
+no_verdict() {
+    printf 'gate: %s\n' "$1" >&2
+    exit 2
+}
+
+facsimile pull "$RELEASE" --locked --out "$data" ${SOURCE:+--from "$SOURCE"} || no_verdict "$RELEASE could not be pulled"
+
+if [ -n "${MATCHER_COMMAND:-}" ]; then
+    read -ra command <<<"$MATCHER_COMMAND"
+    "${command[@]}" "$data" "$scores" || no_verdict "the matcher ended with an error: $MATCHER_COMMAND"
+else
+    facsimile match "$data" --matcher "${MATCHER:-sface}" --out "$scores" || no_verdict "matching failed"
+fi
+
+limits=()
+[ -z "${BASELINE:-}" ] || limits+=(--baseline "$BASELINE" --max-fnmr-increase "${MAX_FNMR_INCREASE:-0.01}")
+[ -z "${MAX_FNMR:-}" ] || limits+=(--max-fnmr "$MAX_FNMR")
+
+verdict=0
+facsimile evaluate --scores "$scores" --dataset "$data" --at-fmr "${AT_FMR:-0.01}" "${limits[@]}" \
+    --junit "$results/junit.xml" --markdown "$results/summary.md" --det "$results/det.svg" || verdict=$?
+
+if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -f "$results/summary.md" ]; then
+    cat "$results/summary.md" >>"$GITHUB_STEP_SUMMARY"
+fi
+exit "$verdict"

@@ -25,6 +25,7 @@ from app.errors import (
     RequestRefused,
     TooLarge,
     Unavailable,
+    Unfinished,
     Withdrawn,
     WrongMediaType,
 )
@@ -38,6 +39,7 @@ STATUSES: dict[type[FacsimileError], int] = {
     ObjectNotFound: 404,
     Conflict: 409,
     Cancelled: 409,
+    Unfinished: 503,
     NotReady: 409,
     Withdrawn: 410,
     TooLarge: 413,

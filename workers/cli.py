@@ -261,7 +261,7 @@ def templates_command(
     from workers.training.corpus.portraits import first_samples
     from workers.training.corpus.store import corpus_digest, read_spec
 
-    settings = WorkerSettings()
+    settings = worker_settings()
     folders = model_folders(settings)
     if name not in folders:
         raise RequestRefused([("name", f"there is no model {name!r}; there are {', '.join(folders)}")])

@@ -38,7 +38,7 @@ from workers.attempt import Attempt, attempted
 from workers.biometrics.errors import Unresolvable
 from workers.evaluating import evaluation_attempted
 from workers.generator.registry import model_folders
-from workers.generator.trained_on import load_trained_on
+from workers.generator.trained_on import TrainedOn, load_trained_on
 from workers.pipeline.assemble import assemble
 from workers.pipeline.calibrate import decide, target_of, try_shard
 from workers.pipeline.identities import choose_identities, survey_block
@@ -206,15 +206,14 @@ def _generate(attempt: Attempt) -> None:
 def _report(attempt: Attempt) -> None:
     if attempt.store.exists(attempt.at.report):
         return
-    card = attempt.generator.card
     report(
         attempt.store,
         attempt.at,
         read_accepted(attempt.store, attempt.task.tenant, attempt.task.dataset),
         attempt.plan,
-        card,
+        attempt.generator.card,
         matchers=MatcherCatalogue(attempt.store).all(),
-        trained_on=lambda: load_trained_on(model_folders(attempt.settings.worker)[card.name], card),
+        trained_on=_trained_on(attempt),
         should_cancel=attempt.called_off,
     )
 
@@ -223,6 +222,13 @@ def _lay_out(attempt: Attempt) -> None:
     layout = list(Layout)[attempt.task.number]
     if not attempt.store.exists(attempt.at.layout(layout)):
         lay_out(attempt.store, attempt.at, attempt.plan, layout, should_cancel=attempt.called_off)
+
+
+def _trained_on(attempt: Attempt) -> dict[str, TrainedOn]:
+    card = attempt.generator.card
+    if card.training_templates is None:
+        return {}
+    return load_trained_on(model_folders(attempt.settings.worker)[card.name], card)
 
 
 def _assemble(attempt: Attempt) -> None:

@@ -45,7 +45,9 @@ def test_an_fmr_that_is_not_resolved_has_no_rate_but_says_what_it_needs(evidence
     assert [point.resolved for point in judge.points] == [True, False, False]
     unresolved = judge.points[1]
     assert (unresolved.fmr, unresolved.fnmr, unresolved.threshold) == (None, None, None)
-    assert unresolved.needs == "30,000 non-mated comparisons, and there are 11,025: 83 judged subjects of 3 samples would do"
+    assert unresolved.needs == (
+        "30,000 non-mated comparisons, and there are 11,025: 83 judged subjects of 3 samples would do"
+    )
 
 
 def test_the_det_falls_and_has_a_band(evidence: Any, make_report: Any) -> None:
@@ -118,9 +120,10 @@ def test_what_repeats_the_training_set_is_called_leakage(evidence: Any, make_rep
 
     leaking, clean = told(copied), told(rng.normal(size=(55, 16)))
     assert leaking.judges[0].leakage.auc > 0.9
-    assert any("NEARER" in sentence for sentence in leaking.summary)
+    assert leaking.judges[0].leakage.membership_auc > 0.9
+    assert any("GIVES ITS TRAINING SET AWAY" in sentence for sentence in leaking.summary)
     assert 0.3 < clean.judges[0].leakage.auc < 0.7
-    assert any("no nearer" in sentence for sentence in clean.summary)
+    assert any("cannot be told from the set" in sentence for sentence in clean.summary)
     assert "ships no templates" in make_report(evidence(trained=True)).judges[0].absent["leakage"]
     assert "not applicable" in make_report(evidence(trained=False)).judges[0].absent["leakage"]
 

@@ -180,4 +180,5 @@ def test_percentages_are_never_rounded_to_nothing_or_everything(share: float, te
 
 
 def test_numbers_are_readable() -> None:
-    assert [number(value) for value in (0, 0.12345, -1.5, 12345.6, 1.53e9)] == ["0", "0.123", "−1.5", "12,300", "1.5 × 10⁹"]
+    told = [number(value) for value in (0, 0.12345, -1.5, 12345.6, 1.53e9)]
+    assert told == ["0", "0.123", "−1.5", "12,300", "1.5 × 10⁹"]

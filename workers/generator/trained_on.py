@@ -59,9 +59,10 @@ def save_trained_on(
             table: TemplatesOf = getattr(one, part)
             tensors[f"{name}/{part}/templates"] = np.ascontiguousarray(table.templates, np.float16)
             tensors[f"{name}/{part}/subjects"] = np.ascontiguousarray(table.subjects, np.int32)
-    digests = json.dumps({name: one.matcher_digest for name, one in found.items()}, sort_keys=True)
+    about = {"corpus": corpus, "matchers": {name: one.matcher_digest for name, one in found.items()}}
     path = folder / FILE
-    save_file(tensors, path, {"matchers": digests, "corpus": corpus})
+    # One entry: several come in an order of their own every time.
+    save_file(tensors, path, {"about": json.dumps(about, sort_keys=True)})
     path.chmod(0o644)  # written for its owner alone
     return TrainingTemplatesCard(
         file=path.name,
@@ -88,7 +89,7 @@ def load_trained_on(folder: Path, card: ModelCard) -> dict[str, TrainedOn]:
         if file_sha256(path) != card.training_templates.sha256:
             raise Corrupt(f"{path} is not the file that its card speaks of: the digests differ")
         with safe_open(path, framework="numpy") as file:
-            digests: dict[str, str] = json.loads(file.metadata()["matchers"])
+            digests: dict[str, str] = json.loads(file.metadata()["about"])["matchers"]
             return {
                 name: TrainedOn(
                     matcher_digest=digest,

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from app.dataset.calibration import Calibration
@@ -48,13 +49,13 @@ def report(
     card: ModelCard,
     *,
     matchers: Mapping[str, MatcherCard],
-    trained_on: Callable[[], Mapping[str, TrainedOn]] = dict,
+    trained_on: Mapping[str, TrainedOn] = MappingProxyType({}),
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> None:
     """Write everything that tells about a set, report.json last; run twice, it leaves the same bytes.
 
-    `plan` is the one that was carried out, `card` the model's, `matchers` the cards of those on offer. `trained_on`
-    loads templates of what the model was trained on. Raises Cancelled when told to stop.
+    `plan` is the one that was carried out, `card` the model's, `matchers` the cards of those on offer,
+    `trained_on` by matcher the templates of what the model was trained on. Raises Cancelled when told to stop.
     """
     survey = Survey(store, at, plan)
     comparisons = _write_comparisons(store, at, plan, survey.missing)
@@ -68,7 +69,7 @@ def report(
     found = build_report(
         plan,
         card,
-        gather(plan, card, judgements, survey.rows, matchers, trained_on()),
+        gather(plan, card, judgements, survey.rows, matchers, trained_on),
         survey.outcome(),
         name=accepted.name,
         created_at=accepted.created_at,

@@ -16,6 +16,8 @@ from workers.report.evidence import Evidence, JudgedBy
 LISTED = 10
 """Pairs of look-alikes that are named."""
 
+NEAREST_BINS = 30
+
 
 def unique(
     evidence: Evidence, judge: JudgedBy, scores: CrossedScores, working: Working, absent: Absent
@@ -28,7 +30,8 @@ def unique(
     except (Unresolvable, ScoresRefused) as exc:
         absent["uniqueness"] = str(exc)
         return None
-    nearest = figures.distribution(found.nearest_scores)
+    span = float(found.nearest_scores.max() - found.nearest_scores.min())
+    nearest = figures.distribution(found.nearest_scores, width=figures.nice_width(span, NEAREST_BINS))
     if nearest is None:
         raise ValueError("identities without nearest scores")
     rate = scores.non_mated_reaching(working.threshold)[1] / scores.non_mated_total

@@ -15,7 +15,7 @@ from app.dataset.measures import OperatingPoint
 from app.dataset.report import JudgeReport, Report
 from workers.report import plots, wording
 from workers.report.difficulty import TARGETS
-from workers.report.summary import headline
+from workers.report.summary import headline, leaks
 
 HERE = Path(__file__).parent
 
@@ -137,7 +137,13 @@ def _tiles(report: Report) -> list[Tile]:
                 )
             )
         if judge.leakage:
-            tiles.append(Tile(wording.number(judge.leakage.auc), "AUC, nearness to the training set; 0.5 is none"))
+            tiles.append(
+                Tile(
+                    wording.number(judge.leakage.membership_auc),
+                    "AUC of the membership attack on the training set; 0.5 is chance",
+                    "bad" if leaks(judge.leakage) else "good",
+                )
+            )
     missing = report.counts.shortfall
     tiles.append(Tile(f"{missing:,}", "samples missing", "bad" if missing else "good"))
     return tiles

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 
 from app.dataset.calibration import Contract
-from app.dataset.report import Counts, JudgeReport, Report
+from app.dataset.report import Counts, JudgeReport, Leakage, Report
 from workers.report.wording import fmr_text, number, percent, plural, rate_text
 
 AUC_OF_LEAKAGE = 0.55
-"""Above it, with all of its interval above 0.5, the summary speaks of leakage."""
+"""Of the membership attack: above it, with all of its interval above 0.5, the summary speaks of leakage."""
+
+SHARE_OF_LEAKAGE = 0.1
+"""So many samples beyond 99% of strangers are ten times what strangers do."""
 
 
 def summarize(report: Report) -> tuple[str, ...]:
@@ -104,22 +107,32 @@ def _identities(judge: JudgeReport) -> Iterator[str]:
 def _leakage(judge: JudgeReport) -> Iterator[str]:
     found = judge.leakage
     if found:
-        leaks = found.auc > AUC_OF_LEAKAGE and found.auc_interval.low > 0.5
-        yield (
-            f"The samples come {'NEARER' if leaks else 'no nearer'} to the model's training set than identities do "
-            f"that it never saw (AUC {number(found.auc)}, 95%: {number(found.auc_interval.low)} to "
-            f"{number(found.auc_interval.high)}; 0.5 is none)."
+        chance = (
+            f"(membership AUC {number(found.membership_auc)}, 95%: {number(found.membership_interval.low)} to "
+            f"{number(found.membership_interval.high)}; 0.5 is chance)"
         )
+        nearness = f"{percent(found.beyond_p99)} of the samples come nearer to it than 99% of held-out identities do"
+        if leaks(found):
+            yield f"The set GIVES ITS TRAINING SET AWAY {chance}; {nearness}."
+        else:
+            yield f"Whether the model was trained on an identity cannot be told from the set {chance}; {nearness}."
     elif "not applicable" in judge.absent.get("leakage", ""):
         yield "The model is code only, so there is no training set that it could leak."
 
 
+def leaks(found: Leakage) -> bool:
+    """Whether the training set shows: by the membership attack, or by far too many samples that come too near."""
+    told = found.membership_auc > AUC_OF_LEAKAGE and found.membership_interval.low > 0.5
+    return told or found.beyond_p99_interval.low > SHARE_OF_LEAKAGE
+
+
 def _came_out(counts: Counts, report: Report) -> str:
-    missing = f"{plural(counts.shortfall, 'sample')} could not be made and are missing" if counts.shortfall else (
+    missing = f"{plural(counts.shortfall, 'sample')} could not be made" if counts.shortfall else (
         "nothing that was asked for is missing"
     )
     rejected = counts.rejected_samples + counts.rejected_identities
-    drawn = f"{plural(rejected, 'draw')} failed a check and were drawn again" if rejected else "no draw was rejected"
+    again = "was" if rejected == 1 else "were"
+    drawn = f"{plural(rejected, 'draw')} failed a check and {again} drawn again" if rejected else "no draw was rejected"
     return f"{drawn[0].upper()}{drawn[1:]}; {missing}."
 
 

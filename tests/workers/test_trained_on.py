@@ -9,7 +9,11 @@ import pytest
 from app.dataset.model import ModelCard
 from app.errors import Corrupt
 from workers.evaluation.training_templates import choose, template_corpus, trained_on
+from workers.generator.cards import read_card
+from workers.generator.registry import SHIPPED
 from workers.generator.trained_on import TemplatesOf, TrainedOn, load_trained_on, save_trained_on
+from workers.matchers.dlib_resnet import DlibResNet
+from workers.matchers.sface import SFace
 
 
 def found() -> dict[str, TrainedOn]:
@@ -47,6 +51,18 @@ def test_the_same_templates_give_the_same_file_and_another_model_they_do_not_mak
     save_trained_on(tmp_path, found(), identities=95, corpus="c" * 64)
     assert (tmp_path / "training-templates.safetensors").read_bytes() == before
     assert card.digest == paint.card.digest
+
+
+def test_the_shipped_model_brings_templates_by_both_judges() -> None:
+    folder = SHIPPED / "sdgan"
+    shipped = load_trained_on(folder, read_card(folder))
+    assert {name: one.matcher_digest for name, one in shipped.items()} == {
+        SFace.name: SFace.digest,
+        DlibResNet.name: DlibResNet.digest,
+    }
+    for one in shipped.values():
+        assert len(one.training.subjects) > 1_000
+        assert not set(one.training.subjects.tolist()) & set(one.held_out.subjects.tolist())
 
 
 def test_a_card_without_templates_has_none(paint: Any, tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ MEANINGS: Mapping[str, Meaning] = {
     "sface_norm": Meaning("length of SFace's template before division: a proxy of utility to that matcher"),
 }
 
+COMPONENT = Meaning("OFIQ's formula, over regions of our own", "0 to 100")
+"""What every other measure is."""
+
 YAW = "yaw_deg"
 
 FEWEST = 10
@@ -44,7 +47,7 @@ def quality(evidence: Evidence) -> Quality | None:
     for name in order:
         column = evidence.qualities[name]
         there = column[~np.isnan(column)]
-        meaning = MEANINGS.get(name, Meaning("0 to 100, by the formula of that name in OFIQ over regions of our own"))
+        meaning = MEANINGS.get(name, COMPONENT)
         measures.append(
             QualityMeasure(
                 name=name,

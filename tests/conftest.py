@@ -245,6 +245,8 @@ def finish_dataset(store: ObjectStore, tenant: str, dataset: str) -> None:
     listed = "\n".join(["reference,probe,mated", *lines, ""]).encode()
     store.put(at.comparisons, listed)
     store.put(at.contact_sheet, b"\x89PNG a contact sheet")
+    store.put(at.report, b'{"schema_version": 1}')
+    store.put(at.report_page, b"<!doctype html><title>a report</title>")
     accepted = read_accepted(store, tenant, dataset)
     summary = summarize(
         plan,

@@ -75,6 +75,17 @@ def encode_sheet(pixels: Pixels) -> bytes:
     return out.getvalue()
 
 
+def encode_small(pixels: Pixels, most: int) -> bytes:
+    """Write an image [H, W, 3] as JPEG in at most so many bytes, as good as that allows; the lowest quality is 30."""
+    image = Image.fromarray(pixels)
+    for quality in (88, 80, 70, 60, 45, 30):
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=quality, optimize=True, comment=DIGITAL_SOURCE_TYPE)
+        if out.tell() <= most:
+            break
+    return out.getvalue()
+
+
 def decode(data: bytes, name: str = "image") -> Pixels:
     """Read an image file's pixels, uint8 [H, W, 3]; raises Corrupt with `name`."""
     try:

@@ -13,6 +13,7 @@ from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice
 from app.jobs.advance import advance, fail, reconcile
 from app.jobs.evaluation_ends import reconcile_evaluations
+from app.jobs.matchers import MatcherCatalogue
 from app.jobs.records import read_accepted, read_json, write_json
 from app.jobs.retention import Retention
 from app.jobs.uploads import UploadService
@@ -36,6 +37,8 @@ from app.queue import (
 from workers.attempt import Attempt, attempted
 from workers.biometrics.errors import Unresolvable
 from workers.evaluating import evaluation_attempted
+from workers.generator.registry import model_folders
+from workers.generator.trained_on import TrainedOn, load_trained_on
 from workers.pipeline.assemble import assemble
 from workers.pipeline.calibrate import decide, target_of, try_shard
 from workers.pipeline.identities import choose_identities, survey_block
@@ -201,14 +204,31 @@ def _generate(attempt: Attempt) -> None:
 
 
 def _report(attempt: Attempt) -> None:
-    if not attempt.store.exists(attempt.at.report):
-        report(attempt.store, attempt.at, attempt.plan)
+    if attempt.store.exists(attempt.at.report):
+        return
+    report(
+        attempt.store,
+        attempt.at,
+        read_accepted(attempt.store, attempt.task.tenant, attempt.task.dataset),
+        attempt.plan,
+        attempt.generator.card,
+        matchers=MatcherCatalogue(attempt.store).all(),
+        trained_on=_trained_on(attempt),
+        should_cancel=attempt.called_off,
+    )
 
 
 def _lay_out(attempt: Attempt) -> None:
     layout = list(Layout)[attempt.task.number]
     if not attempt.store.exists(attempt.at.layout(layout)):
         lay_out(attempt.store, attempt.at, attempt.plan, layout, should_cancel=attempt.called_off)
+
+
+def _trained_on(attempt: Attempt) -> dict[str, TrainedOn]:
+    card = attempt.generator.card
+    if card.training_templates is None:
+        return {}
+    return load_trained_on(model_folders(attempt.settings.worker)[card.name], card)
 
 
 def _assemble(attempt: Attempt) -> None:

@@ -21,7 +21,7 @@ class DatasetBody(Dataset):
     """A dataset, and where to go from it."""
 
     links: dict[str, str] = Field(
-        description="Relative paths: self, events, cancel; manifest, comparisons, contact_sheet and archive "
+        description="Relative paths: self, events, cancel; manifest, comparisons, contact_sheet, report and archive "
         "once it has succeeded.",
         examples=[{"self": "/v1/datasets/ds_06fa3k9x2m7q0v4c8d1e"}],
     )
@@ -36,6 +36,7 @@ class DatasetBody(Dataset):
                 "manifest": f"{here}/manifest",
                 "comparisons": f"{here}/comparisons",
                 "contact_sheet": f"{here}/contact-sheet",
+                "report": f"{here}/report",
                 "archive": f"{here}/archive?layout=plain",
             }
         return cls(**dict(dataset), links=links)

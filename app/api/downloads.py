@@ -46,6 +46,23 @@ def parse_range(header: str, size: int) -> Span | Literal["none", "unsatisfiable
     return Span(int(first), size if last == "" else min(int(last) + 1, size))
 
 
+def prefers_html(accept: str) -> bool:
+    """Whether an Accept header would rather have text/html than application/json; equal wishes are for JSON."""
+    wishes = {"text/html": 0.0, "application/json": 0.0}
+    closest = dict.fromkeys(wishes, -1)
+    for part in accept.split(","):
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+        for wish in wishes:
+            # The more particular range wins, whatever its weight (RFC 9110, 12.5.1).
+            ranges = ["*/*", f"{wish.partition('/')[0]}/*", wish]
+            nearness = ranges.index(kind) if kind in ranges else -1
+            if nearness > closest[wish]:
+                closest[wish] = nearness
+                wishes[wish] = float(weight) if re.fullmatch(r"[01](\.[0-9]{0,3})?", weight) else 0.0
+    return wishes["text/html"] > wishes["application/json"]
+
+
 def etag_listed(header: str, etag: str) -> bool:
     """Whether an If-None-Match header lists a quoted ETag, by weak comparison; `*` lists every one."""
     if header.strip() == "*":

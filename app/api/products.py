@@ -1,4 +1,4 @@
-"""Downloads: manifest, comparisons, contact sheet, samples, archive."""
+"""Downloads: manifest, comparisons, contact sheet, report, samples, archive."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from app.api.deps import DatasetId, SampleName, Serving, Tenant
-from app.api.downloads import send_product
+from app.api.downloads import TO_BE_ASKED, prefers_html, send_product
 from app.api.openapi import bytes_of, errors, headers
 from app.dataset.layout import Layout
+from app.jobs.products import Product, ProductService
 
 router = APIRouter(tags=["products"])
 
@@ -39,6 +40,39 @@ class LayoutBeingMade(BaseModel):
     state: Literal["being_made"] = "being_made"
     detail: str = Field(description="What to do, for people.")
 
+
+class ReportQuery(BaseModel):
+    """Which form of the report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["html", "json"] | None = Field(
+        None,
+        description="html: one page to read and to print; json: every figure. Left out, as the Accept header prefers, "
+        "and json where it prefers neither.",
+    )
+
+
+def wants_page(request: Request, query: ReportQuery) -> bool:
+    """Whether a report is to be sent as a page: as the query says, or else as the Accept header prefers."""
+    return query.format == "html" or (query.format is None and prefers_html(request.headers.get("accept", "")))
+
+
+def send_report(
+    request: Request, products: ProductService, product: Product, *, page: bool, cache_control: str = TO_BE_ASKED
+) -> Response:
+    """Answer GET or HEAD for a report, as a page that may do nothing or as data."""
+    answer = send_product(
+        request, products, product, "inline" if page else "attachment", cache_control=cache_control
+    )
+    answer.headers["Vary"] = "Accept"
+    if page:
+        answer.headers["Content-Security-Policy"] = PAGE_POLICY
+    return answer
+
+
+PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+"""The page loads nothing and runs nothing; it says so itself as well, for when it lies on a disk."""
 
 _RANGE = {
     "name": "Range",
@@ -146,6 +180,25 @@ def download_contact_sheet(
 
 @download(
     router,
+    "/v1/datasets/{dataset_id}/report",
+    "Read the report",
+    sent("What was measured of the set.", "application/json", "text/html; charset=utf-8", also=(409, 422)),
+)
+def download_report(
+    request: Request,
+    tenant: Tenant,
+    dataset_id: DatasetId,
+    query: Annotated[ReportQuery, Query()],
+    services: Serving,
+) -> Response:
+    """How hard the set is, how unlike each other its subjects are, what was rejected, and what not to conclude."""
+    page = wants_page(request, query)
+    find = services.products.report_page if page else services.products.report
+    return send_report(request, services.products, find(tenant, dataset_id), page=page)
+
+
+@download(
+    router,
     "/v1/datasets/{dataset_id}/samples/{name}",
     "Download one sample",
     sent("The image, as in the archive.", "image/png", "image/jpeg"),
@@ -189,7 +242,7 @@ def download_archive(
     query: Annotated[ArchiveQuery, Query()],
     services: Serving,
 ) -> Response:
-    """Manifest, comparisons, contact sheet and samples, or a layout. A download that broke off goes on with `Range`.
+    """Manifest, comparisons, contact sheet, report and samples, or a layout. A download that broke off goes on with `Range`.
 
     A layout that the request did not name is made when it is first asked for (202), once, and kept.
     """

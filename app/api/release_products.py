@@ -8,7 +8,7 @@ from starlette.responses import Response
 from app.api.deps import ReleaseName, ReleaseVersion, SampleOfRelease, Serving, Tenant
 from app.api.downloads import FOR_EVER, TO_BE_ASKED, send_product
 from app.api.openapi import headers
-from app.api.products import BEING_MADE, ArchiveQuery, being_made, download, sent
+from app.api.products import BEING_MADE, ArchiveQuery, ReportQuery, being_made, download, send_report, sent, wants_page
 from app.dataset.version import LATEST
 from app.jobs.products import Product
 
@@ -21,13 +21,17 @@ def _described(description: str, *media_types: str, also: tuple[int, ...] = ()) 
     return described
 
 
+def _for_how_long(version: str) -> str:
+    return TO_BE_ASKED if version == LATEST else FOR_EVER
+
+
 def _send(request: Request, services: Serving, product: Product, version: str, *, inline: bool = False) -> Response:
     return send_product(
         request,
         services.release_products.products,
         product,
         "inline" if inline else "attachment",
-        cache_control=TO_BE_ASKED if version == LATEST else FOR_EVER,
+        cache_control=_for_how_long(version),
     )
 
 
@@ -61,13 +65,26 @@ def download_release_comparisons(
     router,
     "/v1/releases/{name}/{version}/report",
     "Download a release's report",
-    _described("What was measured of the set.", "application/json"),
+    _described("What was measured of the set.", "application/json", "text/html; charset=utf-8", also=(422,)),
 )
 def download_release_report(
-    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
+    request: Request,
+    tenant: Tenant,
+    name: ReleaseName,
+    version: ReleaseVersion,
+    query: Annotated[ReportQuery, Query()],
+    services: Serving,
 ) -> Response:
-    """JSON, as the dataset had it."""
-    return _send(request, services, services.release_products.report(tenant, name, version), version)
+    """As the dataset had it: every figure as JSON, or one page to read."""
+    page = wants_page(request, query)
+    find = services.release_products.report_page if page else services.release_products.report
+    return send_report(
+        request,
+        services.release_products.products,
+        find(tenant, name, version),
+        page=page,
+        cache_control=_for_how_long(version),
+    )
 
 
 @download(

@@ -188,7 +188,7 @@ class Client:
             self._sleep(min(_retry_after(answer) or 1.0, LONGEST_PAUSE_S))
 
     def product(self, dataset: str, name: str) -> bytes:
-        """A product by the last part of its path: comparisons, contact-sheet."""
+        """A product by the last part of its path: comparisons, contact-sheet, report?format=html."""
         return self._call("GET", f"/v1/datasets/{_segment(dataset)}/{name}").content
 
     def sample(self, dataset: str, name: str) -> bytes:

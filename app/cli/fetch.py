@@ -20,7 +20,12 @@ from app.cli.manifest import Manifest
 from app.cli.paths import inside, make_parents
 from app.dataset.shard import SampleRow
 
-PRODUCTS = {"comparisons.csv": "comparisons", "contact-sheet.png": "contact-sheet"}
+PRODUCTS = {
+    "comparisons.csv": "comparisons",
+    "contact-sheet.png": "contact-sheet",
+    "report.json": "report?format=json",
+    "report.html": "report?format=html",
+}
 """Files beside the samples, and the last part of their paths in the API."""
 
 CHUNK = 256 * 1024

@@ -21,6 +21,7 @@ BUILT_IN = {
     "fetch": "app.cli.layouts:fetch",
     "status": "app.cli.datasets:status",
     "cancel": "app.cli.datasets:cancel",
+    "report": "app.cli.report:report",
     "delete": "app.cli.datasets:delete",
     "release": "app.cli.release:release",
     "pull": "app.cli.releases.pull:pull",

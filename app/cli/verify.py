@@ -141,15 +141,17 @@ def _wrong_with(folder: Path, row: SampleRow, pixel_digest: PixelDigest | None) 
 
 
 def _wrong_products(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    comparisons = folder / "comparisons.csv"
-    expected = (manifest.summary.get("comparisons") or {}).get("sha256")
-    for path in (comparisons, folder / "contact-sheet.png"):
+    digests: dict[str, str | None] = {"comparisons.csv": None, "contact-sheet.png": None}
+    digests |= manifest.summary.get("products") or {}
+    digests["comparisons.csv"] = (manifest.summary.get("comparisons") or {}).get("sha256")
+    for name, expected in digests.items():
+        path = inside(folder, name)
         if not path.is_file():
-            yield path.name, "it is missing"
-        elif path == comparisons and expected:
+            yield name, "it is missing"
+        elif expected:
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                    yield path.name, "its bytes have another digest"
+                    yield name, "its bytes have another digest"
 
 
 def _count_files(folder: Path) -> int:

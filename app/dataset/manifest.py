@@ -87,10 +87,12 @@ def summarize(
     device: str,
     report_digests: list[str],
     contract: dict[str, Any] | None = None,
+    products: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Build everything of the manifest but the sample lines.
 
-    `plan` is the one that was carried out: with a target, scaled. `contract` is what its report says of it.
+    `plan` is the one that was carried out: with a target, scaled. `contract` is what its report says of
+    it, `products` the SHA-256 (hex) of files beside the samples, by name.
     """
     counts = tally.counts()
     if choice:
@@ -128,6 +130,7 @@ def summarize(
             "sha256": hashlib.sha256("\n".join(report_digests).encode()).hexdigest(),
         },
         "comparisons": comparisons,
+        "products": products or {},
         "device": device,
         "synthetic": {"digital_source_type": DIGITAL_SOURCE_TYPE, "marked": "in every file"},
     }

@@ -98,6 +98,20 @@ class WeightsCard(_Data):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
+class TrainingTemplatesCard(_Data):
+    """Which file holds templates of identities that the model was trained on, for measuring leakage."""
+
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    corpus_sha256: str
+    identities: int = Field(ge=0)
+    """That the model was trained on."""
+    templates: int = Field(ge=0)
+    """So many of them have a template in the file."""
+    held_out: int = Field(ge=0)
+    """Identities of the same corpus that were not trained on, for comparison."""
+
+
 class ModelCard(_Data):
     """All that is known of one generator. Unknown fields are kept: a card may say more than code reads."""
 
@@ -113,6 +127,8 @@ class ModelCard(_Data):
     checks: ChecksCard = ChecksCard()
     weights: WeightsCard | None = None
     """None for a model that is code only."""
+    training_templates: TrainingTemplatesCard | None = None
+    """None for a model that was not trained, or whose training set cannot be shipped."""
     licence: str
     provenance: str
 
@@ -127,9 +143,9 @@ class ModelCard(_Data):
     def digest(self) -> str:
         """SHA-256 (hex) over the card's canonical JSON, and through it over the weights' digest.
 
-        What was measured of a model does not make it another one, and is left out.
+        What was measured of a model, and what it is measured against, does not make it another one, and is left out.
         """
-        card = self.model_dump(mode="json", exclude={"measured", "evaluation"})
+        card = self.model_dump(mode="json", exclude={"measured", "evaluation", "training_templates"})
         text = json.dumps(card, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

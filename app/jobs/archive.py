@@ -1,6 +1,6 @@
 """A dataset's archive, laid together from what is stored: no bytes are copied before somebody reads them.
 
-The archive is one uncompressed tar: manifest, comparisons and contact sheet, then the shards' own tars without
+The archive is one uncompressed tar: manifest, comparisons, contact sheet and report, then the shards' own tars without
 their ends. Its size is known and any range of it can be read, so a broken download goes on where it stopped.
 """
 
@@ -37,7 +37,7 @@ class Archive:
 
 def products(at: DatasetKeys) -> tuple[str, ...]:
     """Keys of what stands before the samples in an archive."""
-    return at.manifest, at.comparisons, at.contact_sheet
+    return at.manifest, at.comparisons, at.contact_sheet, at.report, at.report_page
 
 
 def lay_out_archive(store: ObjectStore, at: DatasetKeys) -> Archive:

@@ -53,6 +53,16 @@ class ProductService:
         at = self._succeeded(tenant, dataset, "a contact sheet")
         return self._object(at.contact_sheet, "image/png", f"{dataset}-contact-sheet.png")
 
+    def report(self, tenant: str, dataset: str) -> Product:
+        """The report as data, JSON."""
+        at = self._succeeded(tenant, dataset, "a report")
+        return self._object(at.report, "application/json", f"{dataset}-report.json")
+
+    def report_page(self, tenant: str, dataset: str) -> Product:
+        """The report to read, one page of HTML that loads nothing."""
+        at = self._succeeded(tenant, dataset, "a report")
+        return self._object(at.report_page, "text/html; charset=utf-8", f"{dataset}-report.html")
+
     def archive(self, tenant: str, dataset: str, layout: Layout = Layout.PLAIN) -> Product:
         """Everything in one archive; raises ObjectNotFound for a layout that is not made."""
         at = self._succeeded(tenant, dataset, "an archive")

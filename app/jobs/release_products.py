@@ -6,7 +6,6 @@ from dataclasses import replace
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.release import RELEASE_FILE, Release
-from app.errors import NotFound, ObjectNotFound
 from app.jobs.archive import BLOCK, Segment, member_header
 from app.jobs.products import Product, ProductService
 from app.jobs.releases import ReleaseService, release_file
@@ -51,12 +50,14 @@ class ReleaseProducts:
         return _called(release, self.products.contact_sheet(tenant, release.dataset), "-contact-sheet.png")
 
     def report(self, tenant: str, name: str, version: str) -> Product:
-        """The report, JSON; raises NotFound where the dataset was made without one."""
+        """The report as data, JSON."""
         release = self._releases.get(tenant, name, version)
-        try:
-            return _called(release, self.products.report(tenant, release.dataset), "-report.json")
-        except ObjectNotFound as exc:
-            raise NotFound(f"{release.ref} has no report") from exc
+        return _called(release, self.products.report(tenant, release.dataset), "-report.json")
+
+    def report_page(self, tenant: str, name: str, version: str) -> Product:
+        """The report to read, HTML."""
+        release = self._releases.get(tenant, name, version)
+        return _called(release, self.products.report_page(tenant, release.dataset), "-report.html")
 
     def sample(self, tenant: str, name: str, version: str, sample: str) -> Product:
         """One sample by its label."""

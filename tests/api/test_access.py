@@ -16,6 +16,7 @@ ROUTES = [
     ("GET", "/v1/datasets/{id}/manifest"),
     ("GET", "/v1/datasets/{id}/comparisons"),
     ("GET", "/v1/datasets/{id}/contact-sheet"),
+    ("GET", "/v1/datasets/{id}/report"),
     ("GET", "/v1/datasets/{id}/archive"),
     ("HEAD", "/v1/datasets/{id}/archive"),
     ("GET", "/v1/datasets/{id}/samples/S0000000_0000"),

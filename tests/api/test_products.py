@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.api.downloads import Span, etag_listed, parse_range
+from app.api.downloads import Span, etag_listed, parse_range, prefers_html
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.errors import StoreUnavailable
@@ -19,6 +19,9 @@ PRODUCTS = {
     "manifest": ("application/json", "attachment", "{id}-manifest.json"),
     "comparisons": ("text/csv; charset=utf-8", "attachment", "{id}-comparisons.csv"),
     "contact-sheet": ("image/png", "inline", "{id}-contact-sheet.png"),
+    "report": ("application/json", "attachment", "{id}-report.json"),
+    "report?format=json": ("application/json", "attachment", "{id}-report.json"),
+    "report?format=html": ("text/html; charset=utf-8", "inline", "{id}-report.html"),
     "samples/S0000001_0001": ("image/png", "inline", "S0000001_0001.png"),
     "archive": ("application/x-tar", "attachment", "{id}.tar"),
     "archive?layout=plain": ("application/x-tar", "attachment", "{id}.tar"),
@@ -59,6 +62,8 @@ def test_the_archive_is_a_tar_of_what_the_manifest_lists(client: TestClient, fin
             "manifest.json",
             "comparisons.csv",
             "contact-sheet.png",
+            "report.json",
+            "report.html",
             *(sample["file"] for sample in manifest["samples"]),
         ]
         for sample in manifest["samples"]:
@@ -162,9 +167,39 @@ def test_lists_of_etags() -> None:
     assert not etag_listed("b", '"b"')
 
 
+@pytest.mark.parametrize(
+    ("accept", "html"),
+    [
+        ("", False), ("*/*", False), ("application/json", False), ("text/html", True), ("TEXT/HTML;level=1", True),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True), ("text/*", True),
+        ("text/html;q=0.5, application/json", False), ("text/html;q=0, */*", False),
+        ("text/html, application/json", False),
+        ("application/json;q=0.4, text/html;q=0.9", True), ("text/html;q=abc", False), (",;=q,,text/html;q=9", False),
+    ],
+)  # fmt: skip
+def test_which_form_of_the_report_an_accept_header_prefers(accept: str, html: bool) -> None:
+    assert prefers_html(accept) is html
+
+
+def test_a_browser_gets_the_report_as_a_page_that_may_do_nothing(client: TestClient, finished: str) -> None:
+    path = f"/v1/datasets/{finished}/report"
+    page = client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["vary"] == "Accept"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "sandbox" in page.headers["content-security-policy"]
+    data = client.get(path)
+    assert data.json() == {"schema_version": 1}
+    assert data.headers["vary"] == "Accept"
+    assert data.headers["etag"] != page.headers["etag"]
+    assert client.get(f"{path}?format=json", headers={"Accept": "text/html"}).json() == {"schema_version": 1}
+    assert client.get(f"{path}?format=pdf").status_code == 422
+    assert client.get(f"{path}?from=json").status_code == 422
+
+
 def test_what_is_not_made_yet_conflicts(client: TestClient, submit: Callable[..., str]) -> None:
     dataset = submit()
-    for product in ("manifest", "comparisons", "contact-sheet", "archive"):
+    for product in ("manifest", "comparisons", "contact-sheet", "report", "archive"):
         answer = client.get(f"/v1/datasets/{dataset}/{product}")
         assert answer.status_code == 409
         assert "is accepted" in answer.json()["detail"]

@@ -42,7 +42,10 @@ def test_a_release_is_made_once(client: TestClient, finished: str) -> None:
     assert first.json()["links"]["archive"] == f"{HERE}/archive?layout=plain"
     for link, path in first.json()["links"].items():
         answer = client.get(path, params={"to": "1.2.0"} if link == "diff" else {})
-        assert answer.status_code == (404 if link == "report" else 200), path
+        assert answer.status_code == 200, path
+    page = client.get(first.json()["links"]["report"], headers={"Accept": "text/html"})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "sandbox" in page.headers["content-security-policy"]
 
 
 def test_another_dataset_gets_409_with_the_digest_of_what_is_there(

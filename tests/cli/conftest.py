@@ -23,6 +23,9 @@ Json = dict[str, Any]
 KEY = "fcs_0123456789abcdef_" + "k" * 43
 
 
+REPORT = {"report.json": b'{"schema_version": 1}', "report.html": b"<!doctype html>"}
+
+
 def file_of(name: str) -> bytes:
     """What stands for an image: any bytes will do."""
     return f"an image called {name}".encode() * 50
@@ -107,6 +110,8 @@ class FakeService:
             return self.archive(request)
         if path == f"/v1/releases/gate-smoke/{self.version}/manifest":
             return httpx.Response(200, content=self.manifest())
+        if path == "/v1/datasets/ds_1/report":
+            return httpx.Response(200, content=REPORT[f"report.{request.url.params['format']}"])
         if path.startswith("/v1/datasets/ds_1/samples/"):
             name = path.rsplit("/", 1)[-1]
             return httpx.Response(200, content=self.changed.get(name, file_of(name)))
@@ -154,6 +159,7 @@ class FakeService:
             "dataset": "ds_1", "counts": self.counts(), "digests": self.digests(), "request": {"subjects": 3},
             "model": {"name": "parametric", "version": "1.0.0", "digest": "d" * 64}, "sigma": {"pose": 1.0}, "seed": 7,
             "comparisons": {"sha256": hashlib.sha256(self.comparisons).hexdigest()},
+            "products": {name: hashlib.sha256(content).hexdigest() for name, content in REPORT.items()},
         }  # fmt: skip
 
     def manifest(self) -> bytes:
@@ -183,6 +189,7 @@ class FakeService:
                 ("manifest.json", self.manifest()),
                 ("comparisons.csv", self.comparisons),
                 ("contact-sheet.png", b"a sheet"),
+                *REPORT.items(),
                 *((item.file, self.changed.get(item.id, file_of(item.id))) for item in self.rows),
             ):
                 info = tarfile.TarInfo(name)

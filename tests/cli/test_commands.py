@@ -198,3 +198,44 @@ def test_a_contributed_command_without_its_packages_says_what_is_missing(
     assert run(["--help"]) == 0
     assert run(["schooling", "--epochs", "3"]) == 2
     assert "No module named 'torch'" in capsys.readouterr().err
+
+
+REPORT: dict[str, Any] = {
+    "summary": ["[3] subjects, 6 samples.", "Nothing is missing."],
+    "dataset": {
+        "id": "ds_1", "name": "faces", "created_at": "2026-01-02", "seed": 7, "request": {}, "width": 8, "height": 8,
+        "format": "png", "sigma": {},
+    },
+    "model": dict.fromkeys(("name", "version", "digest", "kind", "description", "licence", "provenance"), "x"),
+    "comparisons": {"selection": "none", "mated": 0, "non_mated": 0, "left_out": 0, "sha256": ""},
+    "counts": dict.fromkeys(
+        ("asked_subjects", "asked_samples", "asked_distractors", "subjects", "distractors", "samples", "bytes",
+         "rejected_samples", "rejected_identities", "shortfall"), 0,
+    ),
+    "filter": None, "rejected_samples": [], "rejected_identities": [], "shortfall": [],
+    "judged": {"subjects": 0, "distractors": 0, "samples": 0}, "judges": [], "drift": [], "quality": None,
+    "contract": None, "calibration": None, "limits": [], "absent": {}, "of a later version": 1,
+}  # fmt: skip
+
+
+def test_a_report_is_told_in_sentences_or_written_into_a_file(
+    service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forms = {"json": json.dumps(REPORT), "html": "<!doctype html>"}
+
+    def answer(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path == "/v1/datasets/ds_1/report":
+            return httpx.Response(200, text=forms[request.url.params["format"]])
+        return None
+
+    service.fault = answer
+    assert run(["report", "ds_1"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["[3] subjects, 6 samples.", "Nothing is missing."]
+    assert run(["report", "ds_1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dataset"]["seed"] == 7
+    for form, text in forms.items():
+        path = tmp_path / "deep" / f"r.{form}"
+        assert run(["report", "ds_1", "--out", str(path)]) == 0
+        assert path.read_text() == text
+    assert run(["report", "ds_1", "--out", str(tmp_path / "r.pdf")]) == 2
+    assert "ends in .html or .json" in capsys.readouterr().err

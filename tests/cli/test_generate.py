@@ -28,7 +28,8 @@ def files(folder: Path) -> set[str]:
 
 @pytest.fixture
 def whole(service: Any) -> set[str]:
-    return {"manifest.json", "comparisons.csv", "contact-sheet.png", *(row.file for row in service.rows)}
+    beside = {"manifest.json", "comparisons.csv", "contact-sheet.png", "report.json", "report.html"}
+    return beside | {row.file for row in service.rows}
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +148,7 @@ def test_a_broken_off_command_goes_on_at_the_next_file(
 ) -> None:
     monkeypatch.setattr(fetch, "CHUNK", 1024)  # members are looked at as their bytes come
     out = tmp_path / "a"
-    service.break_after = [9000]
+    service.break_after = [11_000]
     broken = False
 
     def gone(request: httpx.Request) -> httpx.Response | None:
@@ -168,7 +169,7 @@ def test_a_broken_off_command_goes_on_at_the_next_file(
     service.fault = lambda request: None
     assert generate(out) == 0
     start = int(service.ranges[-1].removeprefix("bytes=").rstrip("-"))
-    assert 0 < start <= 9000
+    assert 0 < start <= 11_000
     assert start % 512 == 0
     assert files(out) == whole
 
@@ -192,11 +193,13 @@ def test_damaged_and_missing_files_are_fetched_anew(
     (out / service.rows[0].file).write_bytes(b"damaged")
     (out / service.rows[3].file).unlink()
     (out / "comparisons.csv").write_text("x")
+    (out / "report.html").write_text("x")
     assert run(["verify", str(out)]) == 4
     told = capsys.readouterr().err
     assert f"{service.rows[0].file}: it has 7 bytes instead of" in told
     assert f"{service.rows[3].file}: it is missing" in told
     assert "comparisons.csv: its bytes have another digest" in told
+    assert "report.html: its bytes have another digest" in told
     assert generate(out) == 0
     assert len(service.ranges) == 1
     assert files(out) == whole

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.dataset.report import Report
 from workers.images import decode, pixel_sha256, read_mark
 
 pytestmark = pytest.mark.integration
@@ -57,6 +58,13 @@ def test_the_archive_holds_every_sample_unharmed_and_marked(service: Any, galler
     assert len(listed) == manifest["comparisons"]["mated"] + manifest["comparisons"]["non_mated"] == 24
     assert all((row["reference"][:8] == row["probe"][:8]) == (row["mated"] == "1") for row in listed)
     assert decode(files["contact-sheet.png"]).shape[2] == 3
+    for name, digest in manifest["products"].items():
+        assert hashlib.sha256(files[name]).hexdigest() == digest
+    report = Report.model_validate_json(files["report.json"])
+    assert report.counts.samples == len(manifest["samples"])
+    assert f"<h1>{manifest['name']}</h1>" in files["report.html"].decode()
+    page = service.http.get(f"/v1/datasets/{dataset}/report", headers={"Accept": "text/html"})
+    assert page.content == files["report.html"]
 
 
 def test_a_single_sample_can_be_fetched(service: Any, gallery: tuple[str, dict[str, Any]]) -> None:
@@ -163,7 +171,7 @@ def test_another_tenant_sees_nothing(service: Any, gallery: tuple[str, dict[str,
     dataset, _ = gallery
     key = ApiKeys(open_store(service.stack.settings().store)).issue("rival", "test")
     rival = httpx.Client(base_url=service.stack.url, headers={"Authorization": f"Bearer {key}"})
-    for path in ("", "/manifest", "/archive", "/comparisons", "/contact-sheet", "/samples/S0000000_0000"):
+    for path in ("", "/manifest", "/archive", "/comparisons", "/contact-sheet", "/report", "/samples/S0000000_0000"):
         assert rival.get(f"/v1/datasets/{dataset}{path}").status_code == 404
     assert rival.delete(f"/v1/datasets/{dataset}").status_code == 404
     assert rival.get("/v1/datasets").json()["datasets"] == []

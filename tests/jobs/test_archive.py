@@ -16,7 +16,13 @@ from app.errors import Conflict, NotFound
 from app.jobs.archive import END, Archive, lay_out_archive, read_segments
 from app.jobs.products import ProductService
 
-PREFIX_FILES = {"manifest.json": b'{"a": 1}' * 200, "comparisons.csv": b"r,p\n" * 128, "contact-sheet.png": b"\x89PNG"}
+PREFIX_FILES = {
+    "manifest.json": b'{"a": 1}' * 200,
+    "comparisons.csv": b"r,p\n" * 128,
+    "contact-sheet.png": b"\x89PNG",
+    "report.json": b'{"r": 1}',
+    "report.html": b"<!doctype html>" * 100,
+}
 
 
 def tar_of(files: dict[str, bytes]) -> tuple[bytes, dict[str, int]]:
@@ -66,6 +72,8 @@ def stored(memory_store: Any, submit: Any) -> tuple[DatasetKeys, dict[str, bytes
     memory_store.put(at.summary, json.dumps({"digests": {"files": "f" * 64}, "counts": {}}).encode())
     memory_store.put(at.comparisons, PREFIX_FILES["comparisons.csv"])
     memory_store.put(at.contact_sheet, PREFIX_FILES["contact-sheet.png"])
+    memory_store.put(at.report, PREFIX_FILES["report.json"])
+    memory_store.put(at.report_page, PREFIX_FILES["report.html"])
     memory_store.put(at.manifest, PREFIX_FILES["manifest.json"])
     return at, files
 
@@ -83,7 +91,7 @@ def test_the_archive_is_a_tar_with_every_file(memory_store: Any, stored: Any) ->
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         read = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
     assert read == files
-    assert list(read)[:3] == list(PREFIX_FILES)
+    assert list(read)[: len(PREFIX_FILES)] == list(PREFIX_FILES)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
@@ -117,6 +125,8 @@ def test_products_of_a_dataset(memory_store: Any, stored: Any) -> None:
         ("manifest.json", products.manifest("acme", dataset)),
         ("comparisons.csv", products.comparisons("acme", dataset)),
         ("contact-sheet.png", products.contact_sheet("acme", dataset)),
+        ("report.json", products.report("acme", dataset)),
+        ("report.html", products.report_page("acme", dataset)),
         ("samples/S0000003/S0000003_0001.png", products.sample("acme", dataset, "S0000003_0001")),
         ("samples/S0000005/S0000005_0000.png", products.sample("acme", dataset, "S0000005_0000")),
     ):
@@ -153,7 +163,7 @@ def test_a_sample_can_be_had_as_soon_as_its_shard_is_done(memory_store: Any, sto
 def test_products_of_another_tenant_are_not_there(memory_store: Any, stored: Any) -> None:
     dataset = stored[0].prefix.split("/")[-2]
     products = ProductService(memory_store)
-    for use in (products.manifest, products.comparisons, products.contact_sheet, products.archive):
+    for use in (products.manifest, products.comparisons, products.contact_sheet, products.report, products.archive):
         with pytest.raises(NotFound):
             use("other", dataset)
     with pytest.raises(NotFound):

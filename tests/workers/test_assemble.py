@@ -31,7 +31,7 @@ def build(plan: Plan, paint: Any, store: Any, still_wanted: Callable[[], bool] =
             tar.put(store, AT.shard_samples(number))
         write_json(store, AT.shard_report(number), shard)
     accepted = Accepted(id="ds_test", tenant="acme", name="n", created_at="2026-01-01", request={"name": "n"})
-    report(store, AT, plan)
+    report(store, AT, accepted, plan, paint.card, matchers={})
     assemble(store, AT, accepted, plan, still_wanted)
     return json.loads(store.get(AT.manifest)) if store.exists(AT.manifest) else {}
 

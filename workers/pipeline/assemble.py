@@ -50,6 +50,10 @@ def summarize_stored(store: ObjectStore, at: DatasetKeys, accepted: Accepted, pl
         choice=choice,
         comparisons=report["comparisons"],
         contract=report.get("contract"),
+        products={
+            key.removeprefix(at.prefix): hashlib.sha256(store.get(key)).hexdigest()
+            for key in (at.contact_sheet, at.report, at.report_page)
+        },
         device=", ".join(sorted(devices)),
         report_digests=digests,
     )

@@ -1,0 +1,159 @@
+"""From stored shard reports and judgements to what a report is measured on."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.dataset.keys import DatasetKeys
+from app.dataset.manifest import Tally
+from app.dataset.matcher import MatcherCard
+from app.dataset.model import ChoiceAttribute, ModelCard, RangeAttribute, ShareAttribute
+from app.dataset.names import parse_sample_name
+from app.dataset.plan import Plan
+from app.dataset.report import MatcherFacts
+from app.dataset.shard import AttributeValue, IdentityChoice, SampleRow, ShardReport
+from app.storage import ObjectStore
+from workers.biometrics.groups import age_bands
+from workers.generator import latents as lt
+from workers.generator.draw import draw_observation, sigma_vector
+from workers.generator.trained_on import TrainedOn
+from workers.pipeline.judgements import Judgements
+from workers.report.build import Outcome, kind_of
+from workers.report.evidence import Evidence, JudgedBy
+
+
+class Survey:
+    """All shard reports, taken up one by one: counts, reasons, and the rows of judged samples alone."""
+
+    def __init__(self, store: ObjectStore, at: DatasetKeys, plan: Plan) -> None:
+        self._tally = Tally()
+        self._rejected: Counter[str] = Counter()
+        self._missing: Counter[str] = Counter()
+        self.missing: set[str] = set()
+        self.rows: dict[str, SampleRow] = {}
+        """Judged samples by name."""
+        self.choice = IdentityChoice.model_validate_json(store.get(at.identities)) if plan.unique else None
+        judged = set(plan.judged_shards)
+        for number in range(plan.shards):
+            report = ShardReport.model_validate_json(store.get(at.shard_report(number)))
+            self._tally.add(report)
+            self._rejected.update(kind_of(item.reason) for item in report.rejected)
+            self._missing.update(kind_of(item.reason) for item in report.missing)
+            self.missing.update(item.id for item in report.missing)
+            if number in judged:
+                self.rows |= {stored.row.id: stored.row for stored in report.samples}
+
+    def outcome(self) -> Outcome:
+        """What came out of generation."""
+        return Outcome(
+            counts=self._tally.counts(), rejected=self._rejected, missing=self._missing, choice=self.choice
+        )
+
+
+def gather(
+    plan: Plan,
+    card: ModelCard,
+    judgements: Judgements | None,
+    rows: Mapping[str, SampleRow],
+    matchers: Mapping[str, MatcherCard],
+    trained_on: Mapping[str, TrainedOn],
+) -> Evidence:
+    """Put together what the measures need; without judgements it is empty.
+
+    `matchers` are the cards that are published, `trained_on` the model's own templates by matcher. `plan` is
+    the one that was carried out. Distractors' codes follow on those of the judged subjects.
+    """
+    count = len(judgements) if judgements else 0
+    subjects = judgements.subjects if judgements else np.zeros(0, np.int64)
+    # Codes of judged subjects are 0 … S − 1; distractors are numbered behind all subjects, judged or not.
+    codes = np.where(subjects < plan.subjects, subjects, subjects - plan.subjects + plan.judged_subjects)
+    return Evidence(
+        judges=tuple(_judges(plan, judgements, matchers, trained_on)) if judgements else (),
+        subjects=codes.astype(np.int64),
+        samples=judgements.samples if judgements else np.zeros(0, np.int64),
+        judged_subjects=plan.judged_subjects,
+        judged_distractors=plan.judged_distractors,
+        samples_per_subject=plan.samples_per_subject,
+        labels=_labels(plan, card, rows) if count else {},
+        qualities=judgements.qualities if judgements else {},
+        asked_yaw=_asked_yaw(plan, card, judgements, rows) if judgements else None,
+        trained=card.weights is not None,
+        seed=plan.seed,
+    )
+
+
+def _judges(
+    plan: Plan,
+    judgements: Judgements,
+    matchers: Mapping[str, MatcherCard],
+    trained_on: Mapping[str, TrainedOn],
+) -> list[JudgedBy]:
+    """The plan's judges, those first that did not filter the set."""
+    found = []
+    for planned in plan.judges:
+        card = matchers.get(planned.name)
+        known = card if card is not None and card.digest == planned.digest else None
+        templates = judgements.templates[planned.name]
+        theirs = trained_on.get(planned.name)
+        facts = MatcherFacts(
+            name=planned.name,
+            version=known.version if known else "unknown",
+            digest=planned.digest,
+            dimensions=templates.shape[1],
+            score=known.score if known else judgements.metrics[planned.name],
+            provenance=known.provenance if known else "unknown: no worker offers it any more",
+            independent=plan.unique is None or plan.unique.matcher != planned.name,
+        )
+        found.append(
+            JudgedBy(
+                facts=facts,
+                metric=judgements.metrics[planned.name],
+                templates=templates,
+                failures=judgements.failures[planned.name],
+                trained_on=theirs if theirs and theirs.matcher_digest == planned.digest else None,
+            )
+        )
+    return sorted(found, key=lambda judge: not judge.facts.independent)
+
+
+def _labels(plan: Plan, card: ModelCard, rows: Mapping[str, SampleRow]) -> dict[str, Sequence[str | None]]:
+    """The group of every judged subject by every attribute that subjects can be grouped by."""
+    values: dict[str, list[AttributeValue | None]] = {name: [None] * plan.judged_subjects for name in card.attributes}
+    for row in rows.values():
+        place = parse_sample_name(row.id)
+        if place is not None and place.subject < plan.judged_subjects:
+            for name in values:
+                values[name][place.subject] = row.attributes.get(name)
+    labels: dict[str, Sequence[str | None]] = {}
+    for name, attribute in card.attributes.items():
+        if isinstance(attribute, ChoiceAttribute):
+            labels[name] = [None if value is None else str(value) for value in values[name]]
+        elif isinstance(attribute, ShareAttribute):
+            labels[name] = [
+                None if value is None else f"{'with' if value else 'without'} {name}" for value in values[name]
+            ]
+        elif isinstance(attribute, RangeAttribute) and name == "age":
+            labels[name] = age_bands([None if value is None else float(value) for value in values[name]])
+    return labels
+
+
+def _asked_yaw(
+    plan: Plan,
+    card: ModelCard,
+    judgements: Judgements,
+    rows: Mapping[str, SampleRow],
+) -> NDArray[np.float64] | None:
+    """Yaw that was drawn for every judged sample, degrees; None for a model whose latents mean something else."""
+    if dict(card.latent.observation) != lt.FACTORS:
+        return None
+    scale = sigma_vector(card.latent.observation, plan.sigma)
+    asked = np.full(len(judgements), np.nan)
+    for number, (name, subject, sample) in enumerate(
+        zip(judgements.ids, judgements.subjects.tolist(), judgements.samples.tolist(), strict=True)
+    ):
+        row = rows.get(name)
+        if row is not None:
+            asked[number] = float(lt.yaw_degrees(draw_observation(plan.seed, subject, sample, row.attempt, scale)))
+    return asked

@@ -3,18 +3,22 @@
     python tests/bench/bench_pull.py                       # about three minutes on two cores
     python tests/bench/bench_pull.py --samples 20000 --rounds 5 --json
 
-raw     the minio client reads the release's objects into files, as many at a time as pull has connections
+raw     the minio client reads the release's objects (the shards' tars) into files, as many at a time as pull has
+        connections: nothing is unpacked, checked or made durable
+files   the minio client brings the same samples as single objects into single files, as many at a time
 pull    a pull into an empty folder, with an empty cache: every sample's digest checked, every file durable
 mirror  the same out of a presigned URL of the archive, without the service
 again   the pull repeated: everything is there, and every digest is checked again
 
-The share is pull over raw: bytes of the archive a second, medians of rounds that alternate.
+Shares are of bytes a second, medians of rounds that alternate. `files` ends with what `pull` ends with, but unchecked.
 """
 
 import argparse
+import io
 import json
 import statistics
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -79,6 +83,32 @@ def raw(store: S3Store, at: DatasetKeys, folder: Path) -> int:
         return sum(pool.map(read, enumerate(keys)))
 
 
+def store_files(store: S3Store, at: DatasetKeys) -> list[str]:
+    """Put every sample into an object of its own; returns their keys."""
+    keys = []
+    for found in list(store.list(at.shards)):
+        if found.key.endswith("/samples.tar"):
+            with tarfile.open(fileobj=io.BytesIO(store.get(found.key))) as tar:
+                for member in tar:
+                    keys.append(f"mirrored/{member.name}")
+                    store.put(keys[-1], tar.extractfile(member).read())  # type: ignore[union-attr]
+    return keys
+
+
+def raw_files(store: S3Store, keys: list[str], folder: Path) -> None:
+    """Read single objects into single files."""
+    for parent in {(folder / key).parent for key in keys}:
+        parent.mkdir(parents=True)
+
+    def read(key: str) -> None:
+        with (folder / key).open("wb") as file:
+            for chunk in store.read(key):
+                file.write(chunk)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(read, keys))
+
+
 def measure(stack: EmbeddedStack, folder: Path, samples: int, model: str, size: int, rounds: int) -> dict[str, Any]:
     """All four, `rounds` times."""
     at = make_release(stack, samples, model, size)
@@ -87,8 +117,8 @@ def measure(stack: EmbeddedStack, folder: Path, samples: int, model: str, size: 
         archive = answer.read()
     store.put("mirrored/bench.tar", archive, "application/x-tar")
     url = store._client.presigned_get_object("facsimile", "mirrored/bench.tar", expires=timedelta(hours=1))
-    seconds: dict[str, list[float]] = {"raw": [], "pull": [], "again": [], "mirror": []}
-    fetched = 0
+    seconds: dict[str, list[float]] = {"raw": [], "files": [], "pull": [], "again": [], "mirror": []}
+    fetched, keys = 0, store_files(store, at)
 
     def timed(what: str, action: Callable[[], Any]) -> Any:
         begun = time.perf_counter()
@@ -99,6 +129,7 @@ def measure(stack: EmbeddedStack, folder: Path, samples: int, model: str, size: 
     # Nothing is removed in between: ext4 makes files slowly for some seconds after many were.
     for number in range(rounds):
         timed("raw", lambda: raw(store, at, folder / f"raw-{number}"))  # noqa: B023  (called at once)
+        timed("files", lambda: raw_files(store, keys, folder / f"files-{number}"))  # noqa: B023
         for what, source in (("pull", None), ("mirror", url)):
             puller = Puller(
                 cache=Cache(folder / f"cache-{what}-{number}"), workers=WORKERS,
@@ -122,6 +153,7 @@ def measure(stack: EmbeddedStack, folder: Path, samples: int, model: str, size: 
         "verified_share": fetched / (2 * rounds * samples),
         **{f"{what}_mb_per_s": round(rate / 1e6, 1) for what, rate in per_s.items()},
         "pull_over_raw": round(per_s["pull"] / per_s["raw"], 3),
+        "pull_over_files": round(per_s["pull"] / per_s["files"], 3),
         "mirror_over_raw": round(per_s["mirror"] / per_s["raw"], 3),
         "seconds": {what: [round(taken, 3) for taken in times] for what, times in seconds.items()},
     }
@@ -143,9 +175,10 @@ def main() -> None:
         return
     size = f"{megabytes(found['archive_bytes'])}, {found['bytes_per_sample']:,} bytes a sample"
     out.print(f"{found['samples']:,} samples, {size}, verified {found['verified_share']:.0%}")
-    for what in ("raw", "pull", "mirror", "again"):
+    for what in ("raw", "files", "pull", "mirror", "again"):
         out.print(f"{what:<7} {found[f'{what}_mb_per_s']:>8} MB/s   seconds {found['seconds'][what]}")
-    out.print(f"pull over raw {found['pull_over_raw']}, mirror over raw {found['mirror_over_raw']}")
+    shares = ("pull_over_raw", "pull_over_files", "mirror_over_raw")
+    out.print("; ".join(f"{share.replace('_', ' ')} {found[share]}" for share in shares))
 
 
 if __name__ == "__main__":

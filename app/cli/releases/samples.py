@@ -24,6 +24,8 @@ WINDOW = 512
 """Samples looked at together; bounds what is held in memory."""
 RUN_BYTES = 4 * 1024 * 1024
 """One connection fetches about this much at a time; each, and a few more, are held in memory."""
+LARGE_BYTES = 64 * 1024
+"""Samples from this size on are hashed where they are read: then the threads help each other."""
 AHEAD = 4
 """Runs that may wait to be written."""
 KEEP_BYTES, KEEP_FILES = 16 * 1024 * 1024, 2048
@@ -64,7 +66,8 @@ class Tally:
 class _Arrived:
     """What came of one run."""
 
-    samples: list[tuple[Wanted, bytes]] = field(default_factory=list)
+    samples: list[tuple[Wanted, bytes, bool | None]] = field(default_factory=list)
+    """Each with whether it is right, if that was looked at already."""
     error: FacsimileError | None = None
     """Why not all came."""
 
@@ -72,8 +75,8 @@ class _Arrived:
 class Samples:
     """Brings a manifest's samples into a folder. What is there and right stays as it is.
 
-    Connections are read in threads, but files are hashed and written in one: each of these calls lets go of the
-    interpreter's lock, and threads that fight for it over small files are several times slower than one.
+    Connections are read in threads, but small files are hashed and written in one: each of these calls lets go of
+    the interpreter's lock, and threads that fight for it over small files are several times slower than one.
     """
 
     def __init__(
@@ -99,6 +102,9 @@ class Samples:
         self._stop = threading.Event()
         self._staged: list[tuple[str, SampleRow]] = []
         self._staged_bytes = 0
+        self._keeper = ThreadPoolExecutor(1)
+        self._keeping: Future[None] | None = None
+        self._lock = threading.Lock()
 
     def bring(self, rows: Iterable[SampleRow], before_first: Callable[[], None]) -> None:
         """Fetch what is neither in the folder nor in the cache; `before_first` is called if there is any such.
@@ -107,7 +113,7 @@ class Samples:
         """
         pending: set[Future[_Arrived]] = set()
         begun = False
-        with ThreadPoolExecutor(self._workers) as fetchers:
+        with ThreadPoolExecutor(self._workers) as fetchers, ThreadPoolExecutor(1) as self._keeper:
             try:
                 for run in self._missing(rows):
                     if not begun:
@@ -119,6 +125,7 @@ class Samples:
                 while pending:
                     pending = self._settle(pending)
                 self._keep()
+                self._kept()
             except BaseException as exc:
                 self._stop.set()
                 with suppress(OSError):  # the error that is under way says more
@@ -186,10 +193,11 @@ class Samples:
             before = len(arrived.samples)
             try:
                 with closing(self._source.read(run[before:])) as found:
-                    for sample in found:
+                    for wanted, data in found:
                         if self._stop.is_set():
                             break
-                        arrived.samples.append(sample)
+                        right = _is_right(wanted.row, data) if len(data) >= LARGE_BYTES else None
+                        arrived.samples.append((wanted, data, right))
             except (ServiceUnreachable, EOFError) as exc:
                 if len(arrived.samples) > before:
                     patience.renew()
@@ -217,12 +225,13 @@ class Samples:
             if future.exception() is None:
                 self._take(future.result().samples)
         self._keep()
+        self._kept()
 
-    def _take(self, samples: list[tuple[Wanted, bytes]]) -> None:
+    def _take(self, samples: list[tuple[Wanted, bytes, bool | None]]) -> None:
         """Check samples and write them; one that came wrong is asked for once more by itself."""
-        for wanted, data in samples:
+        for wanted, data, right in samples:
             row = wanted.row
-            if not _is_right(row, data):
+            if not (_is_right(row, data) if right is None else right):
                 again = self._fetch([wanted]).samples
                 data = again[0][1] if again else b""  # noqa: PLW2901
                 if not _is_right(row, data):
@@ -235,8 +244,19 @@ class Samples:
             self._keep()
 
     def _keep(self) -> None:
-        """Name what has been written, in the cache and in the folder."""
+        """Have what has been written named, once the batch before it is: the disk works while more is written."""
+        self._kept()
         staged, self._staged, size, self._staged_bytes = self._staged, [], self._staged_bytes, 0
+        self._keeping = self._keeper.submit(self._name, staged, size)
+
+    def _kept(self) -> None:
+        """Wait for what is being named; raises what went wrong with it."""
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            keeping.result()
+
+    def _name(self, staged: list[tuple[str, SampleRow]], size: int) -> None:
+        """Name files that have been written, in the cache and in the folder."""
         self._cache.adopt([(path, row.file_sha256) for path, row in staged])
         self._cache.hand_out((row.file_sha256, place(self._root, row.file)) for _, row in staged)
         self.tally.fetched += len(staged)
@@ -244,8 +264,9 @@ class Samples:
         self._count(size)
 
     def _count(self, size: int) -> None:
-        self._bytes += size
-        self._on_bytes(self._bytes)
+        with self._lock:
+            self._bytes += size
+            self._on_bytes(self._bytes)
 
 
 def _is_right(row: SampleRow, data: bytes) -> bool:

@@ -30,6 +30,9 @@ NEEDED = frozenset({"manifest.json", "comparisons.csv"})
 SKIPPED_BYTES = 1024 * 1024
 """Something that is here already and longer is not read again, at the price of another request."""
 
+FIRST_WINDOW, LARGEST_WINDOW = 256 * 1024, 8 * 1024 * 1024
+"""Bytes of the products that are asked for at a time."""
+
 Kept = Callable[[str, int], bool]
 """Whether a product of this name and size is here already and right."""
 
@@ -139,7 +142,7 @@ class PlainArchive:
         """Read the files from an offset on until the first sample; returns its header's offset."""
         at = start
         while True:
-            with closing(_Stream(self._reader.read(at))) as stream:
+            with closing(_Stream(self._windows(at))) as stream:
                 while True:
                     header = stream.take(BLOCK)
                     name, size, kind = _header(header)
@@ -153,6 +156,14 @@ class PlainArchive:
                         break
                     _put(_Part(stream, size), path)
                     stream.take(-size % BLOCK)
+
+
+    def _windows(self, at: int) -> Iterator[bytes]:
+        """The bytes from an offset on, asked for as they are needed: nobody sends what is not read."""
+        size = FIRST_WINDOW
+        while True:
+            yield from self._reader.read(at, at + size)
+            at, size = at + size, min(size * 4, LARGEST_WINDOW)
 
 
 class Folder:

@@ -242,7 +242,9 @@ def download_archive(
     query: Annotated[ArchiveQuery, Query()],
     services: Serving,
 ) -> Response:
-    """Manifest, comparisons, contact sheet, report and samples, or a layout. A download that broke off goes on with `Range`.
+    """Manifest, comparisons, contact sheet, report and samples, or a layout.
+
+    A download that broke off goes on with `Range`.
 
     A layout that the request did not name is made when it is first asked for (202), once, and kept.
     """

@@ -134,7 +134,7 @@ def make_set(
             write_json(store, AT.shard_report(number), made)
     finally:
         run.check = before
-    report(store, AT, plan)
+    report(store, AT, accepted, plan, sheet.card, matchers={})
     assemble(store, AT, accepted, plan, lambda: True)
     return Made(store, plan)
 

@@ -23,7 +23,7 @@ from app.dataset.shard import SampleRow
 BLOCK = tarfile.BLOCKSIZE
 SAMPLES = "samples/"
 
-PRODUCTS = (RELEASE_FILE, "manifest.json", "comparisons.csv", "contact-sheet.png")
+PRODUCTS = (RELEASE_FILE, "manifest.json", "comparisons.csv", "contact-sheet.png", "report.json", "report.html")
 """Files beside the samples that a mirror is asked for."""
 NEEDED = frozenset({"manifest.json", "comparisons.csv"})
 

@@ -111,7 +111,7 @@ def _tiles(report: Report) -> list[Tile]:
         tiles.append(
             Tile(
                 "met" if contract.met else "not met",
-                f"contract: FNMR {wording.percent(asked.fnmr)} at FMR {wording.fmr_text(asked.fmr)} on "
+                f"contract: FNMR {wording.fmr_text(asked.fnmr)} at FMR {wording.fmr_text(asked.fmr)} on "
                 f"{asked.matcher.name}, delivered {wording.percent(contract.delivered.fnmr.value)}",
                 "good" if contract.met else "bad",
             )

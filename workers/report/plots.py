@@ -8,7 +8,7 @@ from app.dataset.calibration import Calibration, Contract
 from app.dataset.measures import Distribution
 from app.dataset.report import Differential, IdentificationPoint, JudgeReport, Leakage, Pose, QualityMeasure
 from workers.report.svg import Axis, Chart, linear, logarithmic, probit
-from workers.report.wording import fmr_text, number, percent, power
+from workers.report.wording import fmr_text, number, power
 
 COLOURS = ("c0", "c1", "c2", "c3")
 """Of judges, in the report's order."""
@@ -121,7 +121,7 @@ def calibration(found: Calibration, contract: Contract) -> Markup:
         width=640,
         height=320,
     )
-    chart.level(asked.fnmr - slack, asked.fnmr + slack, "c2", f"asked {percent(asked.fnmr)} ± {asked.tolerance:.0%}")
+    chart.level(asked.fnmr - slack, asked.fnmr + slack, "c2", f"asked {fmr_text(asked.fnmr)} ± {asked.tolerance:.0%}")
     chart.band(bands, "c0")
     chart.line([(point.scale, point.smoothed) for point in near], "c0")
     chart.dots([(point.scale, point.measured.fnmr.value) for point in near], "c0", hollow=True)

@@ -65,9 +65,9 @@ def _contract(contract: Contract) -> str:
     asked, delivered = contract.asked, contract.delivered.fnmr
     low, high = delivered.by_subject or delivered.exact
     return (
-        f"Asked for was an FNMR of {percent(asked.fnmr)} at FMR {fmr_text(asked.fmr)} on {asked.matcher.name}, give or "
-        f"take {asked.tolerance:.0%} of it. The finished set measures {percent(delivered.value)} (95%: {percent(low)} "
-        f"to {percent(high)}): {verdict}."
+        f"Asked for was an FNMR of {fmr_text(asked.fnmr)} at FMR {fmr_text(asked.fmr)} on {asked.matcher.name}, give "
+        f"or take {asked.tolerance:.0%} of it. The finished set measures {percent(delivered.value)} (95%: "
+        f"{percent(low)} to {percent(high)}): {verdict}."
     )
 
 

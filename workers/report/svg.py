@@ -142,7 +142,7 @@ class Chart:
         )
         if text:
             self._shapes.append(
-                f'<text class="{colour} note" x="{right - 4}" y="{top - 4:.1f}" text-anchor="end">{escape(text)}</text>'
+                f'<text class="{colour} note" x="{LEFT + 5}" y="{top - 4:.1f}">{escape(text)}</text>'
             )
 
     def named(self, colour: str, text: str) -> None:

@@ -49,7 +49,7 @@ def files(folder: str = "gate") -> set[str]:
 
 
 def whole(service: Any) -> set[str]:
-    products = {"release.json", "manifest.json", "comparisons.csv", "contact-sheet.png"}
+    products = {"release.json", "manifest.json", "comparisons.csv", "contact-sheet.png", "report.json", "report.html"}
     return products | {row.file for row in service.rows}
 
 

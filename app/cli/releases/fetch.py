@@ -120,7 +120,7 @@ class Fetch:
         if release is None:
             return None  # a dataset that was downloaded before it was a release
         demand_ref(release, expected.ref, str(self._folder))
-        if wrong_record(release, manifest, content) or list(wrong_products(self._folder, manifest)):
+        if wrong_record(release, manifest, content) or any(True for _ in wrong_products(self._folder, manifest)):
             return None
         return manifest, content, release
 

@@ -16,9 +16,9 @@ class Ending(NamedTuple):
 
 ENDINGS = (
     Ending(OK, "done; diff: the same"),
-    Ending(FAILED, "failed, or fewer samples than asked for; diff: they differ"),
-    Ending(USAGE, "wrong usage, request or key; diff: they could not be compared, whatever the reason"),
-    Ending(UNREACHABLE, "service unreachable"),
+    Ending(FAILED, "failed, or fewer samples than asked for; diff: they differ; evaluate: FAIL"),
+    Ending(USAGE, "wrong usage, request or key; diff and evaluate: it could not be told, whatever the reason"),
+    Ending(UNREACHABLE, "service unreachable; evaluate: UNDECIDED"),
     Ending(UNVERIFIED, "verification failed: something is not what its manifest or digest says"),
     Ending(UNLOCKED, "facsimile.lock does not hold a release, or holds another digest"),
     Ending(INTERRUPTED, "interrupted"),

@@ -13,7 +13,7 @@ from app.cli.errors import VerificationFailed
 from app.cli.manifest import Manifest
 from app.cli.paths import inside
 from app.cli.plugins import PixelDigest
-from app.cli.releases.records import read_release, wrong_record
+from app.cli.releases.records import read_release, wrong_products, wrong_record
 from app.dataset.content import Content, ContentDigest
 from app.dataset.release import RELEASE_FILE, Release
 from app.dataset.shard import SampleRow
@@ -99,7 +99,7 @@ def verify(
         for kind, digest in digests.items():
             if kind in listed and listed[kind] != digest:
                 found.wrong.append(("manifest.json", f"its lines do not have the digest of {kind} that {whose}"))
-    found.wrong.extend(_wrong_products(folder, manifest))
+    found.wrong.extend(wrong_products(folder, manifest))
     _hold_against_record(folder, manifest, over_content, found)
     if _count_files(folder / "samples") > count - len(found.rows):
         found.wrong.extend(_unlisted(folder, manifest))
@@ -138,20 +138,6 @@ def _wrong_with(folder: Path, row: SampleRow, pixel_digest: PixelDigest | None) 
     except (OSError, ValueError, FacsimileError) as exc:
         return f"it cannot be read: {exc}"
     return None
-
-
-def _wrong_products(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    digests: dict[str, str | None] = {"comparisons.csv": None, "contact-sheet.png": None}
-    digests |= manifest.summary.get("products") or {}
-    digests["comparisons.csv"] = (manifest.summary.get("comparisons") or {}).get("sha256")
-    for name, expected in digests.items():
-        path = inside(folder, name)
-        if not path.is_file():
-            yield name, "it is missing"
-        elif expected:
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                    yield name, "its bytes have another digest"
 
 
 def _count_files(folder: Path) -> int:

@@ -54,6 +54,7 @@ def make_release(stack: EmbeddedStack, samples: int, model: str, size: int) -> D
             "name": "bench", "model": model, "subjects": samples // 10, "samples_per_subject": 10,
             "image": {"size": size},
             "checks": {"unique": False, "face_found": False}, "comparisons": {"selection": "none"},
+            "report": {"judged_subjects": 0},
         }  # fmt: skip
         dataset = http.post("/v1/datasets", json=body).raise_for_status().json()["id"]
         while (state := http.get(f"/v1/datasets/{dataset}").json()["state"]) != "succeeded":

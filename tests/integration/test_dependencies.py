@@ -85,7 +85,8 @@ def test_pull_verify_break_and_repair(here: Path, released: str, capsys: pytest.
 
 def test_a_pull_killed_at_any_moment_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = "import sys; from app.cli.main import run; from app.cli.releases import samples; "
-    code += f"samples.RUN_BYTES = samples.KEEP_FILES = 1; sys.exit(run(['pull', '{RELEASE}', '--out', 'gate', '--workers', '1']))"
+    code += "samples.RUN_BYTES = samples.KEEP_FILES = 1; "
+    code += f"sys.exit(run(['pull', '{RELEASE}', '--out', 'gate', '--workers', '1']))"
     counts = [0]
     for _ in range(4):
         puller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

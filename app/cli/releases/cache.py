@@ -120,6 +120,8 @@ class Cache:
                 os.unlink(beside)
             if self._share(source, beside):
                 os.replace(beside, to)
+                with suppress(FileNotFoundError):  # two names of one file: then replacing does nothing (POSIX)
+                    os.unlink(beside)
             else:
                 shutil.copyfile(source, beside)
                 copied.append((beside, to))

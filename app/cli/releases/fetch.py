@@ -15,7 +15,15 @@ from app.cli.manifest import Manifest
 from app.cli.releases.cache import Cache, digest_of, make_durable, told
 from app.cli.releases.patience import Patience
 from app.cli.releases.readers import NoRanges
-from app.cli.releases.records import check_record, content_of_manifest, demand_ref, read_release, wrong_record
+from app.cli.releases.records import (
+    check_record,
+    content_of_manifest,
+    demand_ref,
+    product_digests,
+    read_release,
+    wrong_products,
+    wrong_record,
+)
 from app.cli.releases.samples import Samples, Tally
 from app.cli.releases.sources import OtherOrder, Source, Wanted
 from app.dataset.content import Content
@@ -112,10 +120,7 @@ class Fetch:
         if release is None:
             return None  # a dataset that was downloaded before it was a release
         demand_ref(release, expected.ref, str(self._folder))
-        if wrong_record(release, manifest, content):
-            return None
-        comparisons = self._folder / "comparisons.csv"
-        if not comparisons.is_file() or release.comparisons_sha256 not in (None, digest_of(comparisons)):
+        if wrong_record(release, manifest, content) or any(True for _ in wrong_products(self._folder, manifest)):
             return None
         return manifest, content, release
 
@@ -137,12 +142,10 @@ class Fetch:
         if release is not None:
             check_record(release, manifest, content)
             demand_ref(release, expected.ref, where)
-        comparisons = (manifest.summary.get("comparisons") or {}).get("sha256")
-        if comparisons and digest_of(self._staged / "comparisons.csv") != comparisons:
-            (self._staged / "comparisons.csv").unlink()
-            raise VerificationFailed(
-                f"comparisons.csv of {where} has another digest than its manifest says", ["comparisons.csv"]
-            )
+        if wrong := list(wrong_products(self._staged, manifest)):
+            for name, _ in wrong:
+                (self._staged / name).unlink(missing_ok=True)  # it must not be kept by the next try
+            raise VerificationFailed(f"{wrong[0][0]} of {where}: {wrong[0][1]}", [name for name, _ in wrong])
         return manifest, content, release
 
     def _begin(self) -> None:
@@ -172,9 +175,8 @@ class Fetch:
             self._source.products(self._staged, self._kept)
         except (NoRanges, OtherOrder, EOFError):
             self._take_all()
-        for name in (MANIFEST, "comparisons.csv"):
-            if not (self._staged / name).is_file():
-                raise VerificationFailed(f"{self._source.where} holds no {name}", [name])
+        if not (self._staged / MANIFEST).is_file():
+            raise VerificationFailed(f"{self._source.where} holds no {MANIFEST}", [MANIFEST])
 
     def _kept(self, name: str, size: int) -> bool:
         """Whether a product that an earlier try has staged can stay."""
@@ -185,7 +187,7 @@ class Fetch:
             manifest = Manifest(self._staged / MANIFEST)
             if name == MANIFEST:
                 return content_of_manifest(manifest).digest == self._expected.digest
-            return name == "comparisons.csv" and digest_of(path) == manifest.summary["comparisons"]["sha256"]
+            return digest_of(path) == product_digests(manifest).get(name)
         except (OSError, VerificationFailed, KeyError, TypeError):
             return False
 

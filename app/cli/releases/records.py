@@ -1,5 +1,6 @@
 """A release's record, held against the manifest beside it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -7,6 +8,7 @@ from pydantic import ValidationError
 from app.cli.client import Json
 from app.cli.errors import ServiceUnreachable, UsageProblem, VerificationFailed
 from app.cli.manifest import Manifest
+from app.cli.paths import inside
 from app.cli.releases.cache import digest_of
 from app.dataset.content import Content, content_of
 from app.dataset.release import RELEASE_FILE, Release
@@ -61,6 +63,24 @@ def wrong_record(release: Release, manifest: Manifest, content: Content) -> list
         for what, said, found in pairs
         if found is not None and said != found
     ]
+
+
+def product_digests(manifest: Manifest) -> dict[str, str | None]:
+    """The files that belong beside a manifest, and the digest of each where the manifest says it."""
+    digests: dict[str, str | None] = {"comparisons.csv": None, "contact-sheet.png": None}
+    digests |= manifest.summary.get("products") or {}
+    digests["comparisons.csv"] = (manifest.summary.get("comparisons") or {}).get("sha256")
+    return digests
+
+
+def wrong_products(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """The files beside a manifest that are missing or wrong, and what is wrong with each."""
+    for name, expected in product_digests(manifest).items():
+        path = inside(folder, name)
+        if not path.is_file():
+            yield name, "it is missing"
+        elif expected and digest_of(path) != expected:
+            yield name, "its bytes have another digest"
 
 
 def demand_ref(release: Release, wanted: ReleaseRef | None, where: str) -> None:

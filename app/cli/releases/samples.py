@@ -120,10 +120,10 @@ class Samples:
                         before_first()
                         begun = True
                     while len(pending) >= self._workers + AHEAD:
-                        pending = self._settle(pending)
+                        self._settle(pending)
                     pending.add(fetchers.submit(self._fetch, run))
                 while pending:
-                    pending = self._settle(pending)
+                    self._settle(pending)
                 self._keep()
                 self._kept()
             except BaseException as exc:
@@ -208,15 +208,15 @@ class Samples:
                     break
         return arrived
 
-    def _settle(self, pending: set[Future[_Arrived]]) -> set[Future[_Arrived]]:
-        """Take in one run at least; returns those that are under way. Raises what went wrong with it."""
-        done, others = wait(pending, return_when=FIRST_COMPLETED)
+    def _settle(self, pending: set[Future[_Arrived]]) -> None:
+        """Take in one run at least, and out of what is pending. Raises what went wrong with it."""
+        done, _ = wait(pending, return_when=FIRST_COMPLETED)
         for future in done:
+            pending.remove(future)
             arrived = future.result()
             self._take(arrived.samples)
             if arrived.error:
                 raise arrived.error
-        return others
 
     def _keep_what_came(self, pending: set[Future[_Arrived]]) -> None:
         """Name what has been written, and what has arrived by then of runs that are under way."""

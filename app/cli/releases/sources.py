@@ -5,7 +5,7 @@ import shutil
 import tarfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, cast
@@ -14,18 +14,16 @@ import httpx
 
 from app.cli.client import Client
 from app.cli.errors import UsageProblem, VerificationFailed
+from app.cli.manifest import Manifest
 from app.cli.paths import inside
 from app.cli.releases.cache import Cache
 from app.cli.releases.readers import FileReader, HttpReader, NotThere, Reader, open_http
+from app.cli.releases.records import product_digests
 from app.dataset.release import RELEASE_FILE
 from app.dataset.shard import SampleRow
 
 BLOCK = tarfile.BLOCKSIZE
 SAMPLES = "samples/"
-
-PRODUCTS = (RELEASE_FILE, "manifest.json", "comparisons.csv", "contact-sheet.png", "report.json", "report.html")
-"""Files beside the samples that a mirror is asked for."""
-NEEDED = frozenset({"manifest.json", "comparisons.csv"})
 
 SKIPPED_BYTES = 1024 * 1024
 """Something that is here already and longer is not read again, at the price of another request."""
@@ -208,14 +206,15 @@ class Mirror:
 
     def products(self, into: Path, kept: Kept) -> None:
         """See Source."""
-        for name in PRODUCTS:
-            reader = HttpReader(self._http, f"{self._url}/{name}")
-            try:
-                with closing(_Stream(reader.read(0))) as stream:
-                    _put(_Part(stream, None), into / name)
-            except NotThere:
-                if name in NEEDED:
-                    raise
+        self._get("manifest.json", into)
+        with suppress(NotThere):  # a dataset that is no release has none
+            self._get(RELEASE_FILE, into)
+        for name in product_digests(Manifest(into / "manifest.json")):
+            self._get(name, into)
+
+    def _get(self, name: str, into: Path) -> None:
+        with closing(_Stream(HttpReader(self._http, f"{self._url}/{name}").read(0))) as stream:
+            _put(_Part(stream, None), inside(into, name))
 
     def check_length(self, samples_bytes: int) -> None:
         """See Source: files are missed one by one."""

@@ -17,13 +17,20 @@ from app.cli.errors import UsageProblem, VerificationFailed
 from app.cli.paths import inside
 from app.cli.releases.cache import Cache
 from app.cli.releases.readers import FileReader, HttpReader, NotThere, Reader, open_http
+from app.dataset.documents import Document
 from app.dataset.release import RELEASE_FILE
 from app.dataset.shard import SampleRow
 
 BLOCK = tarfile.BLOCKSIZE
 SAMPLES = "samples/"
 
-PRODUCTS = (RELEASE_FILE, "manifest.json", "comparisons.csv", "contact-sheet.png")
+PRODUCTS = (
+    RELEASE_FILE,
+    "manifest.json",
+    "comparisons.csv",
+    "contact-sheet.png",
+    *(document.filename for document in Document),
+)
 """Files beside the samples that a mirror is asked for."""
 NEEDED = frozenset({"manifest.json", "comparisons.csv"})
 

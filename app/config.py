@@ -79,8 +79,36 @@ class LimitSettings(BaseModel):
     unfinished_evaluations_per_tenant: int = Field(100, gt=0)
 
 
+class C2paSettings(BaseModel):
+    """With what C2PA manifests are signed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    certificate: str | None = None
+    """PEM file: the signing certificate first, then those above it."""
+    key: str | None = None
+    """PEM file (PKCS#8) of its private key: P-256, P-384, P-521 or Ed25519."""
+    self_made: str | None = None
+    """A folder for a certificate that vouches for nobody, made at first use; for development and the embedded stack."""
+    timestamp_url: str | None = None
+    """An RFC 3161 time-stamp authority; None asks none, and signatures then end with their certificate."""
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("give certificate and key, or neither")
+        return self
+
+
+DEVELOPMENT_WATERMARK_KEY = "facsimile development watermark"
+"""Used in development where no key is set; everybody knows it, so what it marks proves nothing."""
+
+SHORTEST_WATERMARK_KEY = 16
+"""Characters."""
+
+
 class WorkerSettings(BaseModel):
-    """How a worker makes samples. None of these changes a pixel."""
+    """How a worker makes samples. None of these changes a pixel but the watermark's key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -100,6 +128,9 @@ class WorkerSettings(BaseModel):
     """OFIQ's data folder: ofiq_config.jaxn and the models beside it."""
     max_deaths: int = Field(5, gt=0)
     """A shard that a worker has died on this often fails its dataset."""
+    watermark_key: SecretStr | None = None
+    """Secret of the watermark, the same on every worker; whoever has it can find the watermark, and take it out."""
+    c2pa: C2paSettings = C2paSettings()
 
 
 class Settings(BaseSettings):
@@ -109,8 +140,9 @@ class Settings(BaseSettings):
         env_prefix="FACSIMILE_", env_nested_delimiter="__", frozen=True, extra="ignore"
     )
 
-    environment: Literal["production", "development"] = "production"
-    """`development` accepts placeholder secrets; nothing else differs."""
+    environment: Literal["production", "embedded", "development"] = "production"
+    """`development` accepts placeholder secrets and has a watermark key that everybody knows; `embedded`, the stack on
+    one machine, is as strict as production, but a self-made C2PA certificate will do, as in development."""
     store: StoreSettings = StoreSettings()
     queue: QueueSettings = QueueSettings()
     limits: LimitSettings = LimitSettings()
@@ -123,7 +155,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_placeholders(self) -> Self:
-        if self.environment == "production":
+        if self.environment != "development":
             password = urlsplit(self.queue.url.get_secret_value()).password
             for name, value, server in (
                 ("FACSIMILE_STORE__ACCESS_KEY", self.store.access_key, "S3"),
@@ -138,7 +170,40 @@ class Settings(BaseSettings):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _refuse_marks_that_prove_nothing(self) -> Self:
+        key = self.worker.watermark_key
+        if key is not None and self.environment != "development":
+            text = key.get_secret_value().strip()
+            if (
+                text.lower() in PLACEHOLDERS
+                or text == DEVELOPMENT_WATERMARK_KEY
+                or len(text) < SHORTEST_WATERMARK_KEY
+            ):
+                raise Misconfigured(
+                    "FACSIMILE_WORKER__WATERMARK_KEY is a placeholder or too short; set it to a secret of "
+                    f"{SHORTEST_WATERMARK_KEY} characters or more, or leave it out to offer no watermark"
+                )
+        if self.worker.c2pa.self_made is not None and self.environment == "production":
+            raise Misconfigured(
+                "FACSIMILE_WORKER__C2PA__SELF_MADE is for development: a self-made certificate vouches for nobody; set "
+                "FACSIMILE_WORKER__C2PA__CERTIFICATE and FACSIMILE_WORKER__C2PA__KEY to your own"
+            )
+        return self
+
+    @property
+    def watermark_key(self) -> str | None:
+        """The watermark's key; None where none is set, and in development the one that everybody knows."""
+        if self.worker.watermark_key is not None:
+            return self.worker.watermark_key.get_secret_value()
+        return DEVELOPMENT_WATERMARK_KEY if self.environment == "development" else None
+
 
 def worker_settings() -> WorkerSettings:
     """What FACSIMILE_WORKER__* says, for commands that touch neither store nor queue: their secrets do not matter."""
     return Settings(environment="development").worker
+
+
+def watermark_key() -> str:
+    """The watermark's key for commands, which touch neither store nor queue; without one set, development's."""
+    return Settings(environment="development").watermark_key or DEVELOPMENT_WATERMARK_KEY

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from app.dataset.comparisons import list_comparisons
+from app.dataset.documents import Document
 from app.dataset.keys import DatasetKeys, unfinished
 from app.dataset.manifest import Tally, manifest_lines, summarize
 from app.dataset.names import role, sample_file, sample_name, subject_name
@@ -247,6 +249,8 @@ def finish_dataset(store: ObjectStore, tenant: str, dataset: str) -> None:
     store.put(at.contact_sheet, b"\x89PNG a contact sheet")
     store.put(at.report, b'{"schema_version": 1}')
     store.put(at.report_page, b"<!doctype html><title>a report</title>")
+    for document in Document:
+        store.put(f"{at.prefix}{document.filename}", json.dumps({"what": f"a {document.label}"}).encode())
     accepted = read_accepted(store, tenant, dataset)
     summary = summarize(
         plan,

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from app.config import Settings, worker_settings
+from app.config import DEVELOPMENT_WATERMARK_KEY, Settings, watermark_key, worker_settings
 from app.errors import Misconfigured
 
 REAL = {
@@ -96,3 +96,36 @@ def test_a_workers_settings_alone_ask_for_no_secrets(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("FACSIMILE_ENVIRONMENT", "production")
     monkeypatch.setenv("FACSIMILE_STORE__SECRET_KEY", "change-me")
     assert worker_settings().models_dir == "/models"
+
+
+@pytest.mark.parametrize("key", ["change-me", "short", "facsimile development watermark", ""])
+def test_a_watermark_key_that_proves_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("FACSIMILE_WORKER__WATERMARK_KEY", key)
+    for environment in ("production", "embedded"):
+        monkeypatch.setenv("FACSIMILE_ENVIRONMENT", environment)
+        with pytest.raises(Misconfigured, match="FACSIMILE_WORKER__WATERMARK_KEY"):
+            Settings()
+    monkeypatch.setenv("FACSIMILE_ENVIRONMENT", "development")
+    assert Settings().watermark_key == key
+
+
+def test_without_a_watermark_key_only_development_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().watermark_key is None
+    monkeypatch.setenv("FACSIMILE_ENVIRONMENT", "development")
+    assert Settings().watermark_key == DEVELOPMENT_WATERMARK_KEY == watermark_key()
+    monkeypatch.setenv("FACSIMILE_WORKER__WATERMARK_KEY", "one of our own, long enough")
+    assert Settings().watermark_key == watermark_key() == "one of our own, long enough"
+
+
+def test_a_self_made_certificate_is_not_for_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACSIMILE_WORKER__C2PA__SELF_MADE", "/data/c2pa")
+    with pytest.raises(Misconfigured, match="vouches for nobody"):
+        Settings()
+    monkeypatch.setenv("FACSIMILE_ENVIRONMENT", "embedded")
+    assert Settings().worker.c2pa.self_made == "/data/c2pa"
+
+
+def test_a_certificate_without_its_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACSIMILE_WORKER__C2PA__CERTIFICATE", "/c.pem")
+    with pytest.raises(ValidationError, match="certificate and key, or neither"):
+        Settings()

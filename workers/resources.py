@@ -8,6 +8,7 @@ from functools import cached_property
 
 from app.config import Settings
 from app.dataset.plan import Plan
+from app.jobs.marking import publish_marking
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.queue import TaskQueue, open_queue
@@ -15,6 +16,7 @@ from app.storage import ObjectStore, open_store
 from workers.generator.base import Generator
 from workers.generator.registry import default_model, load_generator, model_cards
 from workers.matchers.registry import matcher_cards
+from workers.provenance.marker import marking_card
 
 
 class Resources:
@@ -38,10 +40,11 @@ class Resources:
         return load_generator(plan.model.name, self.settings.worker)
 
     def publish_models(self) -> list[str]:
-        """Write the cards of all models that run here into the store; returns their names."""
+        """Write the cards of all models and marks that there are here into the store; returns the models' names."""
         cards = model_cards(self.settings.worker)
         self.store.ensure_bucket()
         ModelCatalogue(self.store).publish(cards, default_model(self.settings.worker))
+        publish_marking(self.store, marking_card(self.settings))
         return [card.name for card in cards]
 
     def publish_matchers(self) -> list[str]:

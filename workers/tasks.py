@@ -41,6 +41,7 @@ from workers.generator.registry import model_folders
 from workers.generator.trained_on import TrainedOn, load_trained_on
 from workers.pipeline.assemble import assemble
 from workers.pipeline.calibrate import decide, target_of, try_shard
+from workers.pipeline.describe import describe
 from workers.pipeline.identities import choose_identities, survey_block
 from workers.pipeline.judge import judge_shard
 from workers.pipeline.layouts import lay_out
@@ -50,6 +51,7 @@ from workers.pipeline.run import run_shard
 from workers.pipeline.scoring import load_planned, metric_of
 from workers.pipeline.store import ShardTar
 from workers.pipeline.tables import pack_table
+from workers.provenance.marker import make_marker
 from workers.resources import Resources
 
 
@@ -163,6 +165,7 @@ def _try(attempt: Attempt) -> None:
         choice=_choice(attempt),
         matcher=load_planned(target_of(plan).matcher, attempt.settings.worker),
         batch_size=attempt.settings.worker.batch_size,
+        marker=make_marker(plan.marking, attempt.settings),
         should_cancel=attempt.called_off,
     )
     attempt.store.put(key, pack_table(table))
@@ -189,7 +192,7 @@ def _generate(attempt: Attempt) -> None:
         return
     choice = _choice(attempt)
     with ShardTar() as tar:
-        report = run_shard(
+        made = run_shard(
             plan,
             number,
             generator=attempt.generator,
@@ -197,25 +200,33 @@ def _generate(attempt: Attempt) -> None:
             tar=tar,
             batch_size=attempt.settings.worker.batch_size,
             encoder_threads=attempt.settings.worker.encoder_threads,
+            marker=make_marker(plan.marking, attempt.settings),
             should_cancel=attempt.called_off,
         )
-        tar.put(attempt.store, at.shard_samples(number))
-    write_json(attempt.store, at.shard_report(number), report)
+        if plan.marking.c2pa:
+            made = tar.put_once(attempt.store, at.shard_samples(number), made)
+        else:
+            tar.put(attempt.store, at.shard_samples(number))
+    write_json(attempt.store, at.shard_report(number), made)
 
 
 def _report(attempt: Attempt) -> None:
-    if attempt.store.exists(attempt.at.report):
-        return
-    report(
-        attempt.store,
-        attempt.at,
-        read_accepted(attempt.store, attempt.task.tenant, attempt.task.dataset),
-        attempt.plan,
-        attempt.generator.card,
-        matchers=MatcherCatalogue(attempt.store).all(),
-        trained_on=_trained_on(attempt),
-        should_cancel=attempt.called_off,
-    )
+    store, at, plan = attempt.store, attempt.at, attempt.plan
+    accepted = read_accepted(store, attempt.task.tenant, attempt.task.dataset)
+    card = attempt.generator.card
+    if not store.exists(at.report):
+        report(
+            store,
+            at,
+            accepted,
+            plan,
+            card,
+            matchers=MatcherCatalogue(store).all(),
+            trained_on=_trained_on(attempt),
+            should_cancel=attempt.called_off,
+        )
+    if not store.exists(at.croissant):
+        describe(store, at, accepted, plan, card)
 
 
 def _lay_out(attempt: Attempt) -> None:

@@ -21,8 +21,8 @@ class DatasetBody(Dataset):
     """A dataset, and where to go from it."""
 
     links: dict[str, str] = Field(
-        description="Relative paths: self, events, cancel; manifest, comparisons, contact_sheet, report and archive "
-        "once it has succeeded.",
+        description="Relative paths: self, events, cancel; manifest, comparisons, contact_sheet, report, "
+        "data_card, croissant, provenance and archive once it has succeeded.",
         examples=[{"self": "/v1/datasets/ds_06fa3k9x2m7q0v4c8d1e"}],
     )
 
@@ -37,6 +37,9 @@ class DatasetBody(Dataset):
                 "comparisons": f"{here}/comparisons",
                 "contact_sheet": f"{here}/contact-sheet",
                 "report": f"{here}/report",
+                "data_card": f"{here}/data-card",
+                "croissant": f"{here}/croissant",
+                "provenance": f"{here}/provenance",
                 "archive": f"{here}/archive?layout=plain",
             }
         return cls(**dict(dataset), links=links)

@@ -98,7 +98,7 @@ def bytes_of(*media_types: str) -> dict[str, Any]:
     """Document a body that is sent as it is stored."""
     binary = {"type": "string", "format": "binary"}
     return {
-        media_type: {"schema": {"type": "object"} if media_type == "application/json" else binary}
+        media_type: {"schema": {"type": "object"} if media_type.endswith("json") else binary}
         for media_type in media_types
     }
 

@@ -1,4 +1,4 @@
-"""Downloads: manifest, comparisons, contact sheet, report, samples, archive."""
+"""Downloads: manifest, comparisons, contact sheet, report, documents about the set, samples, archive."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from app.api.deps import DatasetId, SampleName, Serving, Tenant
 from app.api.downloads import TO_BE_ASKED, prefers_html, send_product
 from app.api.openapi import bytes_of, errors, headers
+from app.dataset.documents import Document
 from app.dataset.layout import Layout
 from app.jobs.products import Product, ProductService
 
@@ -199,6 +200,42 @@ def download_report(
 
 @download(
     router,
+    "/v1/datasets/{dataset_id}/croissant",
+    "Download the Croissant metadata",
+    sent("The set in the words of Croissant 1.1.", Document.CROISSANT.media_type, also=(409,)),
+)
+def download_croissant(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
+    """JSON-LD: files with digests, record sets of samples and comparisons, licence, use cases, limits."""
+    product = services.products.document(tenant, dataset_id, Document.CROISSANT)
+    return send_product(request, services.products, product, "attachment")
+
+
+@download(
+    router,
+    "/v1/datasets/{dataset_id}/data-card",
+    "Download the data card",
+    sent("What the set is, for people.", Document.DATA_CARD.media_type, also=(409,)),
+)
+def download_data_card(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
+    """Markdown with a YAML head: what, why, how, limits, provenance."""
+    product = services.products.document(tenant, dataset_id, Document.DATA_CARD)
+    return send_product(request, services.products, product, "attachment")
+
+
+@download(
+    router,
+    "/v1/datasets/{dataset_id}/provenance",
+    "Download where the set comes from",
+    sent("The chain from request and corpus to the set.", Document.PROVENANCE.media_type, also=(409,)),
+)
+def download_provenance(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
+    """JSON-LD in the words of PROV-O: request, plan, model, training corpus, dataset, each with its digest."""
+    product = services.products.document(tenant, dataset_id, Document.PROVENANCE)
+    return send_product(request, services.products, product, "attachment")
+
+
+@download(
+    router,
     "/v1/datasets/{dataset_id}/samples/{name}",
     "Download one sample",
     sent("The image, as in the archive.", "image/png", "image/jpeg"),
@@ -231,6 +268,20 @@ def being_made(layout: Layout) -> Response:
 
 @download(
     router,
+    "/v1/datasets/{dataset_id}/samples/{name}/c2pa",
+    "Download the C2PA manifest of one sample",
+    sent("The manifest that lies beside the sample's file.", "application/c2pa"),
+)
+def download_sidecar(
+    request: Request, tenant: Tenant, dataset_id: DatasetId, name: SampleName, services: Serving
+) -> Response:
+    """Only where `marking.c2pa` is `detached`; else the manifest is in the file itself, or there is none."""
+    product = services.products.sidecar(tenant, dataset_id, name)
+    return send_product(request, services.products, product, "attachment")
+
+
+@download(
+    router,
     "/v1/datasets/{dataset_id}/archive",
     "Download everything",
     BEING_MADE | sent("One tar, or a ZIP file.", "application/x-tar", "application/zip", also=(409, 422)),
@@ -242,9 +293,7 @@ def download_archive(
     query: Annotated[ArchiveQuery, Query()],
     services: Serving,
 ) -> Response:
-    """Manifest, comparisons, contact sheet, report and samples, or a layout.
-
-    A download that broke off goes on with `Range`.
+    """Manifest, comparisons, report, documents and samples, or a layout. What broke off goes on with `Range`.
 
     A layout that the request did not name is made when it is first asked for (202), once, and kept.
     """

@@ -25,6 +25,9 @@ PRODUCTS = {
     "contact-sheet.png": "contact-sheet",
     "report.json": "report?format=json",
     "report.html": "report?format=html",
+    "data-card.md": "data-card",
+    "provenance.jsonld": "provenance",
+    "croissant.json": "croissant",
 }
 """Files beside the samples, and the last part of their paths in the API."""
 
@@ -90,6 +93,9 @@ class Download:
             path = inside(self.folder, row.file)
             make_parents(self.folder, path, self._made)
             _write(path, io.BytesIO(self._client.sample(self._dataset, row.id)))
+            if row.c2pa is not None:
+                beside = io.BytesIO(self._client.product(self._dataset, f"samples/{row.id}/c2pa"))
+                _write(inside(self.folder, row.c2pa.file), beside)
         for name in products:
             _write(self.folder / name, io.BytesIO(self._client.product(self._dataset, PRODUCTS[name])))
 

@@ -37,6 +37,19 @@ class Manifest:
         except (ValueError, KeyError, TypeError) as exc:
             raise _broken(path, str(exc)) from exc
 
+    def files(self) -> Iterator[SampleRow]:
+        """Yield every file below samples/ in the archive's order: each sample's, and the C2PA manifest beside it.
+
+        Of a manifest's row only file, bytes and file_sha256 are its own.
+        """
+        for row in self.samples():
+            yield row
+            if row.c2pa is not None:
+                beside = row.c2pa
+                yield row.model_copy(
+                    update={"file": beside.file, "bytes": beside.bytes, "file_sha256": beside.sha256, "c2pa": None}
+                )
+
     def samples(self) -> Iterator[SampleRow]:
         """Yield the samples in order."""
         with self.path.open("rb") as file:

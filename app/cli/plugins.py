@@ -73,9 +73,14 @@ def as_command(name: str, contributed: Any) -> Any:
 
 def pixel_digest() -> PixelDigest | None:
     """The contributed function that digests an image's pixels; None where no image reader is installed."""
-    for entry in importlib.metadata.entry_points(group=VERIFIERS, name="pixels"):
+    return contributed_verifier("pixels")
+
+
+def contributed_verifier(name: str) -> Callable[..., Any] | None:
+    """A contributed function that looks at one sample's file; None where what it needs is not installed."""
+    for entry in importlib.metadata.entry_points(group=VERIFIERS, name=name):
         try:
-            found: PixelDigest = entry.load()
+            found: Callable[..., Any] = entry.load()
         except ImportError:
             continue
         return found

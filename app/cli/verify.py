@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from app.cli.paths import inside
 from app.cli.plugins import PixelDigest
 from app.cli.releases.records import read_release, wrong_products, wrong_record
 from app.dataset.content import Content, ContentDigest
+from app.dataset.documents import Document
 from app.dataset.release import RELEASE_FILE, Release
 from app.dataset.shard import SampleRow
 from app.errors import FacsimileError
@@ -77,7 +79,7 @@ def verify(
     found = Verified(pixels=0 if pixel_digest else None)
     over_pixels, over_files, over_content = hashlib.sha256(), hashlib.sha256(), ContentDigest()
     rows = manifest.samples()
-    count = 0
+    count = beside = 0
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         while window := list(itertools.islice(rows, WINDOW)):
             reasons = pool.map(lambda row: _wrong_with(folder, row, pixel_digest), window)
@@ -93,6 +95,7 @@ def verify(
                     if found.pixels is not None:
                         found.pixels += 1
             count += len(window)
+            beside += sum(row.c2pa is not None for row in window)
             on_progress(count)
     listed = {"pixels": over_pixels.hexdigest(), "files": over_files.hexdigest()}
     for whose, digests in (("it gives itself", manifest.digests), ("the service reports", expected or listed)):
@@ -100,8 +103,9 @@ def verify(
             if kind in listed and listed[kind] != digest:
                 found.wrong.append(("manifest.json", f"its lines do not have the digest of {kind} that {whose}"))
     found.wrong.extend(wrong_products(folder, manifest))
+    found.wrong.extend(_wrong_pin(folder, manifest))
     _hold_against_record(folder, manifest, over_content, found)
-    if _count_files(folder / "samples") > count - len(found.rows):
+    if _count_files(folder / "samples") > count + beside - len(found.rows):
         found.wrong.extend(_unlisted(folder, manifest))
     return found
 
@@ -133,11 +137,33 @@ def _wrong_with(folder: Path, row: SampleRow, pixel_digest: PixelDigest | None) 
                 return "its bytes have another digest"
         if pixel_digest and pixel_digest(path) != row.pixel_sha256:
             return "its pixels have another digest"
+        if row.c2pa is not None:
+            beside = inside(folder, row.c2pa.file)
+            if not beside.is_file():
+                return f"the C2PA manifest beside it, {beside.name}, is missing"
+            if hashlib.sha256(beside.read_bytes()).hexdigest() != row.c2pa.sha256:
+                return f"the C2PA manifest beside it, {beside.name}, has another digest"
     except FileNotFoundError:
         return "it is missing"
     except (OSError, ValueError, FacsimileError) as exc:
         return f"it cannot be read: {exc}"
     return None
+
+
+def _wrong_pin(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """The Croissant file, which comes last, pins the manifest and through it everything else."""
+    name = Document.CROISSANT.filename
+    try:
+        listed = json.loads((folder / name).read_bytes())["distribution"]
+        pinned = {node["@id"]: node["sha256"] for node in listed if "sha256" in node}["manifest.json"]
+    except FileNotFoundError:
+        return  # a set of old, or it is named as missing already
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        yield name, f"it does not say which manifest it is of: {exc!r}"
+        return
+    with manifest.path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != pinned:
+            yield name, "it is of another manifest"
 
 
 def _count_files(folder: Path) -> int:
@@ -150,7 +176,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _unlisted(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    listed = {row.file for row in manifest.samples()}
+    listed = {file for row in manifest.samples() for file in (row.file, row.c2pa and row.c2pa.file)}
     for path in sorted(_files(folder / "samples")):
         name = path.relative_to(folder).as_posix()
         if name not in listed:

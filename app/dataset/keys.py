@@ -1,5 +1,7 @@
 """Where everything lies in the object store. The one place that spells a key."""
 
+from app.dataset.documents import Document
+
 MODELS = "models/"
 MATCHERS = "matchers/"
 CALIBRATIONS = "calibrations/"
@@ -10,6 +12,8 @@ RETENTION = "retention.json"
 """When retention last looked, by its own clock; written to learn what time it is for the store."""
 UNFINISHED_EVALUATIONS = "unfinished-evaluations/"
 UPLOADS = "uploads/"
+MARKING = "marking.json"
+"""What samples can be marked with, as the workers published it."""
 API_KEYS = "api-keys/"
 
 SERVICE = "_service"
@@ -159,6 +163,10 @@ class DatasetKeys:
         self.all_landmarks = f"{self.prefix}landmarks/"
         self.comparisons = f"{self.prefix}comparisons.csv"
         self.contact_sheet = f"{self.prefix}contact-sheet.png"
+        self.data_card = f"{self.prefix}{Document.DATA_CARD.filename}"
+        self.provenance = f"{self.prefix}{Document.PROVENANCE.filename}"
+        self.described = f"{self.prefix}described.json"
+        self.croissant = f"{self.prefix}{Document.CROISSANT.filename}"
         self.summary = f"{self.prefix}summary.json"
         self.manifest = f"{self.prefix}manifest.json"
         self.surveys = f"{self.prefix}surveys/"

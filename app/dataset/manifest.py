@@ -132,7 +132,12 @@ def summarize(
         "comparisons": comparisons,
         "products": products or {},
         "device": device,
-        "synthetic": {"digital_source_type": DIGITAL_SOURCE_TYPE, "marked": "in every file"},
+        "synthetic": {
+            "digital_source_type": DIGITAL_SOURCE_TYPE,
+            "marked": "in every file",
+            "c2pa": plan.marking.c2pa,
+            "watermark": plan.marking.watermark,
+        },
     }
     return {**summary, "content": tally.content(summary).model_dump()}
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.dataset.apportion import apportion, cell_of
 from app.dataset.comparisons import Selection, count_comparisons
 from app.dataset.layout import Layout, Shape, why_not
+from app.dataset.marking import MarkingCard
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import (
     Attribute,
@@ -80,6 +81,11 @@ class PlannedImage(_Frozen):
         """File name ending, with its dot."""
         return ".png" if self.format == "png" else ".jpg"
 
+    @property
+    def media_type(self) -> str:
+        """Media type of the file."""
+        return "image/png" if self.format == "png" else "image/jpeg"
+
 
 class PlannedUnique(_Frozen):
     """Two identities whose neutral portraits score at or above the threshold count as copies."""
@@ -110,8 +116,9 @@ class PlannedTarget(_Frozen):
 class PlannedMarking(_Frozen):
     """See `app.dataset.request.MarkingSpec`."""
 
-    c2pa: bool = False
-    watermark: bool = False
+    c2pa: Literal["embedded", "detached"] | None = None
+    watermark: str | None = None
+    """Id of the key; it decides pixels."""
 
 
 class Place(NamedTuple):
@@ -278,12 +285,13 @@ def make_plan(
     shard_size: int,
     max_comparisons: int,
     matchers: Mapping[str, MatcherCard] = MappingProxyType({}),
+    marking: MarkingCard = MarkingCard(),  # noqa: B008  (frozen)
 ) -> Plan:
-    """Resolve a request against a model card and the matchers that there are.
+    """Resolve a request against a model card, the matchers and the marks that there are.
 
     Raises RequestRefused with every problem found: factors, attributes or sizes that the model does not have,
-    targets that name no matcher or that so few subjects cannot resolve, and lists of comparisons longer than
-    `max_comparisons`.
+    targets that name no matcher or that so few subjects cannot resolve, marks that no worker has, and lists of
+    comparisons longer than `max_comparisons`.
     """
     problems: list[tuple[str, str]] = []
     sigma = _sigma(request, card, problems)
@@ -331,6 +339,7 @@ def make_plan(
                 f"{JUDGED_SAMPLES:,} samples that are judged in one set; judge {most:,} subjects or fewer",
             )
         )
+    marks = _marking(request, marking, problems)
     if problems:
         raise RequestRefused(problems)
     return Plan(
@@ -350,7 +359,7 @@ def make_plan(
         judges=tuple(judges),
         judged_subjects=judged_subjects if judges else 0,
         judged_distractors=min(request.report.judged_subjects, request.distractors) if judges else 0,
-        marking=PlannedMarking(**request.marking.model_dump()),
+        marking=marks,
         layouts=layouts,
         shard_size=shard_size,
     )
@@ -396,6 +405,25 @@ def _target(
         fmr=target.fmr,
         fnmr=target.fnmr,
         tolerance=target.tolerance,
+    )
+
+
+def _marking(request: DatasetRequest, offered: MarkingCard, problems: list[tuple[str, str]]) -> PlannedMarking:
+    asked = request.marking
+    if asked.c2pa and offered.c2pa is None:
+        problems.append(
+            ("marking.c2pa", f"this service cannot sign: {offered.c2pa_missing}; have it set up, or leave c2pa out")
+        )
+    if asked.watermark and offered.watermark is None:
+        problems.append(
+            (
+                "marking.watermark",
+                "this service has no key for watermarks; have FACSIMILE_WORKER__WATERMARK_KEY set, or leave it out",
+            )
+        )
+    return PlannedMarking(
+        c2pa={True: "embedded", "detached": "detached", False: None}[asked.c2pa],
+        watermark=offered.watermark if asked.watermark else None,
     )
 
 

@@ -43,6 +43,8 @@ class DatasetFacts(Data):
     format: str
     sigma: dict[str, float]
     """σ of every factor that was drawn with; a calibrated scale is in it."""
+    marks: str = ""
+    """What says that its samples are synthetic."""
 
 
 class ModelFacts(Data):
@@ -54,7 +56,12 @@ class ModelFacts(Data):
     kind: str
     description: str
     licence: str
+    """SPDX expression."""
     provenance: str
+    weights: str = ""
+    """SHA-256 of the weights, or that there are none."""
+    trained_on: str = ""
+    """Digest of the training corpus, or why there is none."""
 
 
 class Listed(Data):

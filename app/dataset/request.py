@@ -137,8 +137,9 @@ class ReportSpec(_Part):
 class MarkingSpec(_Part):
     """What says that a sample is synthetic, beside the metadata that every file carries."""
 
-    c2pa: StrictBool = False
-    """A signed C2PA manifest for every sample."""
+    c2pa: StrictBool | Literal["detached"] = False
+    """A signed C2PA manifest for every sample: true puts it into the file, `detached` beside it (SAMPLE.c2pa), so that
+    the files' own bytes do not depend on who signed when."""
     watermark: StrictBool = False
     """An imperceptible watermark in the pixels."""
 

@@ -11,6 +11,15 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Sidecar(_Frozen):
+    """A C2PA manifest that lies beside a sample's file and is bound to its bytes."""
+
+    file: str
+    bytes: int
+    sha256: str
+    """Another one each time that the sample is signed; no part of any digest over the set."""
+
+
 class SampleRow(_Frozen):
     """One stored sample, as the manifest lists it."""
 
@@ -32,6 +41,8 @@ class SampleRow(_Frozen):
     """The subject's attributes as its identity latents give them."""
     quality: dict[str, float] | None = None
     """What was measured on the stored file, of judged samples; in the manifest only."""
+    c2pa: Sidecar | None = None
+    """None where there is none, or where it is in the file itself."""
 
 
 class StoredSample(_Frozen):
@@ -40,6 +51,8 @@ class StoredSample(_Frozen):
     row: SampleRow
     offset: int
     """First byte of the file within the tar."""
+    c2pa_offset: int | None = None
+    """First byte of its C2PA manifest, where that lies beside it."""
 
 
 class Rejection(_Frozen):

@@ -1,7 +1,8 @@
 """A dataset's archive, laid together from what is stored: no bytes are copied before somebody reads them.
 
-The archive is one uncompressed tar: manifest, comparisons, contact sheet and report, then the shards' own tars without
-their ends. Its size is known and any range of it can be read, so a broken download goes on where it stopped.
+The archive is one uncompressed tar: manifest, comparisons, contact sheet, report and documents, then the shards' own
+tars without their ends. Its size is known and any range of it can be read, so a broken download goes on where it
+stopped.
 """
 
 import tarfile
@@ -40,10 +41,15 @@ def products(at: DatasetKeys) -> tuple[str, ...]:
     return at.manifest, at.comparisons, at.contact_sheet, at.report, at.report_page
 
 
+def documents(store: ObjectStore, at: DatasetKeys) -> tuple[str, ...]:
+    """Keys of the documents about a set, which stand after these; sets of old have none."""
+    return (at.data_card, at.provenance, at.croissant) if store.exists(at.croissant) else ()
+
+
 def lay_out_archive(store: ObjectStore, at: DatasetKeys) -> Archive:
     """Look up the sizes of all that belongs to a succeeded dataset's archive."""
     segments: list[Segment] = []
-    for key in products(at):
+    for key in (*products(at), *documents(store, at)):
         size = store.stat(key).size
         segments.append(Segment(BLOCK, literal=member_header(key[len(at.prefix) :], size)))
         segments.append(Segment(size, key=key))

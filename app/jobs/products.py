@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
 
+from app.dataset.documents import Document
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.names import parse_sample_name
+from app.dataset.plan import Plan
 from app.dataset.shard import ShardReport, StoredSample
 from app.errors import NotFound, ObjectNotFound
 from app.jobs.archive import Segment, lay_out_archive, read_segments
@@ -63,6 +65,15 @@ class ProductService:
         at = self._succeeded(tenant, dataset, "a report")
         return self._object(at.report_page, "text/html; charset=utf-8", f"{dataset}-report.html")
 
+    def document(self, tenant: str, dataset: str, document: Document) -> Product:
+        """One of the documents about the set; raises NotFound for sets that were made before there were any."""
+        at = self._succeeded(tenant, dataset, f"a {document.label}")
+        key = f"{at.prefix}{document.filename}"
+        try:
+            return self._object(key, document.media_type, f"{dataset}-{document.filename}")
+        except ObjectNotFound as exc:
+            raise NotFound(f"dataset {dataset!r} has no {document.label}: it was made before there were any") from exc
+
     def archive(self, tenant: str, dataset: str, layout: Layout = Layout.PLAIN) -> Product:
         """Everything in one archive; raises ObjectNotFound for a layout that is not made."""
         at = self._succeeded(tenant, dataset, "an archive")
@@ -80,6 +91,35 @@ class ProductService:
 
     def sample(self, tenant: str, dataset: str, name: str) -> Product:
         """One sample by its label (S0000012_0003); there as soon as its shard is done."""
+        plan, key, stored = self._find(tenant, dataset, name)
+        return Product(
+            media_type=plan.image.media_type,
+            filename=stored.row.file.rsplit("/", 1)[-1],
+            etag=stored.row.file_sha256,
+            segments=(Segment(stored.row.bytes, key=key, offset=stored.offset),),
+            size=stored.row.bytes,
+        )
+
+    def sidecar(self, tenant: str, dataset: str, name: str) -> Product:
+        """The C2PA manifest that lies beside a sample; raises NotFound where there is none."""
+        _, key, stored = self._find(tenant, dataset, name)
+        beside = stored.row.c2pa
+        if beside is None or stored.c2pa_offset is None:
+            raise NotFound(f"no C2PA manifest lies beside sample {name!r}; marking.c2pa 'detached' makes them")
+        return Product(
+            media_type="application/c2pa",
+            filename=beside.file.rsplit("/", 1)[-1],
+            etag=beside.sha256,
+            segments=(Segment(beside.bytes, key=key, offset=stored.c2pa_offset),),
+            size=beside.bytes,
+        )
+
+    def read(self, product: Product, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes [start, stop) of a product."""
+        return read_segments(self._store, product.segments, start, stop)
+
+    def _find(self, tenant: str, dataset: str, name: str) -> tuple[Plan, str, StoredSample]:
+        """The plan, the key of the shard's tar, and where in it a sample is; raises NotFound."""
         self._demand(tenant, dataset)
         plan = read_plan(self._store, tenant, dataset)
         place = parse_sample_name(name)
@@ -91,20 +131,7 @@ class ProductService:
             raise NotFound(f"dataset {dataset!r} has no sample {name!r}; samples are called like S0000012_0003")
         shard = index // plan.shard_size
         at = DatasetKeys(tenant, dataset)
-        stored = self._stored(at.shard_report(shard), name)
-        return Product(
-            media_type="image/png" if plan.image.format == "png" else "image/jpeg",
-            filename=stored.row.file.rsplit("/", 1)[-1],
-            etag=stored.row.file_sha256,
-            segments=(
-                Segment(stored.row.bytes, key=at.shard_samples(shard), offset=stored.offset),
-            ),
-            size=stored.row.bytes,
-        )
-
-    def read(self, product: Product, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the bytes [start, stop) of a product."""
-        return read_segments(self._store, product.segments, start, stop)
+        return plan, at.shard_samples(shard), self._stored(at.shard_report(shard), name)
 
     def _stored(self, report_key: str, name: str) -> StoredSample:
         with self._lock:

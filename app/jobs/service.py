@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
+from app.dataset.marking import MarkingCard
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan, make_plan, shard_size_for
 from app.dataset.request import SEED_LIMIT, DatasetRequest
@@ -26,6 +27,7 @@ from app.errors import (
 from app.jobs.advance import accept
 from app.jobs.audit import Action, AuditLog, iso
 from app.jobs.calibrations import CalibrationService
+from app.jobs.marking import read_marking
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
 from app.jobs.progress import Progress, progress_of
@@ -188,6 +190,7 @@ class DatasetService:
                     )
                 ]
             )
+        marked = request.marking.c2pa or request.marking.watermark
         plan = make_plan(
             request,
             card,
@@ -198,6 +201,7 @@ class DatasetService:
             ),
             max_comparisons=limits.comparisons_per_dataset,
             matchers=self._matchers.all(),
+            marking=read_marking(self._store) if marked else MarkingCard(),
         )
         return self._with_start(plan, request, card)
 

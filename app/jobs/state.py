@@ -41,6 +41,7 @@ class Facts:
     identities: bool
     calibrated: bool
     report: bool
+    """Whether there are the report and, after it, the documents about the set."""
     surveyed: frozenset[int]
     """Survey blocks that are done."""
     steps: frozenset[int]
@@ -111,7 +112,7 @@ def read_facts(store: ObjectStore, tenant: str, dataset: str) -> Facts:
         manifest=at.manifest in names,
         identities=at.identities in names,
         calibrated=at.calibration in names,
-        report=at.report in names,
+        report=at.report in names and at.croissant in names,
         surveyed=frozenset(surveyed),
         steps=frozenset(steps),
         tried=frozenset(tried),

@@ -18,6 +18,7 @@ class Credentials:
     access_key: str
     secret_key: str = field(repr=False)
     valkey_password: str = field(repr=False)
+    watermark_key: str = field(repr=False)
 
 
 def load_or_make(folder: DataFolder) -> Credentials:
@@ -27,8 +28,12 @@ def load_or_make(folder: DataFolder) -> Credentials:
             access_key=f"FCS{secrets.token_hex(8).upper()}",
             secret_key=secrets.token_urlsafe(30),
             valkey_password=secrets.token_hex(24),
+            watermark_key=secrets.token_urlsafe(24),
         )
         write_private(folder.credentials, json.dumps(asdict(made), indent=1) + "\n")
+    elif (known := read_json(folder.credentials)) and "watermark_key" not in known:  # made before there were watermarks
+        known["watermark_key"] = secrets.token_urlsafe(24)
+        write_private(folder.credentials, json.dumps(known, indent=1) + "\n")
     security = folder.s3 / "security.toml"
     if not security.exists():
         lines = [f'[{section}]\nkey = "{secrets.token_hex(32)}"\n' for section in JWT_SECTIONS]

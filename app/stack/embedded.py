@@ -204,9 +204,9 @@ class EmbeddedStack:
         at = ports.choose(folder, self._port)
         self._url = f"http://127.0.0.1:{at.api}"
         self._handed = {
-            **{name: os.environ.get(name, value) for name, value in DEFAULTS.items()},
+            **{name: os.environ.get(name, value) for name, value in {**DEFAULTS, **self._marks(secret)}.items()},
             **self._overrides,
-            "FACSIMILE_ENVIRONMENT": "production",
+            "FACSIMILE_ENVIRONMENT": "embedded",
             "FACSIMILE_STORE__ENDPOINT": f"127.0.0.1:{at.s3}",
             "FACSIMILE_STORE__ACCESS_KEY": secret.access_key,
             "FACSIMILE_STORE__SECRET_KEY": secret.secret_key,
@@ -234,6 +234,13 @@ class EmbeddedStack:
             "s3": servers.s3_ready(self.settings()),
             "worker": servers.worker_ready(self.settings()),
             "api": servers.api_ready(at.api),
+        }
+
+    def _marks(self, secret: credentials.Credentials) -> dict[str, str]:
+        """With what samples are marked: a key of our own, and a C2PA certificate that vouches for nobody."""
+        return {
+            "FACSIMILE_WORKER__WATERMARK_KEY": secret.watermark_key,
+            "FACSIMILE_WORKER__C2PA__SELF_MADE": str(self.folder.c2pa),
         }
 
     def _stop_left_overs(self) -> None:

@@ -44,6 +44,7 @@ class DataFolder:
         self.s3 = self.root / "s3"
         self.run = self.root / "run"
         """Working directory of the Python children: nothing lies here that could be imported."""
+        self.c2pa = self.root / "c2pa"
         self.credentials = self.root / "credentials.json"
         self.api_key = self.root / "api-key"
         self.service = self.root / "service.json"

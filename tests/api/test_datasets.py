@@ -52,7 +52,8 @@ def test_success_brings_links_counts_and_digests(client: TestClient, finished: s
     assert shown["counts"]["samples"] == 7
     assert set(shown["digests"]) == {"pixels", "files"}
     assert shown["progress"]["fraction"] == 1.0
-    for name in ("self", "events", "manifest", "comparisons", "contact_sheet", "report", "archive"):
+    documents = ("data_card", "croissant", "provenance")
+    for name in ("self", "events", "manifest", "comparisons", "contact_sheet", "report", *documents, "archive"):
         assert client.get(shown["links"][name]).status_code == 200, name
 
 

@@ -22,6 +22,9 @@ PRODUCTS = {
     "report": ("application/json", "attachment", "{id}-report.json"),
     "report?format=json": ("application/json", "attachment", "{id}-report.json"),
     "report?format=html": ("text/html; charset=utf-8", "inline", "{id}-report.html"),
+    "croissant": ("application/ld+json", "attachment", "{id}-croissant.json"),
+    "data-card": ("text/markdown; charset=utf-8", "attachment", "{id}-data-card.md"),
+    "provenance": ("application/ld+json", "attachment", "{id}-provenance.jsonld"),
     "samples/S0000001_0001": ("image/png", "inline", "S0000001_0001.png"),
     "archive": ("application/x-tar", "attachment", "{id}.tar"),
     "archive?layout=plain": ("application/x-tar", "attachment", "{id}.tar"),
@@ -64,6 +67,9 @@ def test_the_archive_is_a_tar_of_what_the_manifest_lists(client: TestClient, fin
             "contact-sheet.png",
             "report.json",
             "report.html",
+            "data-card.md",
+            "provenance.jsonld",
+            "croissant.json",
             *(sample["file"] for sample in manifest["samples"]),
         ]
         for sample in manifest["samples"]:
@@ -199,7 +205,8 @@ def test_a_browser_gets_the_report_as_a_page_that_may_do_nothing(client: TestCli
 
 def test_what_is_not_made_yet_conflicts(client: TestClient, submit: Callable[..., str]) -> None:
     dataset = submit()
-    for product in ("manifest", "comparisons", "contact-sheet", "report", "archive"):
+    documents = ("croissant", "data-card", "provenance")
+    for product in ("manifest", "comparisons", "contact-sheet", "report", *documents, "archive"):
         answer = client.get(f"/v1/datasets/{dataset}/{product}")
         assert answer.status_code == 409
         assert "is accepted" in answer.json()["detail"]
@@ -276,3 +283,20 @@ def test_a_store_that_dies_on_the_way_breaks_the_download_off(
     # What was begun as whole must not end as if it were: the server is told to break the connection.
     with pytest.raises(RuntimeError, match="response already started"):
         client.get(f"/v1/datasets/{finished}/archive")
+
+
+def test_a_set_without_documents_says_that_it_is_an_old_one(
+    client: TestClient, finished: str, memory_store: Any
+) -> None:
+    for key in [key for key in memory_store.objects if key.endswith(("data-card.md", "croissant.json", ".jsonld"))]:
+        memory_store.delete(key)
+    answer = client.get(f"/v1/datasets/{finished}/croissant")
+    assert answer.status_code == 404
+    assert "before there were any" in answer.json()["detail"]
+    assert client.get(f"/v1/datasets/{finished}/archive").status_code == 200
+
+
+def test_c2pa_beside_a_sample_is_there_only_where_it_was_asked_for(client: TestClient, finished: str) -> None:
+    answer = client.get(f"/v1/datasets/{finished}/samples/S0000001_0001/c2pa")
+    assert answer.status_code == 404
+    assert "detached" in answer.json()["detail"]

@@ -8,6 +8,7 @@ import pytest
 
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
+from app.dataset.marking import CertificateCard, MarkingCard
 from app.dataset.plan import Plan
 from app.dataset.request import DatasetRequest
 from app.errors import (
@@ -21,6 +22,8 @@ from app.errors import (
     Unavailable,
 )
 from app.jobs.advance import reconcile
+from app.jobs.marking import publish_marking
+from app.jobs.records import read_plan
 from app.jobs.service import RESERVED_S, DatasetService, new_id
 from app.jobs.state import State
 from app.queue import ADVANCE, Task
@@ -265,3 +268,16 @@ def test_ids_sort_by_age_and_differ() -> None:
     times = [made[:13] for made in ids]
     assert times == sorted(times)
     assert {len(made) for made in ids} == {23}
+
+
+def test_marks_are_pinned_in_the_plan_and_refused_where_no_worker_has_them(memory_store: Any, submit: Submit) -> None:
+    with pytest.raises(RequestRefused) as caught:
+        submit(marking={"c2pa": True, "watermark": True})
+    assert [field for field, _ in caught.value.problems] == ["marking.c2pa", "marking.watermark"]
+    certificate = CertificateCard(
+        subject="CN=a", issuer="CN=b", sha256="c" * 64, not_after="2030-01-01", self_made=False, timestamped=False
+    )
+    publish_marking(memory_store, MarkingCard(c2pa=certificate, watermark="0123456789abcdef"))
+    for asked, form in ((True, "embedded"), ("detached", "detached"), (False, None)):
+        plan = read_plan(memory_store, "acme", submit(marking={"c2pa": asked, "watermark": True}))
+        assert (plan.marking.c2pa, plan.marking.watermark) == (form, "0123456789abcdef")

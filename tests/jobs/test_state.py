@@ -156,7 +156,9 @@ def test_facts_are_read_off_the_keys(memory_store: Any) -> None:
     assert read_facts(memory_store, "acme", "ds_1") == REPORTED
     write(memory_store, at.summary, at.comparisons, at.contact_sheet)
     assert read_facts(memory_store, "acme", "ds_1") == REPORTED
-    write(memory_store, at.report)
+    write(memory_store, at.report, at.data_card, at.described)
+    assert read_facts(memory_store, "acme", "ds_1") == REPORTED
+    write(memory_store, at.croissant)  # the last of what tells about the set
     assert read_facts(memory_store, "acme", "ds_1") == DESCRIBED
     write(memory_store, at.manifest)
     assert read_facts(memory_store, "acme", "ds_1") == FINISHED

@@ -60,7 +60,7 @@ def test_no_secret_stands_on_a_command_line(stack: EmbeddedStack) -> None:
 
 def test_settings_are_those_of_the_children(stack: EmbeddedStack) -> None:
     assert stack.settings().shard_size == 17
-    assert stack.settings().environment == "production"
+    assert stack.settings().environment == "embedded"
     assert read_json(stack.folder.service)["url"] == stack.url
 
 

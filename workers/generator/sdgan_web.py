@@ -191,10 +191,11 @@ def _card(
         },
         "latent_map": "u = 2Φ(z) - 1, of z_I and of z_O with σ already on it: N(0, 1) becomes the U(-1, 1) of "
         "training, u never leaves [-1, 1], and beyond σ = 1 it gathers at the ends instead of leaving the range.",
-        "licence": "MIT: how its authors license their code, and these weights beside it; not the photographs",
+        "licence": "MIT",  # how its authors license their code, and these weights beside it
         "provenance": "WARNING: trained by its authors on MS-Celeb-1M, photographs of real people gathered from the "
         "Web without asking them; its publisher has since withdrawn it. A generated face may resemble one of "
-        "them. Not for data that must have nobody behind it; never the default.",
+        "them. Not for data that must have nobody behind it; never the default. The licence is of code and weights, "
+        "not of the photographs.",
         "never_default": NEVER_DEFAULT,
         "architecture": asdict(architecture),
         "parameters": sum(value.numel() for value in tensors.values()),

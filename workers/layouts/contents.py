@@ -96,6 +96,9 @@ class Contents(Protocol):
     def files(self) -> Iterator[tuple[SampleRow, bytes]]:
         """Yield every sample and its file, in the plan's order."""
 
+    def beside(self, row: SampleRow) -> bytes:
+        """The C2PA manifest that lies beside a sample, for rows that have one."""
+
     def located(self) -> Iterator[Located]:
         """Yield every sample, its file and the face in it, in the plan's order."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.cli.manifest import Manifest
 from app.cli.paths import inside
+from app.dataset.documents import Document
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Shape
 from app.dataset.shard import SampleRow
@@ -65,6 +66,15 @@ class FolderContents:
                 raise Corrupt(f"{row.file} is not the file that the manifest lists; {more}")
             yield row, data
 
+    def beside(self, row: SampleRow) -> bytes:
+        """See Contents."""
+        if row.c2pa is None:
+            raise ValueError(f"no C2PA manifest lies beside {row.id}")
+        try:
+            return inside(self._folder, row.c2pa.file).read_bytes()
+        except OSError as exc:
+            raise Corrupt(f"{row.c2pa.file} cannot be read: {exc.strerror}") from exc
+
     def located(self) -> Iterator[Located]:
         """See Contents."""
         for row, data in self.files():
@@ -80,7 +90,8 @@ class FolderContents:
 
     def products(self) -> Iterator[Entry]:
         """See Contents."""
-        for path in (self._folder / name for name in PRODUCTS):
+        documents = (document.filename for document in Document if (self._folder / document.filename).exists())
+        for path in (self._folder / name for name in (*PRODUCTS, *documents)):
             try:
                 size = path.stat().st_size
             except OSError as exc:

@@ -41,7 +41,7 @@ def summarize_stored(store: ObjectStore, at: DatasetKeys, accepted: Accepted, pl
         digests.append(hashlib.sha256(raw).hexdigest())
     choice = IdentityChoice.model_validate_json(store.get(at.identities)) if plan.unique else None
     report = read_json(store, at.report)
-    return summarize(
+    summary = summarize(
         plan,
         accepted.request,
         name=accepted.name,
@@ -57,6 +57,10 @@ def summarize_stored(store: ObjectStore, at: DatasetKeys, accepted: Accepted, pl
         device=", ".join(sorted(devices)),
         report_digests=digests,
     )
+    if not store.exists(at.described):
+        return summary
+    described = read_json(store, at.described)
+    return {**summary, **described, "products": {**summary["products"], **described["products"]}}
 
 
 def stored_rows(store: ObjectStore, at: DatasetKeys, plan: Plan) -> Iterator[SampleRow]:

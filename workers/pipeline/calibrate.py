@@ -28,6 +28,7 @@ from workers.pipeline.generate import check_model
 from workers.pipeline.run import delivered, passing
 from workers.pipeline.scoring import compare_all
 from workers.pipeline.tables import join_tables, pack_table, unpack_table
+from workers.provenance.marker import NO_MARKS, Marker
 
 
 def target_of(plan: Plan) -> PlannedTarget:
@@ -46,6 +47,7 @@ def try_shard(
     choice: IdentityChoice | None,
     matcher: Matcher,
     batch_size: int,
+    marker: Marker = NO_MARKS,
     should_cancel: Callable[[], bool] = lambda: False,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> TemplateTable:
@@ -64,7 +66,7 @@ def try_shard(
         for passed in passing(scaled, generator, choice, places[start : start + batch_size], [], []):
             if should_cancel():
                 raise Cancelled(f"shard {shard} at scale {scale:g} was called off")
-            pixels = delivered(scaled, passed.pixels)
+            pixels = delivered(scaled, passed.pixels, marker)
             # Our detector has looked at these very pixels already.
             known = passed.face if pixels is passed.pixels and isinstance(matcher, NetworkMatcher) else None
             role = Role.PROBE if passed.draw.place.sample else Role.REFERENCE

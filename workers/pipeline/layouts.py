@@ -11,7 +11,7 @@ from app.dataset.manifest import manifest_lines
 from app.dataset.plan import Plan
 from app.dataset.shard import SampleRow, ShardReport
 from app.errors import Cancelled, Unfinished
-from app.jobs.archive import products
+from app.jobs.archive import documents, products
 from app.jobs.records import Accepted, read_json
 from app.storage import ObjectStore
 from workers.images import decode
@@ -61,6 +61,7 @@ class StoredContents:
         self._at = at
         self._plan = plan
         self._should_cancel = should_cancel
+        self._last: ShardReport | None = None
 
     @cached_property
     def about(self) -> About:
@@ -99,6 +100,14 @@ class StoredContents:
         for shard in range(self._plan.shards):
             yield from self._shard(shard)
 
+    def beside(self, row: SampleRow) -> bytes:
+        """See Contents. Read from the store each time: only the ZIP file asks for it."""
+        shard = self._plan.index(place_of(row.id)) // self._plan.shard_size
+        stored = next(stored for stored in self._report(shard).samples if stored.row.id == row.id)
+        if stored.row.c2pa is None or stored.c2pa_offset is None:
+            raise ValueError(f"no C2PA manifest lies beside {row.id}")
+        return b"".join(self._store.read(self._at.shard_samples(shard), stored.c2pa_offset, stored.row.c2pa.bytes))
+
     def located(self) -> Iterator[Located]:
         """See Contents; their faces must have been found."""
         for shard in range(self._plan.shards):
@@ -112,7 +121,7 @@ class StoredContents:
 
     def products(self) -> Iterator[Entry]:
         """See Contents. The manifest, which comes last of all, is made here where it is not there yet."""
-        for key in products(self._at):
+        for key in (*products(self._at), *documents(self._store, self._at)):
             name = str(PurePosixPath(key[len(self._at.prefix) :]))
             if key == self._at.manifest and not self._store.exists(key):
                 yield self._manifest(name)
@@ -141,7 +150,9 @@ class StoredContents:
             yield self._report(shard)
 
     def _report(self, shard: int) -> ShardReport:
-        return ShardReport.model_validate_json(self._store.get(self._at.shard_report(shard)))
+        if self._last is None or self._last.shard != shard:
+            self._last = ShardReport.model_validate_json(self._store.get(self._at.shard_report(shard)))
+        return self._last
 
     def _shard(self, shard: int) -> Iterator[tuple[SampleRow, bytes]]:
         """Yield a shard's samples; its tar is read at once, for a shard is small."""

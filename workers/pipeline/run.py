@@ -5,11 +5,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from app.dataset import names
 from app.dataset.model import ModelCard
 from app.dataset.plan import Place, Plan
-from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, ShardReport
+from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, ShardReport, Sidecar
 from app.errors import Cancelled
 from workers.generator.base import Generator, Latents
 from workers.images import Mark, Pixels, decode, encode, pixel_sha256
@@ -17,6 +18,8 @@ from workers.matchers.detector import Face
 from workers.pipeline.check import check
 from workers.pipeline.generate import Draw, attributes_of, check_model, generate_samples
 from workers.pipeline.store import ShardTar
+from workers.provenance.marker import NO_MARKS, Marker, Sealed
+from workers.provenance.signing import SUFFIX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +42,21 @@ def run_shard(
     tar: ShardTar,
     batch_size: int,
     encoder_threads: int,
+    marker: Marker = NO_MARKS,
     should_cancel: Callable[[], bool] = lambda: False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ShardReport:
     """Make every sample of a shard and add it to `tar`; returns the report.
 
     `should_cancel` is asked before each batch; raises Cancelled. `on_progress` gets samples done and in all.
-    Files are encoded by threads while the next batch is generated; neither batches nor threads change a byte.
+    Files are marked and encoded by threads while the next batch is generated; neither batches nor threads change a
+    byte. C2PA does: its signatures have chance in them, in the file or in what lies beside it; pixels never change.
     """
     check_model(plan, generator.card)
     indices = plan.shard(number)
     rejected: list[Rejection] = []
     missing: list[Missing] = []
-    encoding: deque[Future[tuple[SampleRow, bytes]]] = deque()
+    encoding: deque[Future[tuple[SampleRow, Sealed]]] = deque()
     with ThreadPoolExecutor(encoder_threads, "encode") as pool:
         for start in range(indices.start, indices.stop, batch_size):
             if should_cancel():
@@ -59,7 +64,7 @@ def run_shard(
                 raise Cancelled(f"shard {number} was called off")
             places = list(plan.places(range(start, min(start + batch_size, indices.stop))))
             for passed in passing(plan, generator, choice, places, rejected, missing):
-                encoding.append(pool.submit(_encode, plan, generator.card, passed))
+                encoding.append(pool.submit(_encode, plan, generator.card, passed, marker))
             while len(encoding) > batch_size:
                 tar.add(*encoding.popleft().result())
             on_progress(min(start + batch_size, indices.stop) - indices.start, len(indices))
@@ -110,15 +115,15 @@ def passing(
     return (passed[place] for place in places if place in passed)
 
 
-def delivered(plan: Plan, pixels: Pixels) -> Pixels:
-    """The pixels that a reader of a sample's file will see: a JPEG's are not those that went in."""
+def delivered(plan: Plan, pixels: Pixels, marker: Marker = NO_MARKS) -> Pixels:
+    """The pixels that a reader of a sample's file will see: with a watermark, or as JPEG, not those that went in."""
     if plan.image.quality is None:
-        return pixels
-    nobody = Mark(dataset="", sample="", model="", model_digest="")  # marks are metadata: they change no pixel
-    return decode(encode(pixels, nobody, quality=plan.image.quality))
+        return marker.pixels(pixels)
+    nobody = Mark(dataset="", sample="", model="", model_digest="")  # this mark is metadata: it changes no pixel
+    return decode(encode(marker.pixels(pixels), nobody, quality=plan.image.quality))
 
 
-def _encode(plan: Plan, card: ModelCard, sample: Passed) -> tuple[SampleRow, bytes]:
+def _encode(plan: Plan, card: ModelCard, sample: Passed, marker: Marker) -> tuple[SampleRow, Sealed]:
     place = sample.draw.place
     name = names.sample_name(*place)
     mark = Mark(
@@ -127,20 +132,31 @@ def _encode(plan: Plan, card: ModelCard, sample: Passed) -> tuple[SampleRow, byt
         model=f"{plan.model.name} {plan.model.version}",
         model_digest=plan.model.digest,
     )
-    data = encode(sample.pixels, mark, quality=plan.image.quality)
+    pixels = marker.pixels(sample.pixels)
+    sealed = marker.seal(encode(pixels, mark, quality=plan.image.quality), plan.image.media_type, mark)
+    file = names.sample_file(plan, *place)
     row = SampleRow(
         id=name,
         subject=names.subject_name(place.subject),
         role=names.role(plan, *place),
-        file=names.sample_file(plan, *place),
+        file=file,
         width=plan.image.width,
         height=plan.image.height,
-        bytes=len(data),
+        bytes=len(sealed.data),
         # Of the decoded file: a JPEG's pixels are not those that went in.
-        pixel_sha256=pixel_sha256(sample.pixels if plan.image.quality is None else decode(data)),
-        file_sha256=hashlib.sha256(data).hexdigest(),
+        pixel_sha256=pixel_sha256(pixels if plan.image.quality is None else decode(sealed.data)),
+        file_sha256=hashlib.sha256(sealed.data).hexdigest(),
         identity_attempt=sample.draw.identity_attempt,
         attempt=sample.draw.attempt,
         attributes=attributes_of(card, sample.identity),
+        c2pa=None if sealed.manifest is None else _sidecar(file, sealed.manifest),
     )
-    return row, data
+    return row, sealed
+
+
+def _sidecar(file: str, manifest: bytes) -> Sidecar:
+    return Sidecar(
+        file=str(PurePosixPath(file).with_suffix(SUFFIX)),
+        bytes=len(manifest),
+        sha256=hashlib.sha256(manifest).hexdigest(),
+    )

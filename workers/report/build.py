@@ -21,6 +21,7 @@ from app.dataset.report import (
     Report,
 )
 from app.dataset.shard import IdentityChoice
+from workers.provenance.card import corpus_text, licence_of, marks_text, weights_text
 from workers.report.drifting import drift
 from workers.report.evidence import Evidence
 from workers.report.judging import judge
@@ -81,6 +82,7 @@ def build_report(
             height=plan.image.height,
             format=plan.image.format,
             sigma=plan.sigma,
+            marks=marks_text(plan.marking.c2pa, plan.marking.watermark),
         ),
         model=ModelFacts(
             name=card.name,
@@ -88,8 +90,10 @@ def build_report(
             digest=card.digest,
             kind=card.kind,
             description=card.description,
-            licence=card.licence,
+            licence=licence_of(card),
             provenance=card.provenance,
+            weights=weights_text(card),
+            trained_on=corpus_text(card),
         ),
         comparisons=Listed.model_validate(comparisons),
         counts=_counts(plan, outcome),

@@ -94,10 +94,10 @@ class Fetch:
                 self._expected = replace(self._expected, digest=content.digest)
             self._total = int(manifest.summary["counts"]["bytes"])
             try:
-                self._samples.bring(manifest.samples(), lambda: self._locate(manifest, known=not whole))
+                self._samples.bring(manifest.files(), lambda: self._locate(manifest, known=not whole))
             except (NoRanges, OtherOrder):
                 self._take_all()
-                self._samples.bring_cached(manifest.samples())
+                self._samples.bring_cached(manifest.files())
             self._samples.tally.demand()
             self._finish()
         return Fetched(content=content, release=release, tally=self._samples.tally)
@@ -195,7 +195,7 @@ class Fetch:
         """Learn where the samples begin, if that is not known, and that they can all be there."""
         if not known:
             self._products()
-        self._source.check_length(sum(Wanted(row, 0).end for row in manifest.samples()))
+        self._source.check_length(sum(Wanted(row, 0).end for row in manifest.files()))
 
     def _take_all(self) -> None:
         """Read the archive from end to end into the cache."""

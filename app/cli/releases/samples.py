@@ -39,6 +39,7 @@ class Tally:
     """What became of the samples."""
 
     samples: int = 0
+    """Files of samples: C2PA manifests that lie beside them are counted, too."""
     there: int = 0
     """They were in the folder and right."""
     cached: int = 0

@@ -8,6 +8,7 @@ import typer
 from app.cli.connect import JsonOption
 from app.cli.errors import LockMismatch, UsageProblem, VerificationFailed
 from app.cli.manifest import Manifest
+from app.cli.marks import look_for_marks
 from app.cli.output import as_json, say
 from app.cli.plugins import pixel_digest
 from app.cli.releases.layouts import read_layout, wrong_files
@@ -23,6 +24,13 @@ def verify(
     lock: Annotated[
         Path | None, typer.Option("--lock", help=f"The lock file; left out: {LOCK}, if it is there.")
     ] = None,
+    c2pa: Annotated[bool, typer.Option("--c2pa", help="Check every sample's C2PA manifest, too.")] = False,
+    trust: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="PEM file: who C2PA may be signed by.")
+    ] = None,
+    watermark: Annotated[
+        bool, typer.Option("--watermark", help="Look for the watermark of FACSIMILE_WORKER__WATERMARK_KEY, too.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Read every file of a folder and hold it against its manifest; needs no service.
@@ -33,6 +41,8 @@ def verify(
     if not folder.is_dir():
         raise UsageProblem(f"{folder} is no folder")
     if (record := read_layout(folder)) is not None:
+        if c2pa or trust or watermark:
+            raise UsageProblem(f"{folder} holds a layout; marks are looked for in the plain files: pull those")
         with Bars() as bars:
             files = len(record["files"])
             wrong = wrong_files(folder, record, lambda done: bars.amount("verifying", done, files))
@@ -51,9 +61,13 @@ def verify(
         found = verify_folder(
             folder, manifest, pixel_digest(), on_progress=lambda done: bars.amount("verifying", done, total)
         )
+    # Of files that are not what the manifest says, marks prove nothing.
+    c2pa, watermark = (c2pa or trust is not None) and not found.wrong, watermark and not found.wrong
+    marks = look_for_marks(folder, manifest, c2pa=c2pa, watermark=watermark, trusted=trust)
     if json_:
-        as_json({"dataset": manifest.dataset, **found.as_json()})
+        as_json({"dataset": manifest.dataset, **found.as_json(), "marks": marks.as_json()})
     found.demand()
+    marks.demand()
     content = found.content
     if content is None:
         raise VerificationFailed("the content's digest could not be computed", ["manifest.json"])
@@ -64,6 +78,8 @@ def verify(
             pixels = f"{found.pixels} pixel digests are right"
         name = found.release.ref if found.release else manifest.dataset
         say(f"{name}: {found.files} file digests are right, {pixels}, digest {content.digest}")
+        for line in marks.lines():
+            say(line)
 
 
 def _of(found: Verified, digest: str) -> dict[str, object]:

@@ -130,7 +130,7 @@ class Sketch:
         return painted
 
 
-def _profiles(places: Tensor, resolution: int, deviation: float) -> tuple[Tensor, Tensor]:
+def profiles(places: Tensor, resolution: int, deviation: float) -> tuple[Tensor, Tensor]:
     """Gaussians about places [B, K, 2] along both axes: down and across, [B, K, R] each."""
     ticks = (torch.arange(resolution, device=places.device, dtype=places.dtype) + 0.5) / resolution
     across, down = torch.exp(-0.5 * ((ticks - places[..., None]) / deviation) ** 2).unbind(2)
@@ -139,7 +139,7 @@ def _profiles(places: Tensor, resolution: int, deviation: float) -> tuple[Tensor
 
 def spots(landmarks: Tensor, resolution: int) -> Tensor:
     """Draw a soft spot at every landmark: [B, K, 2] → [B, K, R, R] in [0, 1]."""
-    down, across = _profiles(landmarks, resolution, SPOT)
+    down, across = profiles(landmarks, resolution, SPOT)
     return down[:, :, :, None] * across[:, :, None, :]
 
 
@@ -240,14 +240,14 @@ class GeneratorNetwork(nn.Module):
         device = landmarks.device.type
         narrow = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else landmarks.dtype
         if not self.architecture.strokes:
-            down, across = _profiles(landmarks, resolution, SPOT)
+            down, across = profiles(landmarks, resolution, SPOT)
             return Sketch(down.to(narrow), across.to(narrow), None)
         worn = (flags[:, lt.GLASSES_FLAG] > 0).to(landmarks.dtype)
-        down, across = _profiles(landmarks, resolution, SPOT if resolution < 128 else FINE_SPOT)
+        down, across = profiles(landmarks, resolution, SPOT if resolution < 128 else FINE_SPOT)
         shown = torch.ones_like(landmarks[..., 0])
         shown[:, GLASSES.start : GLASSES.stop] = worn[:, None]
         points = self.stroke_points @ landmarks
-        stroke_down, stroke_across = _profiles(points, resolution, max(0.006, 0.45 / resolution))
+        stroke_down, stroke_across = profiles(points, resolution, max(0.006, 0.45 / resolution))
         maps = [
             1 - torch.exp(-(part_down.transpose(1, 2) @ part_across))
             for part_down, part_across in zip(

@@ -22,7 +22,7 @@ class Batch:
     landmarks: Tensor
     """[B, K, 2]."""
     landmarks_known: Tensor
-    """bool [B]: not so in flipped images, for the landmarks are not symmetric."""
+    """bool [B]: not so in flipped images: theirs are in the right places, but each is another's mirror image."""
     identity: Tensor
     """[B, 64]."""
     observation: Tensor
@@ -66,9 +66,11 @@ class Corpus:
         mirror = torch.from_numpy(flipped)
         head = torch.where(mirror[:, None, None, None], head.flip(3), head)
         observation[flipped] *= lt.MIRROR_OBSERVATION
+        landmarks = self.columns["landmarks"][rows].copy()
+        landmarks[flipped, :, 0] = 1 - landmarks[flipped, :, 0]
         return Batch(
             head=head.contiguous(),
-            landmarks=torch.from_numpy(self.columns["landmarks"][rows]),
+            landmarks=torch.from_numpy(landmarks),
             landmarks_known=~mirror,
             identity=torch.from_numpy(identity),
             observation=torch.from_numpy(observation),

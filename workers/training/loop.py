@@ -17,17 +17,20 @@ from torch import Tensor
 
 from app.errors import Corrupt, RequestRefused
 from workers.generator import latents as lt
-from workers.generator.head.regions import LANDMARKS
-from workers.generator.network import Architecture, GeneratorNetwork, spots
+from workers.generator.landmarks import FEATURES, GLASSES, LANDMARKS, STROKES
+from workers.generator.network import Architecture, GeneratorNetwork, profiles
 from workers.training.checkpoint import load_checkpoint, save_checkpoint
 from workers.training.data import Batch, Corpus
 from workers.training.discriminator import PairDiscriminator
 from workers.training.losses import discriminator_loss, generator_loss, pyramid_distance, r1_penalty
 
+PLACING_WIDTH = 512
+"""Of the network that places the landmarks."""
+
 CHECKPOINT, SETTINGS = "checkpoint.safetensors", "settings.json"
 
-FEATURE_LANDMARKS = 22
-"""The first landmarks lie on lips and lids, where detail matters most; so do the last two, the eyes."""
+FEATURE_SPOT = 0.02
+"""Width of the spots about features in which differences weigh more, over the image's width."""
 
 
 class TrainingSpec(BaseModel):
@@ -41,6 +44,10 @@ class TrainingSpec(BaseModel):
     """Pairs a batch; the batch has twice as many images."""
     base: int = Field(32, ge=4)
     """Channels at resolution 64."""
+    fine: int = Field(24, ge=0)
+    """Channels at resolution 128; 0 for half of those at 64."""
+    placing_iterations: int = Field(0, ge=0)
+    """Iterations in which only the landmarks are learned, before any image; they stay as they are from then on."""
     learning_rate: float = Field(2e-3, gt=0)
     adversary_from: float = Field(0.4, ge=0, le=1)
     """Share of the iterations after which the discriminator joins; 1 leaves it out."""
@@ -68,8 +75,11 @@ class Trainer:
             observation=lt.OBSERVATION,
             flags=lt.FLAGS,
             landmarks=LANDMARKS,
+            strokes=len(STROKES),
+            placing=PLACING_WIDTH,
             resolution=corpus.resolution,
             base=spec.base,
+            fine=spec.fine,
         )
         self.generator = GeneratorNetwork(self.architecture).to(self.device)
         self.average = copy.deepcopy(self.generator).requires_grad_(requires_grad=False)
@@ -102,7 +112,7 @@ class Trainer:
         batch = self._on_device(self._corpus.pairs(spec.seed, self.iteration, spec.pairs))
         self._set_learning_rate()
         made, landmarks = self._generate(self.generator, batch.identity, batch.observation, batch.flags)
-        loss = pyramid_distance(made, batch.head, self._weight(batch.landmarks))
+        loss = pyramid_distance(made, batch.head, self._weight(batch.landmarks, batch.flags))
         off = (landmarks - batch.landmarks).abs().mean((1, 2))
         placing = (off * batch.landmarks_known).sum() / batch.landmarks_known.sum().clamp(min=1)
         total = loss + 10 * placing
@@ -147,10 +157,13 @@ class Trainer:
             logits: Tensor = self.discriminator(first, second)
         return logits.float()
 
-    def _weight(self, landmarks: Tensor) -> Tensor:
-        """How much each pixel matters, [B, 1, R, R]: more on eyes and mouth."""
-        told = torch.cat([landmarks[:, :FEATURE_LANDMARKS], landmarks[:, -2:]], 1)
-        return 1 + 2 * spots(told, self.architecture.resolution).amax(1, keepdim=True)
+    def _weight(self, landmarks: Tensor, flags: Tensor) -> Tensor:
+        """How much each pixel matters, [B, 1, R, R]: more on eyes, brows, mouth, and glasses that are worn."""
+        down, across = profiles(landmarks, self.architecture.resolution, FEATURE_SPOT)
+        shown = torch.zeros_like(landmarks[..., :1])
+        shown[:, list(FEATURES)] = 1
+        shown[:, GLASSES.start : GLASSES.stop] = (flags[:, lt.GLASSES_FLAG] > 0).to(shown.dtype)[:, None, None]
+        return 1 + 3 * ((down * shown).transpose(1, 2) @ across).clamp(max=1)[:, None]
 
     def _fake_pairs(self, made: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Half of the fakes share the batch's labels; half are drawn afresh, as they will be in use."""

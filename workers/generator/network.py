@@ -55,19 +55,19 @@ class Architecture:
     """Width of the network that places the landmarks; 0 for that of the mapping network."""
     fine: int = 0
     """Channels at resolution 128; 0 for half of those at 64."""
+    colours: int = 4
+    """4: RGB over nothing, and alpha; 3: RGB."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for sizes that no model of ours has: a card must not make us allocate at will."""
         if self.resolution not in (16, 32, 64, 128, 256):
             raise ValueError(f"resolution {self.resolution} is not a power of two from 16 to 256")
-        for name, most in (
-            ("identity", 1_024), ("observation", 1_024), ("flags", 1_024), ("landmarks", 512), ("base", 256),
-            ("width", 2_048),
+        for name, least, most in (
+            ("identity", 1, 1_024), ("observation", 1, 1_024), ("flags", 0, 1_024), ("landmarks", 0, 512),
+            ("base", 1, 256), ("width", 1, 2_048), ("placing", 0, 2_048), ("fine", 0, 256), ("colours", 3, 4),
         ):  # fmt: skip
-            if not 1 <= getattr(self, name) <= most:
-                raise ValueError(f"{name} {getattr(self, name)} is not within 1 … {most}")
-        if not 0 <= self.placing <= 2_048 or not 0 <= self.fine <= 256:
-            raise ValueError(f"placing {self.placing} or fine {self.fine} is not within bounds")
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} {getattr(self, name)} is not within {least} … {most}")
         if self.strokes and (self.strokes, self.landmarks) != (len(STROKES), LANDMARKS):
             raise ValueError(f"{self.strokes} strokes over {self.landmarks} landmarks are none that this version draws")
 
@@ -145,7 +145,8 @@ def spots(landmarks: Tensor, resolution: int) -> Tensor:
 
 def _stroke_points() -> tuple[Tensor, list[int]]:
     """Points along all strokes as mixtures of landmarks, [P, K], and how many belong to each map."""
-    rows, counts = [], []
+    rows: list[Tensor] = []
+    counts: list[int] = []
     for curves in STROKES:
         before = len(rows)
         for curve in curves:
@@ -186,14 +187,15 @@ def _styled(x: Tensor, style: Tensor) -> Tensor:
 
 
 class GeneratorNetwork(nn.Module):
-    """(z_I, z_O, flags) → (head, landmarks)."""
+    """(z_I, z_O, flags) → (picture, landmarks). A network of photographs knows neither flags nor landmarks."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = self.architecture = architecture
         features = a.identity + a.observation + a.flags
-        self.landmark_mean = nn.Parameter(torch.full((a.landmarks, 2), 0.5))
-        self.geometry = mapping(features, a.placing or a.width, 2 * a.landmarks, layers=5 if a.placing else 4)
+        if a.landmarks:
+            self.landmark_mean = nn.Parameter(torch.full((a.landmarks, 2), 0.5))
+            self.geometry = mapping(features, a.placing or a.width, 2 * a.landmarks, layers=5 if a.placing else 4)
         self.mapping = mapping(features, a.width, a.width, layers=3)
         self.start = Linear(a.width, a.channels(4) * 16)
         self.blocks = nn.ModuleList()
@@ -202,16 +204,15 @@ class GeneratorNetwork(nn.Module):
             maps = a.landmarks + a.strokes if 2 * resolution >= 16 else 0
             self.blocks.append(Block(a.channels(resolution), a.channels(2 * resolution), a.width, maps))
             resolution *= 2
-        self.paint = nn.Conv2d(a.channels(a.resolution), 4, 1)
+        self.paint = nn.Conv2d(a.channels(a.resolution), a.colours, 1)
         self.underpaint: nn.Conv2d | None = None
         self._stroke_counts: list[int] = []
         if a.strokes:
-            self.underpaint = nn.Conv2d(a.channels(a.resolution // 2), 4, 1)
-            points, self._stroke_counts = _stroke_points()
-            self.register_buffer("stroke_points", points, persistent=False)
+            self.underpaint = nn.Conv2d(a.channels(a.resolution // 2), a.colours, 1)
+            self.stroke_points, self._stroke_counts = _stroke_points()
 
     def forward(self, identity: Tensor, observation: Tensor, flags: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the head [B, 4, R, R] and the landmarks [B, K, 2]."""
+        """Returns the picture [B, 4 or 3, R, R] and the landmarks [B, K, 2]."""
         a = self.architecture
         features = torch.cat([identity, observation, flags], 1)
         landmarks = self.place(identity, observation, flags)
@@ -224,12 +225,15 @@ class GeneratorNetwork(nn.Module):
                     self.underpaint(x), scale_factor=2, mode="bilinear", align_corners=False
                 )
             resolution = 2 * x.shape[-1]
-            x = block(x, w, self.sketch(landmarks, flags, resolution) if resolution >= 16 else None)
+            told = a.landmarks > 0 and resolution >= 16
+            x = block(x, w, self.sketch(landmarks, flags, resolution) if told else None)
         painted = self.paint(x)
         return (painted if under is None else painted + under), landmarks
 
     def place(self, identity: Tensor, observation: Tensor, flags: Tensor) -> Tensor:
         """Landmarks [B, K, 2]; in full precision, for a pixel is less than bfloat16 tells apart."""
+        if not self.architecture.landmarks:
+            return identity.new_zeros(len(identity), 0, 2)
         features = torch.cat([identity, observation, flags], 1)
         with torch.autocast(features.device.type, enabled=False):
             placed: Tensor = self.geometry(features.float()).view(-1, self.architecture.landmarks, 2)
@@ -246,12 +250,14 @@ class GeneratorNetwork(nn.Module):
         down, across = profiles(landmarks, resolution, SPOT if resolution < 128 else FINE_SPOT)
         shown = torch.ones_like(landmarks[..., 0])
         shown[:, GLASSES.start : GLASSES.stop] = worn[:, None]
-        points = self.stroke_points @ landmarks
+        points = self.stroke_points.to(landmarks.device) @ landmarks
         stroke_down, stroke_across = profiles(points, resolution, max(0.006, 0.45 / resolution))
         maps = [
             1 - torch.exp(-(part_down.transpose(1, 2) @ part_across))
             for part_down, part_across in zip(
-                stroke_down.split(self._stroke_counts, 1), stroke_across.split(self._stroke_counts, 1), strict=True
+                torch.split(stroke_down, self._stroke_counts, 1),
+                torch.split(stroke_across, self._stroke_counts, 1),
+                strict=True,
             )
         ]
         maps[-1] = maps[-1] * worn[:, None, None]

@@ -1,9 +1,14 @@
 """Growing: a network begins with what a smaller one has learned."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
+from app.errors import RequestRefused
 from workers.generator.network import GeneratorNetwork
+from workers.generator.sdgan import load_sdgan
+from workers.training.trainer import Trainer
 
 
 @torch.no_grad()
@@ -14,12 +19,16 @@ def grow(network: GeneratorNetwork, learned: dict[str, Tensor]) -> list[str]:
     what paints the new resolution: at first the larger network makes the smaller one's image, enlarged.
     """
     taken = []
+    mean = learned.get("landmark_mean")
+    other_landmarks = mean is not None and len(mean) != network.architecture.landmarks
+    blocks = {name.split(".")[1] for name in learned if name.startswith("blocks.")}
+    enlarged = network.underpaint is not None and len(blocks) < len(network.blocks)
     own: dict[str, nn.Parameter] = dict(network.named_parameters())
     for name, value in learned.items():
         target = own.get(name)
-        if name.startswith("paint.") and network.underpaint is not None:
+        if enlarged and name.startswith("paint."):
             target = own["under" + name]
-        if target is None or name.startswith(("geometry.", "landmark_mean")):
+        if target is None or (other_landmarks and name.startswith("geometry.")):
             continue
         if target.shape == value.shape:
             target.copy_(value)
@@ -29,8 +38,21 @@ def grow(network: GeneratorNetwork, learned: dict[str, Tensor]) -> list[str]:
         else:
             continue
         taken.append(name)
-    if "paint.weight" in learned and network.underpaint is not None:
+    if enlarged:
         network.paint.weight.zero_()
         if network.paint.bias is not None:
             network.paint.bias.zero_()
     return taken
+
+
+def grow_from_model(trainer: Trainer, folder: Path) -> None:
+    """Begin a run with an exported model of the same or half its resolution; raises RequestRefused, Corrupt."""
+    smaller = load_sdgan(folder, "cpu").network
+    theirs, ours = smaller.architecture, trainer.architecture
+    fit = (theirs.identity, theirs.observation, theirs.flags, theirs.base, theirs.colours) == (
+        ours.identity, ours.observation, ours.flags, ours.base, ours.colours,
+    ) and theirs.resolution in (ours.resolution, ours.resolution // 2)  # fmt: skip
+    if not fit:
+        raise RequestRefused([("grow_from", f"{folder} has a layout, base or resolution that this cannot grow from")])
+    for network in (trainer.generator, trainer.average):
+        grow(network, smaller.state_dict())

@@ -45,6 +45,7 @@ class PairDiscriminator(nn.Module):
             maps = (labels * 2 - 1)[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, maps], 1)
         x = self.features(x)
-        spread = x.std(0, unbiased=False).mean().expand(len(x), 1, 4, 4)
+        # Not the plain deviation: its second derivative, which R1 needs, has no bound where all are alike.
+        spread = (x.var(0, unbiased=False) + 1e-6).sqrt().mean().expand(len(x), 1, 4, 4)
         logits: Tensor = self.judge(torch.cat([x, spread], 1))
         return logits

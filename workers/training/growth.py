@@ -16,7 +16,8 @@ def grow(network: GeneratorNetwork, learned: dict[str, Tensor]) -> list[str]:
     """Copy a smaller network's weights into a larger one, and return the names of those that were taken.
 
     Equal shapes are copied. Where landmarks or strokes were added, their part of a layer begins at zero; so does
-    what paints the new resolution: at first the larger network makes the smaller one's image, enlarged.
+    what paints the new resolution: at first the larger network makes the smaller one's image, enlarged. (Of one that
+    has strokes, not quite: what it painted at half of its own resolution is left behind.)
     """
     taken = []
     mean = learned.get("landmark_mean")

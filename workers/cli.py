@@ -68,7 +68,7 @@ def photographs_command(
     leave_out: Annotated[bool, typer.Option(help="Leave out pictures that cannot be used, and list them.")] = False,
 ) -> None:
     """Make your own photographs ready for training; broken off, it goes on where it stopped."""
-    from workers.training.photographs import pack_photographs
+    from workers.training.packing import pack_photographs
 
     with _bar() as bar:
         task = bar.add_task("subjects", total=None)

@@ -93,8 +93,7 @@ class TestSketch:
 
     def test_spots_go_through_as_if_they_were_drawn(self) -> None:
         network = GeneratorNetwork(sizes())
-        who, how, flags = latents(3)
-        flags[:, lt.GLASSES_FLAG] = 2
+        flags = torch.full((3, lt.FLAGS), 2.0)
         places = torch.rand(3, LANDMARKS, 2)
         sketch = network.sketch(places, flags, 16)
         assert sketch.strokes is not None

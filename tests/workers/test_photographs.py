@@ -19,7 +19,8 @@ from workers.matchers.detector import load_detector
 from workers.training.export import export
 from workers.training.loop import train
 from workers.training.measure import Measured
-from workers.training.photographs import FRAME, Photographs, Unusable, pack_photographs, read_packed
+from workers.training.packing import FRAME, Unusable, pack_photographs, read_packed
+from workers.training.photographs import Photographs
 from workers.training.sources import is_labelled, open_source
 from workers.training.spec import Loss, Method, TrainingSpec
 from workers.training.trainer import Trainer
@@ -97,7 +98,7 @@ class TestPacking:
         assert "person 1" not in read_packed(pack(folder, aligned=False, leave_out=True)).subjects
 
     def test_packing_goes_on_where_it_stopped(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("workers.training.photographs.SUBJECTS_PER_PART", 2)
+        monkeypatch.setattr("workers.training.packing.SUBJECTS_PER_PART", 2)
 
         def stop(done: int, total: int) -> None:
             raise KeyboardInterrupt
@@ -168,7 +169,7 @@ class TestTraining:
         train(broken, tmp_path / "broken", should_cancel=lambda: broken.iteration >= 2)
         broken = Trainer(source, spec)
         train(broken, tmp_path / "broken")
-        for ours, theirs in ((straight.average, broken.average), (straight.discriminator, broken.discriminator)):
+        for ours, theirs in ((straight.average, broken.average), (straight.judge.network, broken.judge.network)):
             there = theirs.state_dict()
             assert all(torch.equal(value, there[name]) for name, value in ours.state_dict().items())
 

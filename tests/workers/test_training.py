@@ -290,7 +290,7 @@ class TestRuns:
         broken = Trainer(corpus, spec)
         train(broken, tmp_path / "broken")
         assert all(torch.equal(value, weights(broken)[name]) for name, value in weights(straight).items())
-        judges = (straight.discriminator.state_dict(), broken.discriminator.state_dict())
+        judges = (straight.judge.network.state_dict(), broken.judge.network.state_dict())
         assert all(torch.equal(judges[0][name], judges[1][name]) for name in judges[0])
         assert not torch.equal(begun["paint.weight"], weights(straight)["paint.weight"])
 
@@ -400,12 +400,12 @@ class TestRuns:
 
     def test_the_discriminator_joins_when_it_should(self, corpus: Corpus, tmp_path: Path) -> None:
         trainer = Trainer(corpus, TrainingSpec(seed=3, iterations=4, **{**RUN, "adversary_from": 0.5}))
-        before = [value.clone() for value in trainer.discriminator.parameters()]
+        before = [value.clone() for value in trainer.judge.network.parameters()]
         kinds = [set(trainer.step()) for _ in range(2)]
         assert all("judge" not in kind for kind in kinds)
-        assert all(torch.equal(a, b) for a, b in zip(before, trainer.discriminator.parameters(), strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(before, trainer.judge.network.parameters(), strict=True))
         assert "judge" in trainer.step()
-        assert not all(torch.equal(a, b) for a, b in zip(before, trainer.discriminator.parameters(), strict=True))
+        assert not all(torch.equal(a, b) for a, b in zip(before, trainer.judge.network.parameters(), strict=True))
 
     def test_other_settings_do_not_go_on_with_a_run(self, corpus: Corpus, tmp_path: Path) -> None:
         train(Trainer(corpus, TrainingSpec(iterations=1, **RUN)), tmp_path)

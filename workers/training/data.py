@@ -15,9 +15,7 @@ from workers.generator import latents as lt
 from workers.training.corpus.store import COLUMNS, corpus_digest, missing_parts, read_part, read_spec
 from workers.training.layout import Layout, renders_layout
 from workers.training.spec import TrainingSpec
-
-ATTEMPTS_STREAM = 77
-"""Names the random stream that batches are drawn from."""
+from workers.training.streams import BATCHES, stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +82,7 @@ def rows_of_pairs(
 
     Subject s has the rows from starts[s] on, counts[s] of them, at least two.
     """
-    rng = np.random.Generator(np.random.Philox(key=[seed, ATTEMPTS_STREAM], counter=[0, 0, 0, iteration]))
+    rng = stream(seed, BATCHES, iteration)
     subjects = rng.integers(len(starts), size=pairs)
     first = (rng.random(pairs) * counts[subjects]).astype(np.int64)
     step = 1 + (rng.random(pairs) * (counts[subjects] - 1)).astype(np.int64)

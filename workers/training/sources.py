@@ -4,7 +4,8 @@ from pathlib import Path
 
 from app.errors import Corrupt
 from workers.training.data import Corpus, Source
-from workers.training.photographs import PACKED, Photographs
+from workers.training.packing import PACKED
+from workers.training.photographs import Photographs
 
 
 def is_labelled(folder: Path) -> bool:

@@ -21,25 +21,14 @@ from workers.training.checkpoint import load_checkpoint, save_checkpoint
 from workers.training.data import Batch, Labels, Source
 from workers.training.discriminator import PairDiscriminator
 from workers.training.embedding import load_embedding
+from workers.training.judge import Judge
 from workers.training.layout import WEAK_FACTORS, weak_labels
-from workers.training.losses import (
-    critic_generator_loss,
-    critic_loss,
-    discriminator_loss,
-    generator_loss,
-    gradient_penalty,
-    identity_loss,
-    pyramid_distance,
-    r1_penalty,
-    triplet_loss,
-)
+from workers.training.losses import identity_loss, pyramid_distance, triplet_loss
 from workers.training.spec import Loss, Method, TrainingSpec
+from workers.training.streams import MADE, stream
 
 FEATURE_SPOT = 0.02
 """Width of the spots about features in which differences weigh more, over the image's width."""
-
-MADE_STREAM, JUDGE_STREAM = 78, 79
-"""Name the random streams of latents and of what the judge's own steps need."""
 
 
 PLACING_BATCH = 512
@@ -64,24 +53,20 @@ class Trainer:
         self.generator = GeneratorNetwork(self.architecture).to(self.device)
         self.average = copy.deepcopy(self.generator).requires_grad_(requires_grad=False)
         labels = len(WEAK_FACTORS) if spec.method is Method.IVIGAN else 0
-        self.discriminator = PairDiscriminator(source.resolution, self.layout.colours, labels).to(self.device)
-        critic = spec.loss is Loss.WGAN_GP
-        self._generator_steps = torch.optim.Adam(
-            self.generator.parameters(), spec.learning_rate, (0.0 if critic else 0.5, 0.9 if critic else 0.99)
-        )
-        self._discriminator_steps = torch.optim.Adam(
-            self.discriminator.parameters(), spec.discriminator_rate, (0.0, 0.9 if critic else 0.99)
-        )
+        judge = PairDiscriminator(source.resolution, self.layout.colours, labels)
+        self.judge = Judge(spec, judge, self.device)
+        moments = (0.0, 0.9) if spec.loss is Loss.WGAN_GP else (0.5, 0.99)
+        self._generator_steps = torch.optim.Adam(self.generator.parameters(), spec.learning_rate, moments)
         self._embedding = load_embedding().to(self.device) if spec.embedded else None
         self.iteration = 0
 
     @property
     def _modules(self) -> dict[str, torch.nn.Module]:
-        return {"generator": self.generator, "average": self.average, "discriminator": self.discriminator}
+        return {"generator": self.generator, "average": self.average, "discriminator": self.judge.network}
 
     @property
     def _optimizers(self) -> dict[str, torch.optim.Adam]:
-        return {"generator-steps": self._generator_steps, "discriminator-steps": self._discriminator_steps}
+        return {"generator-steps": self._generator_steps, "discriminator-steps": self.judge.steps}
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
@@ -152,7 +137,7 @@ class Trainer:
         if adversary or triplet:
             fakes = self._fake_pairs(number, made, batch)
         if adversary:
-            losses["fooled"] = self._fooled(self._judge(fakes, self._weak(batch)))
+            losses["fooled"] = self.judge.fooled(fakes, self._weak(batch))
             total = total + adversary * losses["fooled"]
         if triplet:
             losses["triplet"] = self._triplet(fakes)
@@ -164,7 +149,7 @@ class Trainer:
         total.backward()  # type: ignore[no-untyped-call]
         self._generator_steps.step()
         if adversary:
-            losses["judge"] = self._discriminator_step(number, batch, fakes.detach())
+            losses["judge"] = self.judge.step(number, _paired(batch), fakes.detach(), self._weak(batch))
             for further in range(number + 1, number + spec.discriminator_steps):
                 losses["judge"] = self._further_step(further)
         return {name: loss.item() for name, loss in losses.items()}
@@ -172,7 +157,7 @@ class Trainer:
     def _place(self) -> dict[str, float]:
         """One step of the landmarks alone, on random training labels."""
         identity, observation, landmarks = self.source.training_landmarks()
-        rng = _stream(self.spec.seed, MADE_STREAM, self.iteration)
+        rng = stream(self.spec.seed, MADE, self.iteration)
         rows = rng.integers(len(identity), size=PLACING_BATCH)
         z, how = identity[rows], observation[rows]
         tensors = [torch.from_numpy(part).to(self.device) for part in (z, how, lt.derived_flags(z, how))]
@@ -200,14 +185,6 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.mixed_precision):
             made, landmarks = network(identity, observation, flags)
         return made.float(), landmarks.float()
-
-    def _judge(self, pairs: Tensor, labels: Tensor | None) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.mixed_precision):
-            logits: Tensor = self.discriminator(pairs, labels)
-        return logits.float()
-
-    def _fooled(self, logits: Tensor) -> Tensor:
-        return critic_generator_loss(logits) if self.spec.loss is Loss.WGAN_GP else generator_loss(logits)
 
     def _adversary(self) -> float:
         """How much the judge counts now; 0 while it takes no part."""
@@ -242,7 +219,7 @@ class Trainer:
 
     def _latents(self, number: int, pairs: int, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Latents of `pairs` pairs, drawn afresh: the firsts of all pairs, then their seconds."""
-        rng = _stream(self.spec.seed, MADE_STREAM, number)
+        rng = stream(self.spec.seed, MADE, number)
         identity = np.tile(rng.standard_normal((pairs, self.layout.identity), np.float32), (2, 1))
         observation = rng.standard_normal((2 * pairs, self.layout.observation), np.float32)
         flags = np.zeros((2 * pairs, 0), np.float32)
@@ -293,29 +270,7 @@ class Trainer:
                 latents = (batch.labels.identity, batch.labels.observation, batch.labels.flags)
                 made, _ = self._generate(self.generator, *latents)
             fakes = self._fake_pairs(number, made, batch)
-        return self._discriminator_step(number, batch, fakes)
-
-    def _discriminator_step(self, number: int, batch: Batch, fakes: Tensor) -> Tensor:
-        spec, weak = self.spec, self._weak(batch)
-        real = torch.cat(batch.images.chunk(2), 1)
-        real_logits, fake_logits = self._judge(real, weak), self._judge(fakes, weak)
-        if spec.loss is Loss.WGAN_GP:
-            shares = _stream(spec.seed, JUDGE_STREAM, number).random(len(real), np.float32)
-            penalty = gradient_penalty(
-                lambda pairs: self.discriminator(pairs, weak), real, fakes, torch.from_numpy(shares).to(self.device)
-            )
-            loss = critic_loss(real_logits, fake_logits) + spec.gradient_penalty * penalty
-        else:
-            loss = discriminator_loss(real_logits, fake_logits)
-            if spec.r1_gamma and number % spec.r1_interval == 0:
-                real.requires_grad_()
-                penalty = r1_penalty(self.discriminator(real, weak), real)
-                # Applied every so many iterations, so that many times as strongly.
-                loss = loss + spec.r1_gamma / 2 * spec.r1_interval * penalty
-        self._discriminator_steps.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._discriminator_steps.step()
-        return loss.detach()
+        return self.judge.step(number, _paired(batch), fakes, self._weak(batch))
 
     @property
     def _progress(self) -> float:
@@ -340,10 +295,12 @@ class Trainer:
             mean.lerp_(value, share)
 
 
+def _paired(batch: Batch) -> Tensor:
+    """The batch's real pairs, [pairs, 2 C, R, R]."""
+    return torch.cat(batch.images.chunk(2), 1)
+
+
 def _placing(landmarks: Tensor, labels: Labels) -> Tensor:
     off = (landmarks - labels.landmarks).abs().mean((1, 2))
     return (off * labels.landmarks_known).sum() / labels.landmarks_known.sum().clamp(min=1)
 
-
-def _stream(seed: int, name: int, number: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=[seed, name], counter=[0, 0, 0, number]))

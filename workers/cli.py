@@ -156,7 +156,6 @@ def export_command(
     out: Annotated[Path, typer.Option(help="Folder of the model; its name is the model's.")],
     version: Annotated[str, typer.Option()] = "0.1.0",
     history: Annotated[str, typer.Option(help="What the settings do not tell of how it was trained.")] = "",
-    glasses: Annotated[bool, typer.Option(help="Offer glasses: only for a model that was seen to show them.")] = False,
 ) -> None:
     """Write a run's model as safetensors and card, and measure it (a few minutes)."""
     from workers.training.export import export
@@ -172,7 +171,6 @@ def export_command(
             name=out.name,
             version=version,
             history=history,
-            glasses=glasses,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     typer.echo(f"{out}: model {card.name} {card.version}, digest {card.digest}")

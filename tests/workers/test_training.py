@@ -27,6 +27,7 @@ from workers.training.corpus.store import (
 from workers.training.data import Corpus
 from workers.training.export import export
 from workers.training.files import DiskFull
+from workers.training.glasses import GlassesSeen, glasses_seen
 from workers.training.loop import open_run, train
 from workers.training.losses import (
     critic_generator_loss,
@@ -420,19 +421,25 @@ class TestRuns:
         with pytest.raises(Corrupt, match="not a checkpoint"):
             trainer.load(path)
 
+    @pytest.mark.parametrize("share", [0.95, 0.5], ids=["glasses shown", "glasses not shown"])
     def test_an_exported_model_is_the_averaged_generator(
-        self, corpus: Corpus, corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, corpus: Corpus, corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
     ) -> None:
+        seen = GlassesSeen(
+            held_out_renders=1.0, generated=share, asked_and_seen=share, not_asked_and_not_seen=share, samples=4
+        )
+        monkeypatch.setattr("workers.training.export.glasses_seen", lambda *arguments, on_progress: seen)
         trainer = Trainer(corpus, TrainingSpec(seed=3, iterations=3, **RUN))
         train(trainer, tmp_path / "run")
         figures = Measured(
             face_found_sigma_1=0.5, samples=2, unique_threshold=0.61234, identities=3, non_mated_mean=0.2
         )
         monkeypatch.setattr("workers.training.export.measure", lambda generator, on_progress: figures)
-        card = export(trainer, tmp_path / "tiny", name="tiny", version="0.1.0", glasses=True)
+        card = export(trainer, tmp_path / "tiny", name="tiny", version="0.1.0")
         assert card.checks.unique is not None
         assert card.checks.unique.threshold == 0.6123
-        assert set(card.attributes) == {"sex", "age", "skin_tone", "glasses"}
+        assert set(card.attributes) == {"sex", "age", "skin_tone"} | ({"glasses"} if seen.enough else set())
+        assert card.measured["glasses"]["generated"] == (0.95 if seen.enough else 0.5)  # type: ignore[attr-defined]
         assert card.training["corpus"]["sha256"] == corpus_digest(corpus_folder)  # type: ignore[attr-defined]
         model = load_sdgan(tmp_path / "tiny", "cpu")
         assert model.card == card
@@ -455,3 +462,30 @@ def test_measuring_finds_the_threshold_that_at_most_the_share_reaches(renderer: 
     assert figures.face_found_sigma_1 >= 0.9
     # 276 pairs: a share of 1e-4 is less than one pair, so the threshold lies above them all.
     assert figures.non_mated_mean < figures.unique_threshold <= 1
+
+
+class Bare:
+    """A generator that never shows glasses, and one that always does what it is asked."""
+
+    def __init__(self, renderer: Any, *, honest: bool) -> None:
+        self.card = renderer.card.model_copy(update={"sizes": ((64, 64),)})
+        self._renderer = renderer
+        self._honest = honest
+
+    def generate(self, identity: np.ndarray, *others: Any) -> np.ndarray:
+        if not self._honest:
+            identity = identity.copy()
+            identity[:, lt.GLASSES] = -1
+        return self._renderer.generate(identity, *others)
+
+
+def test_glasses_are_seen_where_they_are_shown_and_not_where_they_are_not(renderer: Any, tmp_path: Path) -> None:
+    spec = CorpusSpec(seed=8, subjects=90, samples_per_subject=2, size=64, subjects_per_part=90)
+    open_corpus(tmp_path, spec)
+    render.render_part(tmp_path, spec, 0)
+    corpus = Corpus(tmp_path, held_out_share=0.1)
+    shown = glasses_seen(Bare(renderer, honest=True), corpus, samples=48, steps=60)  # type: ignore[arg-type]
+    bare = glasses_seen(Bare(renderer, honest=False), corpus, samples=48, steps=60)  # type: ignore[arg-type]
+    assert shown.generated > 0.8
+    assert bare.asked_and_seen < 0.3
+    assert not bare.enough

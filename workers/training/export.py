@@ -6,18 +6,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.dataset.model import ModelCard
+from app.dataset.model import ModelCard, ShareAttribute
 from workers.generator import latents as lt
 from workers.generator.cards import write_card
 from workers.generator.sdgan import KIND, load_sdgan
 from workers.generator.weights import save_model
 from workers.matchers.sface import SFace
+from workers.training.data import Corpus
+from workers.training.glasses import glasses_seen
 from workers.training.measure import checks_card, measure, measured_card
 from workers.training.trainer import Trainer
 
 HONOURED = ("sex", "age", "skin_tone")
-"""Attributes that every model of labelled renders shows. Whether it shows glasses must be seen: a request for what a
-model cannot do must be refused, not ignored."""
+"""Attributes that every model of labelled renders shows. Whether it shows glasses is looked at: a request for
+what a model cannot do must be refused, not ignored."""
 
 RENDERS = (
     "Trained on renders of a parametric head (MakeHuman's CC0 base mesh and morph targets, all else by formula). "
@@ -37,21 +39,19 @@ def export(
     name: str,
     version: str,
     history: str = "",
-    glasses: bool = False,
     licence: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ModelCard:
     """Write weights and card of a run's averaged generator, measure what it gives, and write that into the card.
 
-    `history` says what the settings do not tell of how it was trained. `glasses` offers glasses as an attribute,
-    for a model of renders that was seen to show them. `licence` may be given for a model of renders.
+    `history` says what the settings do not tell of how it was trained. Glasses are offered as an attribute where a
+    classifier sees them as asked. `licence` may be given for a model of renders.
     """
     network, spec, layout = trainer.average, trainer.spec, trainer.layout
     size = network.architecture.resolution
     photographs = layout.colours == 3
     subjects = trainer.source.held_out_from
     error = trainer.held_out_error(1_024)
-    honoured = (*HONOURED, "glasses") if glasses else HONOURED
     card: dict[str, Any] = {
         "name": name,
         "version": version,
@@ -59,7 +59,7 @@ def export(
         "description": f"SD-GAN of {'photographs' if photographs else 'a parametric head'}, {size}×{size} pixels.",
         "sizes": [[size, size]],
         "latent": {"identity": layout.identity, "observation": layout.factors},
-        "attributes": {name: lt.ATTRIBUTES[name] for name in honoured} if layout.anchored else {},
+        "attributes": {name: lt.ATTRIBUTES[name] for name in HONOURED} if layout.anchored else {},
         "licence": licence or ("the user's own" if photographs else "Apache-2.0"),
         "provenance": (PHOTOGRAPHS.format(subjects=subjects) if photographs else RENDERS)
         + (MATCHER_USED if spec.embedded else ""),
@@ -80,6 +80,14 @@ def export(
     (folder / "weights.safetensors").chmod(0o644)  # written for its owner alone
     generator = load_sdgan(folder, "cpu")
     measured = measure(generator, on_progress=on_progress)
-    full = generator.card.model_copy(update={"checks": checks_card(measured), "measured": measured_card(measured)})
+    figures = measured_card(measured)
+    attributes = dict(generator.card.attributes)
+    if layout.anchored and isinstance(trainer.source, Corpus):
+        seen = glasses_seen(generator, trainer.source, on_progress=on_progress)
+        figures["glasses"] = asdict(seen)
+        if seen.enough:
+            attributes["glasses"] = ShareAttribute.model_validate(lt.ATTRIBUTES["glasses"])
+    update = {"checks": checks_card(measured), "measured": figures, "attributes": attributes}
+    full = generator.card.model_copy(update=update)
     write_card(folder, full)
     return full

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-BATCHES, MADE, JUDGE = 77, 78, 79
-"""Names of the streams: which rows a batch has, latents that are drawn afresh, what the judge's steps need."""
+BATCHES, MADE, JUDGE, GLASSES = 77, 78, 79, 80
+"""Names of the streams: which rows a batch has, latents that are drawn afresh, what the judge's steps need, and which
+renders the classifier of glasses learns from."""
 
 
 def stream(seed: int, name: int, number: int) -> np.random.Generator:

@@ -14,6 +14,7 @@ from rich.table import Table
 from app.config import worker_settings
 from app.dataset.request import Checks
 from app.errors import RequestRefused
+from workers.training.spec import Loss, Method, TrainingSpec
 
 if TYPE_CHECKING:
     from app.dataset.calibration import Calibration
@@ -58,46 +59,110 @@ def corpus_command(
     typer.echo(f"{folder}: {subjects * samples_per_subject:,} images, digest {corpus_digest(folder)}")
 
 
-@train.command("sdgan")
-def sdgan_command(
-    folder: Folder,
-    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint and log.")],
+@train.command("photographs")
+def photographs_command(
+    photographs: Annotated[Path, typer.Argument(help="Your photographs: a folder for each subject.")],
+    packed: Annotated[Path, typer.Argument(help="Folder to pack them into.")],
+    size: Annotated[int, typer.Option(help="Pixels a side: 32, 64, 128 or 256.")] = 64,
+    as_is: Annotated[bool, typer.Option(help="Take square pictures as they are; do not look for faces.")] = False,
+    leave_out: Annotated[bool, typer.Option(help="Leave out pictures that cannot be used, and list them.")] = False,
+) -> None:
+    """Make your own photographs ready for training; broken off, it goes on where it stopped."""
+    from workers.training.packing import pack_photographs
+
+    with _bar() as bar:
+        task = bar.add_task("subjects", total=None)
+        spec = pack_photographs(
+            photographs,
+            packed,
+            size=size,
+            aligned=not as_is,
+            leave_out=leave_out,
+            on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    left_out = f", {len(spec.left_out)} left out (see {packed / 'unusable.txt'})" if spec.left_out else ""
+    typer.echo(f"{packed}: {len(spec.subjects):,} subjects{left_out}")
+
+
+@train.command("run")
+def run_command(
+    data: Annotated[Path, typer.Argument(help="A corpus of renders, or packed photographs.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, log, sheets.")],
+    method: Annotated[Method, typer.Option()] = Method.SDGAN,
+    loss: Annotated[Loss, typer.Option(help="What the judge of pairs is trained with.")] = Loss.NON_SATURATING,
+    anchored: Annotated[
+        bool | None, typer.Option(help="Latents mean what labels say; where there are labels, unless told otherwise.")
+    ] = None,
     iterations: Annotated[int, typer.Option(min=1)] = 20_000,
     pairs: Annotated[int, typer.Option(min=2, help="Pairs a batch.")] = 8,
     base: Annotated[int, typer.Option(min=4, help="Channels at 64 × 64.")] = 40,
+    placing_iterations: Annotated[int, typer.Option(min=0, help="Steps for the landmarks alone; with labels.")] = 3_000,
+    learning_rate: Annotated[float | None, typer.Option(help="2e-3 with labels, 5e-4 without.")] = None,
+    adversary_weight: Annotated[float, typer.Option(min=0, help="Of the judge, beside labels.")] = 0.03,
+    r1_gamma: Annotated[float | None, typer.Option(min=0, help="0.05 with labels, 1 without.")] = None,
+    judge_steps: Annotated[int | None, typer.Option(min=1, help="For each of the generator's; 5 for wgan-gp.")] = None,
+    identity_weight: Annotated[float, typer.Option(min=0, help="Of a matcher's opinion, beside labels.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    bfloat16: Annotated[bool, typer.Option(help="Mixed precision; faster where the processor has it.")] = False,
+    bfloat16: Annotated[bool, typer.Option(help="Mixed precision: faster on GPUs and on newer processors.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    grow_from: Annotated[Path | None, typer.Option(help="A smaller model's folder to begin with.")] = None,
+    sheet_every: Annotated[int, typer.Option(min=1, help="Iterations between sample sheets.")] = 1_000,
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard's events too.")] = False,
 ) -> None:
-    """Train an SD-GAN on a corpus; broken off, it goes on from its last checkpoint."""
-    from workers.training.data import Corpus
-    from workers.training.loop import Trainer, TrainingSpec
+    """Train a generator; broken off, it goes on from its last checkpoint."""
+    from workers.training.growth import grow_from_model
+    from workers.training.loop import CHECKPOINT
     from workers.training.loop import train as run
+    from workers.training.sources import is_labelled, open_source
+    from workers.training.trainer import Trainer
 
-    spec = TrainingSpec(seed=seed, iterations=iterations, pairs=pairs, base=base, mixed_precision=bfloat16)
-    trainer = Trainer(Corpus(folder), spec, device)
+    labelled = is_labelled(data)
+    if anchored is None:
+        anchored = labelled and method is not Method.IVIGAN
+    critic = loss is Loss.WGAN_GP
+    try:
+        spec = TrainingSpec(
+            method=method, loss=loss, anchored=anchored, seed=seed, iterations=iterations, pairs=pairs, base=base,
+            placing_iterations=placing_iterations if anchored else 0,
+            learning_rate=learning_rate or (2e-3 if anchored else 5e-4),
+            adversary_weight=adversary_weight,
+            r1_gamma=r1_gamma if r1_gamma is not None else (0.05 if anchored else 1.0),
+            discriminator_steps=judge_steps or (5 if critic else 1),
+            identity_weight=identity_weight, mixed_precision=bfloat16,
+        )  # fmt: skip
+    except ValidationError as exc:
+        raise RequestRefused([(str(e["loc"][0]) if e["loc"] else "settings", e["msg"]) for e in exc.errors()]) from exc
+    trainer = Trainer(open_source(data), spec, device)
+    if grow_from is not None and not (out / CHECKPOINT).exists():
+        grow_from_model(trainer, grow_from)
     with _bar() as bar:
         task = bar.add_task("iterations", total=iterations)
-        run(trainer, out, on_progress=lambda done, total, losses: bar.update(task, completed=done))
-    typer.echo(f"{out}: {trainer.iteration:,} iterations, held-out error {trainer.held_out_error():.4f}")
+        run(
+            trainer, out, sheet_every=sheet_every, tensorboard=tensorboard,
+            on_progress=lambda done, total, losses: bar.update(task, completed=done, description=_told(losses)),
+        )  # fmt: skip
+    error = trainer.held_out_error()
+    typer.echo(f"{out}: {trainer.iteration:,} iterations" + ("" if error is None else f", held-out error {error:.4f}"))
+
+
+def _told(losses: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.3f}" for name, value in losses.items())
 
 
 @train.command("export")
 def export_command(
-    folder: Folder,
+    data: Annotated[Path, typer.Argument(help="What the run was trained on.")],
     run: Annotated[Path, typer.Option(help="Folder of the run.")],
     out: Annotated[Path, typer.Option(help="Folder of the model; its name is the model's.")],
     version: Annotated[str, typer.Option()] = "0.1.0",
     history: Annotated[str, typer.Option(help="What the settings do not tell of how it was trained.")] = "",
 ) -> None:
     """Write a run's model as safetensors and card, and measure it (a few minutes)."""
-    from workers.training.corpus.store import corpus_digest, read_spec
-    from workers.training.data import Corpus
     from workers.training.export import export
     from workers.training.loop import open_run
+    from workers.training.sources import open_source
 
-    trainer = open_run(Corpus(folder), run)
-    corpus = {**read_spec(folder).model_dump(mode="json"), "sha256": corpus_digest(folder)}
+    trainer = open_run(open_source(data), run)
     with _bar() as bar:
         task = bar.add_task("measured", total=None)
         card = export(
@@ -105,7 +170,6 @@ def export_command(
             out,
             name=out.name,
             version=version,
-            corpus=corpus,
             history=history,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -8,10 +8,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from safetensors import SafetensorError
+
 from app.errors import Corrupt, RequestRefused
 from workers.generator import latents as lt
 from workers.generator.sdgan import load_sdgan
-from workers.training import loop
+from workers.images import decode
+from workers.training import layout, loop
 from workers.training.corpus import render
 from workers.training.corpus.store import (
     CorpusSpec,
@@ -23,9 +26,23 @@ from workers.training.corpus.store import (
 )
 from workers.training.data import Corpus
 from workers.training.export import export
-from workers.training.loop import Trainer, TrainingSpec, open_run, train
-from workers.training.losses import discriminator_loss, generator_loss, pyramid_distance, r1_penalty
+from workers.training.files import DiskFull
+from workers.training.glasses import GlassesSeen, glasses_seen
+from workers.training.loop import open_run, train
+from workers.training.losses import (
+    critic_generator_loss,
+    critic_loss,
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    identity_loss,
+    pyramid_distance,
+    r1_penalty,
+    triplet_loss,
+)
 from workers.training.measure import Measured, measure
+from workers.training.spec import Loss, Method, TrainingSpec
+from workers.training.trainer import Diverged, Trainer
 
 SPEC = CorpusSpec(seed=5, subjects=5, samples_per_subject=2, size=16, subjects_per_part=2)
 RUN = {"pairs": 2, "base": 4, "adversary_from": 0.25, "r1_interval": 2}
@@ -116,14 +133,14 @@ class TestBatches:
 
     def test_pairs_are_mated_and_differ(self, corpus: Corpus) -> None:
         batch = corpus.pairs(1, 0, 3)
-        assert torch.equal(batch.identity[:3], batch.identity[3:])
-        assert not torch.equal(batch.observation[:3], batch.observation[3:])
+        assert torch.equal(batch.labels.identity[:3], batch.labels.identity[3:])
+        assert not torch.equal(batch.labels.observation[:3], batch.labels.observation[3:])
 
     def test_held_out_subjects_are_never_trained_on(self, corpus: Corpus) -> None:
-        held_out = {tuple(row.tolist()) for row in corpus.held_out(100).identity}
+        held_out = {tuple(row.tolist()) for row in corpus.held_out(100).labels.identity}
         assert len(held_out) == 1
         for iteration in range(50):
-            assert not held_out & {tuple(row.tolist()) for row in corpus.pairs(1, iteration, 4).identity}
+            assert not held_out & {tuple(row.tolist()) for row in corpus.pairs(1, iteration, 4).labels.identity}
 
     def test_a_flipped_image_has_mirrored_labels(self, corpus: Corpus) -> None:
         flipped = plain = 0
@@ -131,19 +148,20 @@ class TestBatches:
         for iteration in range(20):
             batch = corpus.pairs(2, iteration, 2)
             for number in range(4):
-                head = (batch.head[number] * 255).round().byte().permute(1, 2, 0).numpy()
-                is_flipped = not bool(batch.landmarks_known[number])
+                head = (batch.images[number] * 255).round().byte().permute(1, 2, 0).numpy()
+                is_flipped = not bool(batch.labels.landmarks_known[number])
                 original = head[:, ::-1] if is_flipped else head
                 assert np.ascontiguousarray(original).tobytes() in originals
                 index = next(k for k, h in enumerate(corpus.columns["head"]) if (h == original).all())
                 signs = lt.MIRROR_OBSERVATION if is_flipped else np.ones(lt.OBSERVATION)
-                assert np.allclose(batch.observation[number], corpus.columns["observation"][index] * signs)
+                assert np.allclose(batch.labels.observation[number], corpus.columns["observation"][index] * signs)
                 flipped, plain = flipped + is_flipped, plain + (not is_flipped)
         assert min(flipped, plain) > 10
 
     def test_a_batch_depends_on_seed_and_iteration_alone(self, corpus: Corpus) -> None:
-        assert torch.equal(corpus.pairs(1, 7, 2).head, corpus.pairs(1, 7, 2).head)
-        assert not torch.equal(corpus.pairs(1, 7, 2).observation, corpus.pairs(1, 8, 2).observation)
+        first, again, other = corpus.pairs(1, 7, 2), corpus.pairs(1, 7, 2), corpus.pairs(1, 8, 2)
+        assert torch.equal(first.images, again.images)
+        assert not torch.equal(first.labels.observation, other.labels.observation)
 
 
 class TestLosses:
@@ -175,6 +193,63 @@ class TestLosses:
         zero, one = torch.zeros(3), torch.full((3,), 1.0)
         assert generator_loss(zero).item() == pytest.approx(np.log(2))
         assert discriminator_loss(one, -one).item() == pytest.approx(2 * np.log1p(np.exp(-1)))
+        assert critic_loss(3 * one, -one).item() == pytest.approx(-4)
+        assert critic_generator_loss(torch.tensor([1.0, 4.0])).item() == pytest.approx(-2.5)
+
+    def test_the_gradient_penalty_takes_the_norm_over_all_axes_but_the_batch(self) -> None:
+        real = torch.tensor([[[[3.0, 0.0]], [[0.0, 4.0]]], [[[1.0, 1.0]], [[1.0, 1.0]]]])
+        fake = torch.zeros_like(real)
+        # The critic ½|x|² has the gradient x: at share 1 the norms are 5 and 2, at share ½ half of that.
+        half_square = lambda x: 0.5 * (x**2).sum((1, 2, 3))  # noqa: E731
+        assert gradient_penalty(half_square, real, fake, torch.ones(2)).item() == pytest.approx((16 + 1) / 2)
+        assert gradient_penalty(half_square, real, fake, torch.tensor([1.0, 0.5])).item() == pytest.approx(16 / 2)
+        assert gradient_penalty(half_square, fake, real, torch.tensor([0.5, 1.0])).item() == pytest.approx(
+            (1.5**2 + 1) / 2
+        )
+
+    def test_the_gradient_penalty_trains_the_critic(self) -> None:
+        slope = torch.tensor(3.0, requires_grad=True)
+        images = torch.rand(2, 1, 2, 2)
+        # The critic s · Σx has the norm 2 |s| over four pixels: (6 − 1)², with the derivative 2 · 5 · 2.
+        penalty = gradient_penalty(lambda x: slope * x.sum((1, 2, 3)), images, 1 - images, torch.rand(2))
+        assert penalty.item() == pytest.approx(25)
+        penalty.backward()
+        assert slope.grad.item() == pytest.approx(20)
+
+    def test_a_triplet_counts_what_is_missing_to_the_margin(self) -> None:
+        anchor = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+        positive = torch.tensor([[0.8, 0.6], [1.0, 0.0]])
+        negative = torch.tensor([[0.6, 0.8], [0.0, 1.0]])
+        assert triplet_loss(anchor, positive, negative, 0.5).item() == pytest.approx((0.5 + 0.6 - 0.8) / 2)
+        assert identity_loss(anchor, positive).item() == pytest.approx(0.1)
+
+
+class TestEmbedding:
+    """SFace as a part of a loss."""
+
+    def test_it_says_what_the_matcher_says(self) -> None:
+        pytest.importorskip("onnx")
+        from workers.matchers.sface import load_sface
+        from workers.training.embedding import load_embedding
+
+        chips = np.random.default_rng(1).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
+        theirs = np.stack([load_sface().template(chip) for chip in chips])
+        ours = load_embedding().embed(torch.from_numpy(chips).permute(0, 3, 1, 2).float() / 255)
+        assert np.abs(theirs - ours.numpy()).max() < 1e-5
+
+    def test_it_cuts_the_face_out_where_the_matcher_would(self, renderer: Any) -> None:
+        pytest.importorskip("onnx")
+        from workers.images import to_pixels
+        from workers.matchers.sface import load_sface
+        from workers.training.embedding import load_embedding
+
+        who = np.random.default_rng(2).standard_normal((3, lt.IDENTITY)).astype(np.float32)
+        pixels = to_pixels(renderer.generate(who, np.zeros((3, lt.OBSERVATION), np.float32), 128, 128))
+        theirs = np.stack([load_sface().extract(image) for image in pixels])
+        ours = load_embedding()(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255).numpy()
+        cosines = ours @ theirs.T
+        assert cosines.diagonal().min() > 0.85
+        assert (cosines.argmax(1) == np.arange(3)).all()
 
 
 def weights(trainer: Trainer) -> dict[str, Any]:
@@ -196,6 +271,124 @@ class TestRuns:
         reopened = open_run(corpus, tmp_path / "broken")
         assert all(torch.equal(value, weights(reopened)[name]) for name, value in weights(straight).items())
 
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"loss": Loss.WGAN_GP, "discriminator_steps": 2},
+            {"placing_iterations": 3},
+            {"anchored": False},
+            {"anchored": False, "method": Method.IVIGAN, "loss": Loss.WGAN_GP},
+        ],
+        ids=["wgan-gp", "landmarks first", "no labels", "ivigan"],
+    )
+    def test_so_does_every_method(self, corpus: Corpus, tmp_path: Path, options: dict[str, Any]) -> None:
+        spec = TrainingSpec(seed=4, iterations=6, **{**RUN, **options})
+        straight = Trainer(corpus, spec)
+        assert train(straight, tmp_path / "straight")
+        broken = Trainer(corpus, spec)
+        begun = weights(broken)
+        train(broken, tmp_path / "broken", should_cancel=lambda: broken.iteration >= 4)
+        broken = Trainer(corpus, spec)
+        train(broken, tmp_path / "broken")
+        assert all(torch.equal(value, weights(broken)[name]) for name, value in weights(straight).items())
+        judges = (straight.judge.network.state_dict(), broken.judge.network.state_dict())
+        assert all(torch.equal(judges[0][name], judges[1][name]) for name in judges[0])
+        assert not torch.equal(begun["paint.weight"], weights(straight)["paint.weight"])
+
+    def test_landmarks_are_learned_first_and_then_held(self, corpus: Corpus) -> None:
+        spec = TrainingSpec(seed=3, iterations=62, placing_iterations=60, **{**RUN, "adversary_from": 1.0})
+        trainer = Trainer(corpus, spec)
+        told = [trainer.step() for _ in range(60)]
+        assert told[-1]["landmarks"] < 0.3 * told[0]["landmarks"]
+        assert set(told[-1]) == {"landmarks"}
+        trainer.step()
+        placed = [value.clone() for value in trainer.generator.geometry.parameters()]
+        assert "pyramid" in trainer.step()
+        for network in (trainer.generator, trainer.average):
+            assert all(torch.equal(a, b) for a, b in zip(placed, network.geometry.parameters(), strict=True))
+
+    def test_ivigan_draws_nothing_for_a_factor_that_is_absent(self, corpus: Corpus) -> None:
+        trainer = Trainer(corpus, TrainingSpec(iterations=1, anchored=False, method=Method.IVIGAN, **RUN))
+        batch = corpus.pairs(0, 0, 2)
+        identity, observation, flags = trainer._latents(0, 2, batch)
+        assert torch.equal(identity[:2], identity[2:])
+        assert flags.shape == (4, 0)
+        present = layout.weak_labels(batch.labels.observation.numpy())
+        assert 0 < present.mean() < 1, "labels that are all alike would prove nothing"
+        for name, column in zip(layout.WEAK_FACTORS, present.T, strict=True):
+            part = observation[:, slice(*trainer.layout.factors[name])]
+            assert ((part != 0).all(1).numpy() == (column > 0)).all()
+        first, second = torch.from_numpy(present).chunk(2)
+        assert torch.equal(trainer._weak(batch), torch.cat([first, second], 1))
+
+    def test_made_pairs_share_an_identity_and_nothing_else(self, corpus: Corpus) -> None:
+        trainer = Trainer(corpus, TrainingSpec(iterations=1, anchored=False, **RUN))
+        identity, observation, _ = trainer._latents(5, 3, corpus.pairs(0, 0, 2))
+        assert torch.equal(identity[:3], identity[3:])
+        assert len({tuple(row.tolist()) for row in identity}) == 3
+        assert len({tuple(row.tolist()) for row in observation}) == 6
+
+    def test_a_triplet_pulls_the_made_identities_apart(self, corpus: Corpus) -> None:
+        pytest.importorskip("onnx")
+        spec = TrainingSpec(
+            seed=3, iterations=20, method=Method.SDGAN_TRIPLET, embedding_interval=1, learning_rate=5e-3,
+            **{**RUN, "adversary_from": 1.0},
+        )  # fmt: skip
+        trainer = Trainer(corpus, spec)
+        told = [trainer.step()["triplet"] for _ in range(12)]
+        assert np.mean(told[-3:]) < np.mean(told[:3])
+        assert not any(value.requires_grad for value in trainer._embedding.parameters())
+
+    def test_a_loss_that_is_no_number_stops_the_run(self, corpus: Corpus, tmp_path: Path) -> None:
+        trainer = Trainer(corpus, TrainingSpec(iterations=4, **RUN))
+        train(trainer, tmp_path, should_cancel=lambda: trainer.iteration >= 2)
+        before = (tmp_path / loop.CHECKPOINT).read_bytes()
+        with torch.no_grad():
+            trainer.generator.paint.bias[0] = float("nan")
+        monkey = trainer.load
+        trainer.load = lambda path: None  # type: ignore[method-assign]  # keep the broken weights
+        with pytest.raises(Diverged, match="'pyramid' is nan at iteration 3"):
+            train(trainer, tmp_path)
+        assert (tmp_path / loop.CHECKPOINT).read_bytes() == before
+        trainer.load = monkey  # type: ignore[method-assign]
+        assert train(trainer, tmp_path), "it goes on from the checkpoint"
+
+    def test_a_full_disk_is_named_and_loses_nothing(
+        self, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(tensors: Any, path: Path, metadata: Any) -> None:
+            path.write_bytes(b"half")
+            # What safetensors says on a full disk, word for word.
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+        trainer = Trainer(corpus, TrainingSpec(iterations=3, **RUN))
+        train(trainer, tmp_path, should_cancel=lambda: trainer.iteration >= 1)
+        before = (tmp_path / loop.CHECKPOINT).read_bytes()
+        with monkeypatch.context() as patched:
+            patched.setattr("workers.training.checkpoint.save_file", full)
+            with pytest.raises(DiskFull, match=r"no room is left for .*checkpoint\.safetensors"):
+                train(trainer, tmp_path)
+        assert not list(tmp_path.glob("*.tmp"))
+        assert (tmp_path / loop.CHECKPOINT).read_bytes() == before
+        assert train(Trainer(corpus, trainer.spec), tmp_path)
+
+    def test_the_log_forgets_what_will_come_again(self, corpus: Corpus, tmp_path: Path) -> None:
+        spec = TrainingSpec(iterations=4, **RUN)
+        first = Trainer(corpus, spec)
+        train(first, tmp_path, checkpoint_every=1, should_cancel=lambda: first.iteration >= 2)
+        kept = (tmp_path / loop.CHECKPOINT).read_bytes()
+        train(Trainer(corpus, spec), tmp_path, checkpoint_every=1)
+        (tmp_path / loop.CHECKPOINT).write_bytes(kept)  # as if it had been killed at 2 with the log ahead
+        train(Trainer(corpus, spec), tmp_path, checkpoint_every=1)
+        rows = (tmp_path / "log.csv").read_text().splitlines()[1:]
+        assert [row.split(",")[0] for row in rows] == ["1", "2", "3", "4"]
+
+    def test_a_sheet_is_drawn(self, corpus: Corpus, tmp_path: Path) -> None:
+        train(Trainer(corpus, TrainingSpec(iterations=2, **RUN)), tmp_path)
+        sheet = decode((tmp_path / "sheet-0000002.png").read_bytes())
+        assert sheet.shape == (6 * 16, 6 * 16, 3)
+        assert sheet.std() > 1
+
     def test_it_learns(self, corpus: Corpus, tmp_path: Path) -> None:
         spec = TrainingSpec(seed=3, iterations=60, learning_rate=5e-3, **{**RUN, "adversary_from": 1.0})
         trainer = Trainer(corpus, spec)
@@ -208,12 +401,12 @@ class TestRuns:
 
     def test_the_discriminator_joins_when_it_should(self, corpus: Corpus, tmp_path: Path) -> None:
         trainer = Trainer(corpus, TrainingSpec(seed=3, iterations=4, **{**RUN, "adversary_from": 0.5}))
-        before = [value.clone() for value in trainer.discriminator.parameters()]
+        before = [value.clone() for value in trainer.judge.network.parameters()]
         kinds = [set(trainer.step()) for _ in range(2)]
         assert all("judge" not in kind for kind in kinds)
-        assert all(torch.equal(a, b) for a, b in zip(before, trainer.discriminator.parameters(), strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(before, trainer.judge.network.parameters(), strict=True))
         assert "judge" in trainer.step()
-        assert not all(torch.equal(a, b) for a, b in zip(before, trainer.discriminator.parameters(), strict=True))
+        assert not all(torch.equal(a, b) for a, b in zip(before, trainer.judge.network.parameters(), strict=True))
 
     def test_other_settings_do_not_go_on_with_a_run(self, corpus: Corpus, tmp_path: Path) -> None:
         train(Trainer(corpus, TrainingSpec(iterations=1, **RUN)), tmp_path)
@@ -228,18 +421,26 @@ class TestRuns:
         with pytest.raises(Corrupt, match="not a checkpoint"):
             trainer.load(path)
 
+    @pytest.mark.parametrize("share", [0.95, 0.5], ids=["glasses shown", "glasses not shown"])
     def test_an_exported_model_is_the_averaged_generator(
-        self, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, corpus: Corpus, corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
     ) -> None:
+        seen = GlassesSeen(
+            held_out_renders=1.0, generated=share, asked_and_seen=share, not_asked_and_not_seen=share, samples=4
+        )
+        monkeypatch.setattr("workers.training.export.glasses_seen", lambda *arguments, on_progress: seen)
         trainer = Trainer(corpus, TrainingSpec(seed=3, iterations=3, **RUN))
         train(trainer, tmp_path / "run")
         figures = Measured(
             face_found_sigma_1=0.5, samples=2, unique_threshold=0.61234, identities=3, non_mated_mean=0.2
         )
         monkeypatch.setattr("workers.training.export.measure", lambda generator, on_progress: figures)
-        card = export(trainer, tmp_path / "tiny", name="tiny", version="0.1.0", corpus={"sha256": "x"})
+        card = export(trainer, tmp_path / "tiny", name="tiny", version="0.1.0")
         assert card.checks.unique is not None
         assert card.checks.unique.threshold == 0.6123
+        assert set(card.attributes) == {"sex", "age", "skin_tone"} | ({"glasses"} if seen.enough else set())
+        assert card.measured["glasses"]["generated"] == (0.95 if seen.enough else 0.5)  # type: ignore[attr-defined]
+        assert card.training["corpus"]["sha256"] == corpus_digest(corpus_folder)  # type: ignore[attr-defined]
         model = load_sdgan(tmp_path / "tiny", "cpu")
         assert model.card == card
         mean = trainer.average.state_dict()
@@ -261,3 +462,30 @@ def test_measuring_finds_the_threshold_that_at_most_the_share_reaches(renderer: 
     assert figures.face_found_sigma_1 >= 0.9
     # 276 pairs: a share of 1e-4 is less than one pair, so the threshold lies above them all.
     assert figures.non_mated_mean < figures.unique_threshold <= 1
+
+
+class Bare:
+    """A generator that never shows glasses, and one that always does what it is asked."""
+
+    def __init__(self, renderer: Any, *, honest: bool) -> None:
+        self.card = renderer.card.model_copy(update={"sizes": ((64, 64),)})
+        self._renderer = renderer
+        self._honest = honest
+
+    def generate(self, identity: np.ndarray, *others: Any) -> np.ndarray:
+        if not self._honest:
+            identity = identity.copy()
+            identity[:, lt.GLASSES] = -1
+        return self._renderer.generate(identity, *others)
+
+
+def test_glasses_are_seen_where_they_are_shown_and_not_where_they_are_not(renderer: Any, tmp_path: Path) -> None:
+    spec = CorpusSpec(seed=8, subjects=90, samples_per_subject=2, size=64, subjects_per_part=90)
+    open_corpus(tmp_path, spec)
+    render.render_part(tmp_path, spec, 0)
+    corpus = Corpus(tmp_path, held_out_share=0.1)
+    shown = glasses_seen(Bare(renderer, honest=True), corpus, samples=48, steps=60)  # type: ignore[arg-type]
+    bare = glasses_seen(Bare(renderer, honest=False), corpus, samples=48, steps=60)  # type: ignore[arg-type]
+    assert shown.generated > 0.8
+    assert bare.asked_and_seen < 0.3
+    assert not bare.enough

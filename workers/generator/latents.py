@@ -158,3 +158,6 @@ def derived_flags(identity: Floats, observation: Floats) -> NDArray[np.float32]:
 
 FLAGS = len(HAIR_STYLES) + 4 + 6
 """Columns of `derived_flags`."""
+
+GLASSES_FLAG = 13
+"""The column that says whether glasses are on; 2 where they are."""

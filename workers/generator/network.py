@@ -1,25 +1,36 @@
 """The SD-GAN generator's network: latents to a head over nothing.
 
-Legend: B batch, R resolution (pixels a side, a power of two), C channels, K = 48 landmarks.
+Legend: B batch, R resolution (pixels a side, a power of two), C channels, K landmarks, S maps of strokes.
 z_I [B, 64] and z_O [B, 28] float32; the output is [B, 4, R, R] float32, RGB multiplied by alpha and alpha, display
 values, roughly in [0, 1] (the caller clips). Landmarks are [B, K, 2], x and y in [0, 1] from the top left.
 
-A small network first places the landmarks; the image network is then told where they are by maps of soft spots, at
-every resolution from 16 up. So convolutions paint eyes and mouths where they are, instead of having to find out.
+A small network first places the landmarks; the image network is then told where they are by maps of soft spots, and
+of thin strokes along lids, lips, brows and spectacles, at every resolution from 16 up. So convolutions paint eyes and
+mouths where they are, instead of having to find out.
 """
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from workers.generator import latents as lt
+from workers.generator.landmarks import GLASSES, LANDMARKS, STROKES
 
 SLOPE = 0.2
 """Of the leaky rectifier."""
 
 SPOT = 0.033
 """Standard deviation of a landmark's soft spot, over the image's width."""
+
+FINE_SPOT = 0.016
+"""The same from resolution 128 up."""
+
+STROKE_STEPS = 8
+"""Points along each segment of a stroke."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +49,33 @@ class Architecture:
     """Channels at resolution 64; others follow."""
     width: int = 256
     """Of the mapping networks."""
+    strokes: int = 0
+    """Maps of strokes: 0, or one for each of workers.generator.landmarks.STROKES."""
+    placing: int = 0
+    """Width of the network that places the landmarks; 0 for that of the mapping network."""
+    fine: int = 0
+    """Channels at resolution 128; 0 for half of those at 64."""
+    colours: int = 4
+    """4: RGB over nothing, and alpha; 3: RGB."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for sizes that no model of ours has: a card must not make us allocate at will."""
         if self.resolution not in (16, 32, 64, 128, 256):
             raise ValueError(f"resolution {self.resolution} is not a power of two from 16 to 256")
-        for name, most in (
-            ("identity", 1_024), ("observation", 1_024), ("flags", 1_024), ("landmarks", 512), ("base", 256),
-            ("width", 2_048),
+        for name, least, most in (
+            ("identity", 1, 1_024), ("observation", 1, 1_024), ("flags", 0, 1_024), ("landmarks", 0, 512),
+            ("base", 1, 256), ("width", 1, 2_048), ("placing", 0, 2_048), ("fine", 0, 256), ("colours", 3, 4),
         ):  # fmt: skip
-            if not 1 <= getattr(self, name) <= most:
-                raise ValueError(f"{name} {getattr(self, name)} is not within 1 … {most}")
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} {getattr(self, name)} is not within {least} … {most}")
+        if self.strokes and (self.strokes, self.landmarks) != (len(STROKES), LANDMARKS):
+            raise ValueError(f"{self.strokes} strokes over {self.landmarks} landmarks are none that this version draws")
 
     def channels(self, resolution: int) -> int:
         """Channels of the feature maps at a resolution."""
         share = {4: 8.0, 8: 8.0, 16: 4.0, 32: 2.0, 64: 1.0, 128: 0.5, 256: 0.25}[resolution]
+        if resolution == 128 and self.fine:
+            return self.fine
         return max(8, int(self.base * share))
 
 
@@ -80,66 +103,173 @@ def mapping(inputs: int, width: int, outputs: int, layers: int) -> nn.Sequential
     return nn.Sequential(*parts)
 
 
+@dataclass(frozen=True)
+class Sketch:
+    """Where things are, at one resolution."""
+
+    down: Tensor
+    """[B, K, R]: each landmark's spot along the vertical; 0 where it is not shown."""
+    across: Tensor
+    """[B, K, R]: and along the horizontal; the spot is their product."""
+    strokes: Tensor | None
+    """[B, S, R, R] in [0, 1]."""
+
+    def painted(self, weight: Tensor) -> Tensor:
+        """All maps through a 1 × 1 convolution of weight [C, K + S, 1, 1] → [B, C, R, R].
+
+        The spots are never drawn: a product of two profiles goes through as a product of matrices.
+        """
+        batch, count, resolution = self.down.shape
+        weight = weight[:, :, 0, 0].to(self.down.dtype)
+        scaled = weight[:, None, :count] * self.down.transpose(1, 2)[:, None]  # [B, C, R, K]
+        painted = scaled.flatten(1, 2) @ self.across
+        painted = painted.view(batch, len(weight), resolution, resolution)
+        if self.strokes is not None:
+            drawn = weight[:, count:] @ self.strokes.flatten(2)
+            painted = painted + drawn.view_as(painted)
+        return painted
+
+
+def profiles(places: Tensor, resolution: int, deviation: float) -> tuple[Tensor, Tensor]:
+    """Gaussians about places [B, K, 2] along both axes: down and across, [B, K, R] each."""
+    ticks = (torch.arange(resolution, device=places.device, dtype=places.dtype) + 0.5) / resolution
+    across, down = torch.exp(-0.5 * ((ticks - places[..., None]) / deviation) ** 2).unbind(2)
+    return down, across
+
+
 def spots(landmarks: Tensor, resolution: int) -> Tensor:
     """Draw a soft spot at every landmark: [B, K, 2] → [B, K, R, R] in [0, 1]."""
-    places = (torch.arange(resolution, device=landmarks.device, dtype=landmarks.dtype) + 0.5) / resolution
-    across, down = torch.exp(-0.5 * ((places - landmarks[..., None]) / SPOT) ** 2).unbind(2)  # [B, K, R] each
+    down, across = profiles(landmarks, resolution, SPOT)
     return down[:, :, :, None] * across[:, :, None, :]
+
+
+def _stroke_points() -> tuple[Tensor, list[int]]:
+    """Points along all strokes as mixtures of landmarks, [P, K], and how many belong to each map."""
+    rows: list[Tensor] = []
+    counts: list[int] = []
+    for curves in STROKES:
+        before = len(rows)
+        for curve in curves:
+            points = [*curve.points, curve.points[0]] if curve.closed else list(curve.points)
+            for first, second in pairwise(points):
+                for step in range(STROKE_STEPS):
+                    row = torch.zeros(LANDMARKS)
+                    row[first], row[second] = 1 - step / STROKE_STEPS, step / STROKE_STEPS
+                    rows.append(row)
+        counts.append(len(rows) - before)
+    return torch.stack(rows), counts
 
 
 class Block(nn.Module):
     """Doubles the resolution: convolve, upsample, add the landmarks' spots, convolve; styled by w (AdaIN)."""
 
-    def __init__(self, inputs: int, outputs: int, width: int, landmarks: int) -> None:
+    def __init__(self, inputs: int, outputs: int, width: int, maps: int) -> None:
         super().__init__()
         # The first convolution stands before the upsampling: a quarter of the cost.
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.first_style = Linear(width, 2 * outputs)
         self.second_style = Linear(width, 2 * outputs)
-        self.place = nn.Conv2d(landmarks, outputs, 1) if landmarks else None
+        self.place = nn.Conv2d(maps, outputs, 1) if maps else None
 
-    def forward(self, x: Tensor, w: Tensor, places: Tensor | None) -> Tensor:
-        """[B, C, R/2, R/2] → [B, C', R, R]; `places` is [B, K, R, R]."""
-        x = functional.interpolate(self.first(x), scale_factor=2, mode="bilinear", align_corners=False)
-        if self.place is not None and places is not None:
-            x = x + self.place(places)
+    def forward(self, x: Tensor, w: Tensor, sketch: Sketch | None) -> Tensor:
+        """[B, C, R/2, R/2] → [B, C', R, R]."""
+        x = _doubled(self.first(x))
+        if self.place is not None and self.place.bias is not None and sketch is not None:
+            x = x + (sketch.painted(self.place.weight) + self.place.bias.to(x.dtype)[:, None, None])
         x = _styled(x, self.first_style(w))
         return _styled(self.second(x), self.second_style(w))
 
 
+def _doubled(x: Tensor) -> Tensor:
+    # In mixed precision, autocast would widen it, and with it all that follows up to the next convolution.
+    with torch.autocast(x.device.type, enabled=False):
+        return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 def _styled(x: Tensor, style: Tensor) -> Tensor:
-    scale, shift = style[:, :, None, None].chunk(2, 1)
-    return functional.leaky_relu(functional.instance_norm(x) * (1 + scale) + shift, SLOPE)
+    """AdaIN and a rectifier: each map of x [B, C, R, R] to mean 0 and deviation 1, then scaled and shifted by `style`.
+
+    Every map of every image is a channel of its own to a batch normalisation: one pass instead of three.
+    """
+    batch, channels, height, width = x.shape
+    scale, shift = style.float().chunk(2, 1)
+    maps = x.reshape(1, batch * channels, height, width)
+    normed = functional.batch_norm(maps, None, None, (1 + scale).flatten(), shift.flatten(), training=True)
+    return functional.leaky_relu(normed.view(batch, channels, height, width), SLOPE)
 
 
 class GeneratorNetwork(nn.Module):
-    """(z_I, z_O, flags) → (head, landmarks)."""
+    """(z_I, z_O, flags) → (picture, landmarks). A network of photographs knows neither flags nor landmarks."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = self.architecture = architecture
         features = a.identity + a.observation + a.flags
-        self.landmark_mean = nn.Parameter(torch.full((a.landmarks, 2), 0.5))
-        self.geometry = mapping(features, a.width, 2 * a.landmarks, layers=4)
+        if a.landmarks:
+            self.landmark_mean = nn.Parameter(torch.full((a.landmarks, 2), 0.5))
+            self.geometry = mapping(features, a.placing or a.width, 2 * a.landmarks, layers=5 if a.placing else 4)
         self.mapping = mapping(features, a.width, a.width, layers=3)
         self.start = Linear(a.width, a.channels(4) * 16)
         self.blocks = nn.ModuleList()
         resolution = 4
         while resolution < a.resolution:
-            told = a.landmarks if 2 * resolution >= 16 else 0
-            self.blocks.append(Block(a.channels(resolution), a.channels(2 * resolution), a.width, told))
+            maps = a.landmarks + a.strokes if 2 * resolution >= 16 else 0
+            self.blocks.append(Block(a.channels(resolution), a.channels(2 * resolution), a.width, maps))
             resolution *= 2
-        self.paint = nn.Conv2d(a.channels(a.resolution), 4, 1)
+        self.paint = nn.Conv2d(a.channels(a.resolution), a.colours, 1)
+        self.underpaint: nn.Conv2d | None = None
+        self._stroke_counts: list[int] = []
+        if a.strokes:
+            self.underpaint = nn.Conv2d(a.channels(a.resolution // 2), a.colours, 1)
+            self.stroke_points, self._stroke_counts = _stroke_points()
 
     def forward(self, identity: Tensor, observation: Tensor, flags: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the head [B, 4, R, R] and the landmarks [B, K, 2]."""
+        """Returns the picture [B, 4 or 3, R, R] and the landmarks [B, K, 2]."""
         a = self.architecture
         features = torch.cat([identity, observation, flags], 1)
-        landmarks = self.landmark_mean + 0.1 * self.geometry(features).view(-1, a.landmarks, 2)
+        landmarks = self.place(identity, observation, flags)
         w = functional.leaky_relu(self.mapping(features), SLOPE)
         x = functional.leaky_relu(self.start(w), SLOPE).view(-1, a.channels(4), 4, 4)
+        under = None
         for block in self.blocks:
+            if self.underpaint is not None and 2 * x.shape[-1] == a.resolution:
+                under = _doubled(self.underpaint(x))
             resolution = 2 * x.shape[-1]
-            x = block(x, w, spots(landmarks, resolution) if resolution >= 16 else None)
-        return self.paint(x), landmarks
+            told = a.landmarks > 0 and resolution >= 16
+            x = block(x, w, self.sketch(landmarks, flags, resolution) if told else None)
+        painted = self.paint(x)
+        return (painted if under is None else painted + under), landmarks
+
+    def place(self, identity: Tensor, observation: Tensor, flags: Tensor) -> Tensor:
+        """Landmarks [B, K, 2]; in full precision, for a pixel is less than bfloat16 tells apart."""
+        if not self.architecture.landmarks:
+            return identity.new_zeros(len(identity), 0, 2)
+        features = torch.cat([identity, observation, flags], 1)
+        with torch.autocast(features.device.type, enabled=False):
+            placed: Tensor = self.geometry(features.float()).view(-1, self.architecture.landmarks, 2)
+            return self.landmark_mean + 0.1 * placed
+
+    def sketch(self, landmarks: Tensor, flags: Tensor, resolution: int) -> Sketch:
+        """What the image network is told of the landmarks at a resolution."""
+        device = landmarks.device.type
+        narrow = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else landmarks.dtype
+        if not self.architecture.strokes:
+            down, across = profiles(landmarks, resolution, SPOT)
+            return Sketch(down.to(narrow), across.to(narrow), None)
+        worn = (flags[:, lt.GLASSES_FLAG] > 0).to(landmarks.dtype)
+        down, across = profiles(landmarks, resolution, SPOT if resolution < 128 else FINE_SPOT)
+        shown = torch.ones_like(landmarks[..., 0])
+        shown[:, GLASSES.start : GLASSES.stop] = worn[:, None]
+        points = self.stroke_points.to(landmarks.device) @ landmarks
+        stroke_down, stroke_across = profiles(points, resolution, max(0.006, 0.45 / resolution))
+        maps = [
+            1 - torch.exp(-(part_down.transpose(1, 2) @ part_across))
+            for part_down, part_across in zip(
+                torch.split(stroke_down, self._stroke_counts, 1),
+                torch.split(stroke_across, self._stroke_counts, 1),
+                strict=True,
+            )
+        ]
+        maps[-1] = maps[-1] * worn[:, None, None]
+        return Sketch((down * shown[..., None]).to(narrow), across.to(narrow), torch.stack(maps, 1).to(narrow))

@@ -1,6 +1,6 @@
 """The learned generator: an SD-GAN network out of safetensors, over a backdrop made by formula."""
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,11 @@ class SdGan:
         """See Generator."""
         return torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
 
+    @property
+    def network(self) -> GeneratorNetwork:
+        """What draws."""
+        return self._network
+
     def generate(self, identity: Latents, observation: Latents, width: int, height: int) -> FloatImages:
         """See Generator."""
         if (width, height) not in self._card.sizes:
@@ -53,35 +58,54 @@ class SdGan:
             self._run(whole_identity[start : start + self._chunk], whole_observation[start : start + self._chunk])
             for start in range(0, len(whole_identity), self._chunk)
         ]
-        heads = np.concatenate(made)[:count] if made else np.zeros((0, height, width, 4), np.float32)
-        start, stop = lt.FACTORS["background"]
-        behind = [background(row[start:stop], height, width) for row in observation]
-        images = heads[..., :3] + (1 - heads[..., 3:]) * np.asarray(behind).reshape(count, height, width, 3)
-        return np.asarray(images.clip(0, 1) * 2 - 1, np.float32)
+        if not made:
+            return np.zeros((0, height, width, 3), np.float32)
+        heads = np.concatenate(made)[:count]
+        if heads.shape[-1] == 4:
+            heads = before_backdrop(heads, observation[:, slice(*self._card.latent.observation["background"])])
+        return np.asarray(heads.clip(0, 1) * 2 - 1, np.float32)
 
     @torch.inference_mode()
     def _run(self, identity: Latents, observation: Latents) -> FloatImages:
-        """One chunk → heads over nothing [chunk, H, W, 4] in [0, 1]."""
-        flags = lt.derived_flags(identity, observation)
+        """One chunk → pictures [chunk, H, W, 4 or 3] in [0, 1]: heads over nothing with alpha, or all there is."""
+        flags = np.zeros((len(identity), 0), np.float32)
+        if self._network.architecture.flags:
+            flags = lt.derived_flags(identity, observation)
         tensors = (torch.from_numpy(part).to(self._device) for part in (identity, observation, flags))
         heads, _ = self._network(*tensors)
         return np.asarray(heads.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
 
 
+def before_backdrop(heads: FloatImages, latents: Latents) -> FloatImages:
+    """Heads [N, H, W, 4] in front of backdrops made by formula from their latents [N, 6]."""
+    count, height, width, _ = heads.shape
+    behind = np.asarray([background(row, height, width) for row in latents]).reshape(count, height, width, 3)
+    return np.asarray(heads[..., :3] + (1 - heads[..., 3:]) * behind)
+
+
 def load_sdgan(folder: Path, device: str) -> SdGan:
     """Load a model folder (card.json, weights.safetensors); raises Corrupt."""
     card = read_card(folder)
-    try:
-        sizes = dict((card.model_extra or {})["architecture"])
-        architecture = Architecture(**{field.name: int(sizes[field.name]) for field in fields(Architecture)})
-    except (KeyError, TypeError, ValueError) as exc:
-        raise Corrupt(f"{folder / 'card.json'} has no complete architecture: {exc}") from exc
-    if (architecture.identity, architecture.observation, architecture.flags) != (
-        lt.IDENTITY,
-        lt.OBSERVATION,
-        lt.FLAGS,
-    ):
+    architecture = _architecture(folder, card)
+    latents = (architecture.identity, architecture.observation)
+    if (card.latent.identity, card.latent.observation_size) != latents:
+        raise Corrupt(f"{folder / 'card.json'} lists other latents than its architecture has")
+    if architecture.flags and (*latents, architecture.flags) != (lt.IDENTITY, lt.OBSERVATION, lt.FLAGS):
         raise Corrupt(f"{folder / 'card.json'} speaks of latents that this version does not have")
+    if architecture.colours == 4:
+        backdrop = card.latent.observation.get("background", (0, 0))
+        if backdrop[1] - backdrop[0] != np.ptp(lt.FACTORS["background"]):
+            raise Corrupt(f"{folder / 'card.json'} has heads before a backdrop, and no latents for one")
     network = GeneratorNetwork(architecture)
     load_weights(folder, card, network)
     return SdGan(card, network, torch.device(device))
+
+
+def _architecture(folder: Path, card: ModelCard) -> Architecture:
+    """What the card says of the network; what later versions added may be left out."""
+    try:
+        sizes = dict((card.model_extra or {})["architecture"])
+        told = [field for field in fields(Architecture) if field.default is MISSING or field.name in sizes]
+        return Architecture(**{field.name: int(sizes[field.name]) for field in told})
+    except (KeyError, TypeError, ValueError) as exc:
+        raise Corrupt(f"{folder / 'card.json'} has no complete architecture: {exc}") from exc

@@ -9,21 +9,21 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from app.errors import Corrupt
+from workers.training.files import whole
 
 
 def save_checkpoint(
     path: Path, iteration: int, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Adam]
 ) -> None:
-    """Write the state after `iteration` steps; the file appears under its name only when it is whole."""
+    """Write the state after `iteration` steps; raises DiskFull, the state from before being kept."""
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         tensors |= {f"{name}/{key}": value.contiguous() for key, value in module.state_dict().items()}
     for name, optimizer in optimizers.items():
         for number, state in optimizer.state_dict()["state"].items():
             tensors |= {f"{name}/{number}/{key}": value.contiguous() for key, value in state.items()}
-    unfinished = path.with_suffix(".tmp")
-    save_file(tensors, unfinished, metadata={"iteration": str(iteration)})
-    unfinished.replace(path)
+    with whole(path) as unfinished:
+        save_file(tensors, unfinished, metadata={"iteration": str(iteration)})
 
 
 def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Adam]) -> int:

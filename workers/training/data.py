@@ -1,7 +1,9 @@
 """A corpus in memory, and the batches drawn from it. A batch depends on (seed, iteration) alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,19 +12,20 @@ from torch import Tensor
 
 from app.errors import Corrupt
 from workers.generator import latents as lt
-from workers.training.corpus.store import COLUMNS, missing_parts, read_part, read_spec
+from workers.training.corpus.store import COLUMNS, corpus_digest, missing_parts, read_part, read_spec
+from workers.training.layout import Layout, renders_layout
+from workers.training.spec import TrainingSpec
+from workers.training.streams import BATCHES, stream
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
-    """`pairs` pairs; item i and item pairs + i are of one subject. B = 2 · pairs."""
+class Labels:
+    """All that renders know of themselves. B images, in the order of their batch."""
 
-    head: Tensor
-    """[B, 4, R, R] float32 in [0, 1]."""
     landmarks: Tensor
     """[B, K, 2]."""
     landmarks_known: Tensor
-    """bool [B]: not so in flipped images, for the landmarks are not symmetric."""
+    """bool [B]: not so in flipped images: theirs are in the right places, but each is another's mirror image."""
     identity: Tensor
     """[B, 64]."""
     observation: Tensor
@@ -30,12 +33,70 @@ class Batch:
     flags: Tensor
     """[B, 17]."""
 
+    def to(self, device: torch.device) -> "Labels":
+        """The same on a device."""
+        return Labels(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """`pairs` pairs; item i and item pairs + i are of one subject. B = 2 · pairs."""
+
+    images: Tensor
+    """[B, 4 or 3, R, R] float32 in [0, 1]: heads over nothing with alpha, or photographs."""
+    labels: Labels | None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(images=self.images.to(device), labels=self.labels.to(device) if self.labels else None)
+
+
+class Source(Protocol):
+    """Where a run's images come from."""
+
+    resolution: int
+    subjects: int
+    held_out_from: int
+    """Subjects from this one on are never trained on."""
+
+    def layout(self, spec: TrainingSpec) -> Layout:
+        """Latents and pictures of a model that learns from it; raises RequestRefused for what it cannot teach."""
+
+    def pairs(self, seed: int, iteration: int, pairs: int) -> Batch:
+        """Two different samples each of `pairs` training subjects, half of them flipped left to right."""
+
+    def held_out(self, count: int) -> Batch:
+        """The first `count` held-out images, as they are."""
+
+    def training_landmarks(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """z_I, z_O and landmarks of all training images; empty where nothing is labelled."""
+
+    def card(self) -> dict[str, Any]:
+        """What it is, for a model's card: its settings and digest."""
+
+
+def rows_of_pairs(
+    seed: int, iteration: int, starts: NDArray[np.int64], counts: NDArray[np.int64], pairs: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Rows [2 · pairs] of two different samples each of `pairs` subjects, and which pairs are flipped, [2 · pairs].
+
+    Subject s has the rows from starts[s] on, counts[s] of them, at least two.
+    """
+    rng = stream(seed, BATCHES, iteration)
+    subjects = rng.integers(len(starts), size=pairs)
+    first = (rng.random(pairs) * counts[subjects]).astype(np.int64)
+    step = 1 + (rng.random(pairs) * (counts[subjects] - 1)).astype(np.int64)
+    second = (first + step) % counts[subjects]
+    rows = np.concatenate([starts[subjects] + first, starts[subjects] + second])
+    return rows, np.tile(rng.random(pairs) < 0.5, 2)
+
 
 class Corpus:
-    """All images of a corpus; the last of its subjects are held out."""
+    """All images of a corpus of renders; the last of its subjects are held out."""
 
     def __init__(self, folder: Path, held_out_share: float = 0.05) -> None:
-        spec = read_spec(folder)
+        self._folder = folder
+        spec = self._spec = read_spec(folder)
         missing = missing_parts(folder, spec)
         if missing:
             raise Corrupt(f"{folder} is not finished: {len(missing)} of {spec.parts} parts are missing; render on")
@@ -46,31 +107,51 @@ class Corpus:
         self.held_out_from = int(spec.subjects * (1 - held_out_share))
         self.subjects = spec.subjects
 
+    def layout(self, spec: TrainingSpec) -> Layout:
+        """See Source."""
+        return renders_layout(spec)
+
+    def card(self) -> dict[str, Any]:
+        """See Source."""
+        return {**self._spec.model_dump(mode="json"), "sha256": self._digest}
+
+    @cached_property
+    def _digest(self) -> str:
+        return corpus_digest(self._folder)
+
     def pairs(self, seed: int, iteration: int, pairs: int) -> Batch:
-        """Two different samples each of `pairs` training subjects, half of them flipped left to right."""
-        rng = np.random.Generator(np.random.Philox(key=[seed, 77], counter=[0, 0, 0, iteration]))
-        subjects = rng.integers(self.held_out_from, size=pairs)
-        order = np.argsort(rng.random((pairs, self.samples_per_subject)), 1)[:, :2]
-        rows = (subjects[:, None] * self.samples_per_subject + order).T.ravel()
-        return self._batch(rows, np.tile(rng.random(pairs) < 0.5, 2))
+        """See Source."""
+        starts = np.arange(self.held_out_from) * self.samples_per_subject
+        counts = np.full(self.held_out_from, self.samples_per_subject)
+        return self._batch(*rows_of_pairs(seed, iteration, starts, counts, pairs))
 
     def held_out(self, count: int) -> Batch:
-        """The first `count` held-out images, as they are."""
+        """See Source."""
         start = self.held_out_from * self.samples_per_subject
         rows = np.arange(start, min(start + count, len(self.columns["subject"])))
         return self._batch(rows, np.zeros(len(rows), bool))
 
-    def _batch(self, rows: NDArray[np.intp], flipped: NDArray[np.bool_]) -> Batch:
+    def training_landmarks(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """See Source."""
+        stop = self.held_out_from * self.samples_per_subject
+        identity, observation, landmarks = (
+            self.columns[name][:stop] for name in ("identity", "observation", "landmarks")
+        )
+        return identity, observation, landmarks
+
+    def _batch(self, rows: NDArray[np.int64], flipped: NDArray[np.bool_]) -> Batch:
         head = torch.from_numpy(self.columns["head"][rows]).permute(0, 3, 1, 2).float() / 255
         identity, observation = self.columns["identity"][rows], self.columns["observation"][rows].copy()
+        landmarks = self.columns["landmarks"][rows].copy()
         mirror = torch.from_numpy(flipped)
         head = torch.where(mirror[:, None, None, None], head.flip(3), head)
         observation[flipped] *= lt.MIRROR_OBSERVATION
-        return Batch(
-            head=head.contiguous(),
-            landmarks=torch.from_numpy(self.columns["landmarks"][rows]),
+        landmarks[flipped, :, 0] = 1 - landmarks[flipped, :, 0]
+        labels = Labels(
+            landmarks=torch.from_numpy(landmarks),
             landmarks_known=~mirror,
             identity=torch.from_numpy(identity),
             observation=torch.from_numpy(observation),
             flags=torch.from_numpy(lt.derived_flags(identity, observation)),
         )
+        return Batch(images=head.contiguous(), labels=labels)

@@ -6,22 +6,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.dataset.model import ModelCard
+from app.dataset.model import ModelCard, ShareAttribute
 from workers.generator import latents as lt
 from workers.generator.cards import write_card
-from workers.generator.network import GeneratorNetwork
 from workers.generator.sdgan import KIND, load_sdgan
 from workers.generator.weights import save_model
-from workers.training.loop import Trainer
+from workers.matchers.sface import SFace
+from workers.training.data import Corpus
+from workers.training.glasses import glasses_seen
 from workers.training.measure import checks_card, measure, measured_card
+from workers.training.trainer import Trainer
 
 HONOURED = ("sex", "age", "skin_tone")
-"""Attributes that learned models show. Glasses they do not: a request for them must be refused, not ignored."""
+"""Attributes that every model of labelled renders shows. Whether it shows glasses is looked at: a request for
+what a model cannot do must be refused, not ignored."""
 
-PROVENANCE = (
+RENDERS = (
     "Trained on renders of a parametric head (MakeHuman's CC0 base mesh and morph targets, all else by formula). "
     "No photograph of a real person was used."
 )
+PHOTOGRAPHS = (
+    "Trained on the user's own photographs of {subjects:,} people. The faces it makes may resemble theirs: whether "
+    "they consented, and what may be done with its images, is for the user to know."
+)
+MATCHER_USED = f" A loss asked the matcher {SFace.name}, itself trained on photographs, for its opinion."
 
 
 def export(
@@ -30,36 +38,40 @@ def export(
     *,
     name: str,
     version: str,
-    corpus: dict[str, Any],
     history: str = "",
+    licence: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ModelCard:
     """Write weights and card of a run's averaged generator, measure what it gives, and write that into the card.
 
-    `corpus` says what it was trained on (its settings and digest), `history` what the settings do not tell of how.
+    `history` says what the settings do not tell of how it was trained. Glasses are offered as an attribute where a
+    classifier sees them as asked. `licence` may be given for a model of renders.
     """
-    network: GeneratorNetwork = trainer.average
-    architecture = network.architecture
-    size = architecture.resolution
+    network, spec, layout = trainer.average, trainer.spec, trainer.layout
+    size = network.architecture.resolution
+    photographs = layout.colours == 3
+    subjects = trainer.source.held_out_from
+    error = trainer.held_out_error(1_024)
     card: dict[str, Any] = {
         "name": name,
         "version": version,
         "kind": KIND,
-        "description": f"SD-GAN over a parametric head, {size}×{size} pixels: fast, softer than the renderer.",
+        "description": f"SD-GAN of {'photographs' if photographs else 'a parametric head'}, {size}×{size} pixels.",
         "sizes": [[size, size]],
-        "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS},
-        "attributes": {name: lt.ATTRIBUTES[name] for name in HONOURED},
-        "licence": "Apache-2.0",
-        "provenance": PROVENANCE,
-        "architecture": asdict(architecture),
+        "latent": {"identity": layout.identity, "observation": layout.factors},
+        "attributes": {name: lt.ATTRIBUTES[name] for name in HONOURED} if layout.anchored else {},
+        "licence": licence or ("the user's own" if photographs else "Apache-2.0"),
+        "provenance": (PHOTOGRAPHS.format(subjects=subjects) if photographs else RENDERS)
+        + (MATCHER_USED if spec.embedded else ""),
+        "architecture": asdict(network.architecture),
         "parameters": sum(value.numel() for value in network.parameters()),
         "training": {
-            "method": "sdgan, labels anchored",
+            "method": spec.method.value + (", labels anchored" if layout.anchored else ""),
             "iterations": trainer.iteration,
-            "images": trainer.iteration * 2 * trainer.spec.pairs,
-            "held_out_error": round(trainer.held_out_error(1_024), 4),
-            "settings": trainer.spec.model_dump(),
-            "corpus": corpus,
+            "images": trainer.iteration * 2 * spec.pairs,
+            "held_out_error": None if error is None else round(error, 4),
+            "settings": spec.model_dump(mode="json"),
+            "corpus": trainer.source.card(),
             "history": history,
             "exported": datetime.now(UTC).date().isoformat(),
         },
@@ -68,6 +80,14 @@ def export(
     (folder / "weights.safetensors").chmod(0o644)  # written for its owner alone
     generator = load_sdgan(folder, "cpu")
     measured = measure(generator, on_progress=on_progress)
-    full = generator.card.model_copy(update={"checks": checks_card(measured), "measured": measured_card(measured)})
+    figures = measured_card(measured)
+    attributes = dict(generator.card.attributes)
+    if layout.anchored and isinstance(trainer.source, Corpus):
+        seen = glasses_seen(generator, trainer.source, on_progress=on_progress)
+        figures["glasses"] = asdict(seen)
+        if seen.enough:
+            attributes["glasses"] = ShareAttribute.model_validate(lt.ATTRIBUTES["glasses"])
+    update = {"checks": checks_card(measured), "measured": figures, "attributes": attributes}
+    full = generator.card.model_copy(update=update)
     write_card(folder, full)
     return full

@@ -1,4 +1,6 @@
-"""What training minimises. Images are [B, 4, R, R] float32, RGB over nothing and alpha, in [0, 1]."""
+"""What training minimises. Images are [B, C, R, R] float32 in [0, 1]: RGB over nothing and alpha, or RGB."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -40,3 +42,36 @@ def r1_penalty(real_logits: Tensor, real: Tensor) -> Tensor:
     """
     (gradient,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()
+
+
+def critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """Wasserstein critic loss (Arjovsky 2017), without its penalty."""
+    return fake_scores.mean() - real_scores.mean()
+
+
+def critic_generator_loss(fake_scores: Tensor) -> Tensor:
+    """Wasserstein generator loss."""
+    return -fake_scores.mean()
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
+    """Mean of (‖∇‖ − 1)² at points between real and made data (Gulrajani 2017); without its factor λ.
+
+    `shares` [B] in [0, 1] say where between. The norm is taken over all axes but the batch's.
+    """
+    share = shares.view(-1, *(1,) * (real.dim() - 1))
+    between = (share * real + (1 - share) * fake).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    penalty: Tensor = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    return penalty
+
+
+def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """How far the cosine of mated templates falls short of a non-mated one's by `margin`; all [B, D], of length 1."""
+    mated, non_mated = (anchor * positive).sum(1), (anchor * negative).sum(1)
+    return (margin + non_mated - mated).clamp(min=0).mean()
+
+
+def identity_loss(made: Tensor, real: Tensor) -> Tensor:
+    """One less the cosine of the templates of what was made and what it should be, both [B, D], length 1."""
+    return (1 - (made * real).sum(1)).mean()

@@ -8,7 +8,6 @@ import numpy as np
 from app.dataset.model import ChecksCard, UniqueCheckCard
 from workers.biometrics.rates import threshold_at_fmr
 from workers.biometrics.scores import ScoreSet
-from workers.generator import latents as lt
 from workers.generator.base import Generator
 from workers.generator.draw import draw_identity, draw_observation
 from workers.images import to_pixels
@@ -31,10 +30,10 @@ class Measured:
     face_found_sigma_1: float
     """Share of samples at σ = 1 in which the detector finds a face."""
     samples: int
-    unique_threshold: float
-    """SFace score of neutral portraits at COPY_FMR."""
+    unique_threshold: float | None
+    """SFace score of neutral portraits at COPY_FMR; None if the matcher found no two of them to compare."""
     identities: int
-    non_mated_mean: float
+    non_mated_mean: float | None
     """Mean SFace score of the portraits of two identities."""
 
 
@@ -49,30 +48,32 @@ def measure(
     width, height = generator.card.sizes[0]
     matcher = load_sface()
     templates = []
-    still = np.zeros(lt.OBSERVATION, np.float32)
+    latent = generator.card.latent
+    still = np.zeros(latent.observation_size, np.float32)
     total = identities + samples
     for start in range(0, identities, BATCH):
         subjects = range(start, min(start + BATCH, identities))
-        who = np.stack([draw_identity(MEASURING_SEED, subject, 0, lt.IDENTITY) for subject in subjects])
+        who = np.stack([draw_identity(MEASURING_SEED, subject, 0, latent.identity) for subject in subjects])
         images = generator.generate(who, np.tile(still, (len(who), 1)), width, height)
         templates += [matcher.extract(pixels) for pixels in to_pixels(images)]
         on_progress(start + len(who), total)
     found = 0
-    sigma = np.ones(lt.OBSERVATION, np.float32)
+    sigma = np.ones_like(still)
     for start in range(0, samples, BATCH):
         subjects = range(start, min(start + BATCH, samples))
-        who = np.stack([draw_identity(MEASURING_SEED, subject, 1, lt.IDENTITY) for subject in subjects])
+        who = np.stack([draw_identity(MEASURING_SEED, subject, 1, latent.identity) for subject in subjects])
         how = np.stack([draw_observation(MEASURING_SEED, subject, 1, 0, sigma) for subject in subjects])
         images = generator.generate(who, how, width, height)
         found += sum(load_detector().detect(pixels) is not None for pixels in to_pixels(images))
         on_progress(identities + start + len(who), total)
-    scores = _non_mated([template for template in templates if template is not None])
+    usable = [template for template in templates if template is not None]
+    scores = _non_mated(usable) if len(usable) > 1 else None
     return Measured(
         face_found_sigma_1=found / samples,
         samples=samples,
-        unique_threshold=threshold_at_fmr(scores, COPY_FMR),
+        unique_threshold=None if scores is None else threshold_at_fmr(scores, COPY_FMR),
         identities=identities,
-        non_mated_mean=float(scores.non_mated.mean()),
+        non_mated_mean=None if scores is None else float(scores.non_mated.mean()),
     )
 
 
@@ -84,6 +85,8 @@ def _non_mated(templates: list[np.ndarray]) -> ScoreSet:
 
 def checks_card(measured: Measured) -> ChecksCard:
     """The checks' constants as a card says them."""
+    if measured.unique_threshold is None:
+        return ChecksCard()
     return ChecksCard(
         unique=UniqueCheckCard(
             matcher=SFace.name,

@@ -13,6 +13,11 @@ THICKNESS = 0.028
 
 def glasses(head: HeadModel, regions: Regions, identity: Latent, rest: Vertices) -> tuple[Vertices, NDArray[np.int64]]:
     """Mesh of the frame at rest: vertices [K, 3] and quads [F, 4]. Shape and width vary with the identity."""
+    return _tubes(frame_wires(head, regions, identity, rest))
+
+
+def frame_wires(head: HeadModel, regions: Regions, identity: Latent, rest: Vertices) -> list[NDArray[np.float64]]:
+    """The frame's lines at rest, each [points, 3]: left rim and temple, right rim and temple, bridge."""
     left, right = (rest[head.group_vertices(f"helper-{side}-eye")].mean(0) for side in "lr")
     apart = float(np.linalg.norm(left - right))
     squareness = 2.0 + 1.6 / (1 + np.exp(-float(identity[20])))
@@ -35,7 +40,7 @@ def glasses(head: HeadModel, regions: Regions, identity: Latent, rest: Vertices)
     gap = apart / 2 - width
     bridge = np.linspace(-1, 1, 9)
     wires.append(np.stack([bridge * max(gap, 0.04), left[1] + 0.10 - 0.04 * bridge**2, np.full(9, front + 0.01)], 1))
-    return _tubes(wires)
+    return wires
 
 
 def _tubes(wires: list[NDArray[np.float64]]) -> tuple[Vertices, NDArray[np.int64]]:

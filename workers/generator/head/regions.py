@@ -13,8 +13,12 @@ Mask = NDArray[np.float32]
 CRANIUM = np.array([0.0, 7.45, 0.45], np.float32)
 """Centre about which directions on the skull are measured."""
 
-LANDMARKS = 48
-"""Points of the face whose place in the image is known; the last two are the eyeballs' centres."""
+UPPER_LID = (14762, 14761, 14760, 14743, 14742, 14744, 14745, 14749)
+LOWER_LID = (14759, 14757, 14756, 14755, 14754, 14752)
+"""Vertices on the edges of the left lids, from the nose outwards."""
+
+RIGHT_LID = 125
+"""A vertex of the right lids has this number more than its left counterpart."""
 
 
 class Regions:
@@ -87,23 +91,56 @@ class Regions:
         depth = ((total / np.maximum(count, 1)[:, None] - vertices) * normals).sum(1)
         return np.asarray(np.clip(1 - 28 * np.maximum(depth - 0.001, 0), 0.35, 1), np.float32)
 
-    def _landmarks(self) -> NDArray[np.int64]:
-        """Vertices spread over face, eyes and mouth by farthest-point sampling, [46]."""
+    def _landmarks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Vertices that are landmarks: spread over lips, eyes and face, [46]; lid edges, mouth, nose, cheeks, [82].
+
+        Between them come the eyeballs; see workers.generator.landmarks.
+        """
         v = self.head.vertices
-        chosen: list[int] = []
-        face = self.on_head & (v[:, 2] > 0.55) & (v[:, 1] > 6.2) & (v[:, 1] < 8.25) & (np.abs(v[:, 0]) < 0.9)
-        outer = self.eyes * self.on_head > 0.45
-        for mask, count in ((self.lips * self.on_head > 0.25, 10), (outer, 12), (face, 24)):
-            candidates = np.flatnonzero(mask)
-            start = candidates[np.argmax(v[candidates, 2])]
-            picked = [int(start)]
-            nearest = np.linalg.norm(v[candidates] - v[start], axis=1)
-            while len(picked) < count:
-                farthest = int(np.argmax(nearest))
-                picked.append(int(candidates[farthest]))
-                nearest = np.minimum(nearest, np.linalg.norm(v[candidates] - v[candidates[farthest]], axis=1))
-            chosen.extend(picked)
-        return np.array(chosen)
+        x, y, z = v.T
+        face = self.on_head & (z > 0.55) & (y > 6.2) & (y < 8.25) & (np.abs(x) < 0.9)
+        lips, lids = self.lips * self.on_head > 0.25, self.eyes * self.on_head > 0.45
+        first = [*self._spread(lips, 10), *self._spread(lids, 12), *self._spread(face, 24)]
+        lower, upper = np.array(LOWER_LID), np.array(UPPER_LID)
+        nose = self.on_head & (y > 6.7) & (y < 7.4) & (np.abs(x) < 0.28) & (z > 1.3)
+        cheeks = face & (np.abs(x) > 0.3) & (y < 7.6)
+        second = [
+            *upper, *(upper + RIGHT_LID), *lower, *(lower + RIGHT_LID), *self._mouth_lines(lips),
+            *self._spread(nose, 16), *self._spread(cheeks, 16),
+        ]  # fmt: skip
+        return np.array(first), np.array(second)
+
+    def _spread(self, mask: NDArray[np.bool_], count: int) -> list[int]:
+        """Farthest-point sampling of vertices within a mask."""
+        v = self.head.vertices
+        candidates = np.flatnonzero(mask)
+        start = candidates[np.argmax(v[candidates, 2])]
+        picked = [int(start)]
+        nearest = np.linalg.norm(v[candidates] - v[start], axis=1)
+        while len(picked) < count:
+            farthest = int(np.argmax(nearest))
+            picked.append(int(candidates[farthest]))
+            nearest = np.minimum(nearest, np.linalg.norm(v[candidates] - v[candidates[farthest]], axis=1))
+        return picked
+
+    def _mouth_lines(self, lips: NDArray[np.bool_]) -> list[int]:
+        """Vertices along the lips, from right to left: where they meet (upper 5, lower 5), outer edges (7, 5)."""
+        x, y, _ = self.head.vertices.T
+        candidates = np.flatnonzero(lips)
+        parting = 6.618
+
+        def line(count: int, reach: float, *, above: bool, inner: bool) -> list[int]:
+            side = candidates[(y[candidates] > parting) == above]
+            found = []
+            for place in np.linspace(-reach, reach, count):
+                near = side[np.abs(x[side] - place) < 0.022]
+                found.append(int(near[np.argmax(y[near] if inner != above else -y[near])]))
+            return found
+
+        return [
+            *line(5, 0.15, above=True, inner=True), *line(5, 0.15, above=False, inner=True),
+            *line(7, 0.17, above=True, inner=False), *line(5, 0.15, above=False, inner=False),
+        ]  # fmt: skip
 
 
 @lru_cache(maxsize=1)

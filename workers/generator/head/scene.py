@@ -1,4 +1,4 @@
-"""Drawing one head: latents in, an image with alpha and the places of its landmarks out.
+"""Drawing one head: latents in, an image with alpha out.
 
 Drawn by OpenGL 3.3 through EGL, on a GPU or by Mesa's software rasteriser; no window is opened. One context a
 process, made on first use.
@@ -17,22 +17,13 @@ from workers.generator import latents as lt
 from workers.generator.head import shaders, strands
 from workers.generator.head.appearance import IRIS_COLOURS, hair_colour, hairline, skin_colours
 from workers.generator.head.background import background
-from workers.generator.head.geometry import Vertices, load_head, pose_head
+from workers.generator.head.geometry import Vertices, load_head
 from workers.generator.head.glasses import glasses
 from workers.generator.head.lighting import Light, read_light
+from workers.generator.head.placement import Placed, gaze_direction, place_head
 from workers.generator.head.regions import load_regions
-from workers.generator.head.shape import Latent, shape_head, vertex_normals
+from workers.generator.head.shape import Latent, vertex_normals
 
-EYE_LINE = 0.43
-"""Height of the eyes in the image, from the top."""
-
-EYES_APART = 0.275
-"""Distance between the eyes' centres over the image's width, on a frontal face."""
-
-EYE_TO_MOUTH = 0.305
-"""Distance from the eyes to the mouth over the image's width."""
-
-CAMERA_DISTANCE = 14.0  # decimetres
 SUPERSAMPLE = 2
 
 
@@ -50,8 +41,8 @@ class Render:
     """[H, W, 3] in [0, 1], over nothing: multiplied by alpha."""
     alpha: NDArray[np.float32]
     """[H, W] in [0, 1]: how much of the head, not the backdrop, a pixel shows."""
-    landmarks: NDArray[np.float32]
-    """[48, 2] x and y in [0, 1] from the top left; see regions."""
+    placed: Placed
+    """Where it lies; landmarks are read off it."""
 
 
 class Scene:
@@ -100,22 +91,14 @@ class Scene:
     def draw(self, identity: Latent, observation: Latent, width: int, height: int) -> Render:
         """Draw one head for z_I [64] and z_O [28] at width × height pixels."""
         head, regions = self.head, self.regions
-        rest, posed_face = shape_head(head, identity, observation)
-        yaw, pitch = float(lt.yaw_degrees(observation)), float(lt.pitch_degrees(observation))
-        posed, rotation, centre = pose_head(head, posed_face, yaw, pitch)
+        placed = place_head(head, regions, identity, observation, width, height)
+        rest, posed_face, posed, follow = placed.rest, placed.still, placed.posed, placed.follow
+        eyes = list(placed.eyes)
         light = read_light(observation)
-
-        def follow(points: Vertices) -> Vertices:
-            """Move points fixed to the rigid head along with it."""
-            return np.asarray((points - centre) @ rotation.T + centre, np.float32)
-
-        eyes = [posed_face[head.group_vertices(f"helper-{side}-eye")].mean(0) for side in "lr"]
-        mouth = rest[regions.on_head & (regions.lips > 0.3)].mean(0)
-        camera, projection = self._camera(follow(np.stack([*eyes, mouth])), width, height)
         frame = self._frame(width * SUPERSAMPLE, height * SUPERSAMPLE)
         frame.use()
         frame.clear(0.0, 0.0, 0.0, 0.0)
-        self._set_light(light, camera, projection)
+        self._set_light(light, placed.camera, placed.projection)
         self._set(hair_colour=hair_colour(identity, observation))
 
         age = float(np.clip((lt.age_years(identity, observation) - 32) / 38, 0, 1))
@@ -135,33 +118,7 @@ class Scene:
                 [1, 0.6, 0.3]
             )
             self._mesh(follow(wire), quads, colour=tone, material=shaders.PLAIN, gloss=0.4)
-        return self._finish(frame, observation, posed, np.stack(eyes), follow, projection, width, height)
-
-    def _camera(self, points: Vertices, width: int, height: int) -> tuple[Any, Any]:
-        """Place the camera so that eyes and mouth come to rest at their places in the image."""
-        left, right, mouth = points.astype(np.float64)
-        middle = (left + right) / 2
-        apart = float(np.linalg.norm(left - right))
-        down = float(np.linalg.norm(middle - mouth))
-        across = 0.5 * apart / EYES_APART + 0.5 * down / EYE_TO_MOUTH  # decimetres that the width shows
-        tall = across * height / width
-        # Turned heads are centred between their eyes and a point inside the head, or the face leaves the image.
-        x = 0.6 * middle[0] + 0.4 * mouth[0]
-        target = np.array([x, middle[1] - (0.5 - EYE_LINE) * tall, middle[2]])
-        camera = target + np.array([0, 0, CAMERA_DISTANCE])
-        near, far = CAMERA_DISTANCE * 0.4, CAMERA_DISTANCE * 1.8
-        scale = 2 * CAMERA_DISTANCE
-        frustum = np.array(
-            [
-                [scale / across, 0, 0, 0],
-                [0, scale / tall, 0, 0],
-                [0, 0, (far + near) / (near - far), 2 * far * near / (near - far)],
-                [0, 0, -1, 0],
-            ]
-        )
-        shift = np.eye(4)
-        shift[:3, 3] = -camera
-        return camera, frustum @ shift
+        return self._finish(frame, observation, placed, width, height)
 
     def _draw_skin(
         self, identity: Latent, observation: Latent, posed: Vertices, still: Vertices, light: Light, age: float
@@ -209,8 +166,7 @@ class Scene:
 
     def _draw_eyes(self, identity: Latent, observation: Latent, eyes: list[Any], still: Vertices, follow: Any) -> None:
         ball, quads = self._ball
-        side, up = np.radians([float(lt.bounded(observation[24], 7, 20)), float(lt.bounded(observation[27], 3, 8))])
-        gaze = np.array([np.sin(side) * np.cos(up), np.sin(up), np.cos(side) * np.cos(up)])
+        gaze = gaze_direction(observation)
         self._set(iris=IRIS_COLOURS[int(lt.iris_class(identity))] * 1.1, gaze=gaze, upper_lid=0.9)
         for number, name in enumerate("lr"):
             points = still[self.head.group_vertices(f"helper-{name}-eye")]
@@ -250,27 +206,14 @@ class Scene:
         if beard is not None:
             self._lines(follow(beard), hair * 0.85)
 
-    def _finish(
-        self,
-        frame: Any,
-        observation: Latent,
-        posed: Vertices,
-        eyes: Vertices,
-        follow: Any,
-        projection: Any,
-        width: int,
-        height: int,
-    ) -> Render:
+    def _finish(self, frame: Any, observation: Latent, placed: Placed, width: int, height: int) -> Render:
         raw = np.frombuffer(frame.read(components=4), np.uint8)
         big = raw.reshape(height, SUPERSAMPLE, width, SUPERSAMPLE, 4)[::-1, ::-1]
         small = big.astype(np.float32).mean((1, 3)) / 255
         alpha = small[..., 3]
         backdrop = background(observation[slice(*lt.FACTORS["background"])], height, width)
         rgb = small[..., :3] + (1 - alpha[..., None]) * backdrop
-        points = np.concatenate([posed[self.regions.landmarks], follow(eyes.astype(np.float32))])
-        clip = np.concatenate([points, np.ones((len(points), 1))], 1) @ projection.T
-        places = clip[:, :2] / clip[:, 3:] * [0.5, -0.5] + 0.5
-        return Render(rgb=rgb, head=small[..., :3], alpha=alpha, landmarks=places.astype(np.float32))
+        return Render(rgb=rgb, head=small[..., :3], alpha=alpha, placed=placed)
 
     def _frame(self, width: int, height: int) -> Any:
         if (width, height) not in self._buffers:

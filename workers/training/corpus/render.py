@@ -13,6 +13,7 @@ from app.dataset.streams import Purpose, uniforms
 from app.errors import FacsimileError
 from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation
+from workers.generator.head.placement import landmarks as place_landmarks
 from workers.generator.head.scene import load_scene
 from workers.training.corpus.store import Columns, CorpusSpec, missing_parts, open_corpus, write_part
 
@@ -64,11 +65,12 @@ def render_part(folder: Path, spec: CorpusSpec, number: int) -> None:
             observation = draw_observation(spec.seed, subject, sample, 0, _sigma(spec, subject, sample))
             try:
                 drawn = scene.draw(identity, observation, spec.size, spec.size)
+                points = place_landmarks(scene.head, scene.regions, identity, observation, drawn.placed)
             except Exception as exc:
                 raise RenderFailed(f"part {number}, subject {subject}, sample {sample}: {exc}") from exc
             head = np.concatenate([drawn.head, drawn.alpha[..., None]], -1)
             pixels = np.rint(head.clip(0, 1) * 255).astype(np.uint8)
-            rows.append((pixels, drawn.landmarks, identity, observation, np.int32(subject)))
+            rows.append((pixels, points, identity, observation, np.int32(subject)))
     heads, landmarks, identities, observations, subjects = (np.stack(column) for column in zip(*rows, strict=True))
     columns: Columns = {
         "head": heads,

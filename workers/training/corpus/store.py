@@ -3,7 +3,7 @@
 Columns of a part, N samples each (subjects are whole within a part):
 
     head         uint8   [N, H, W, 4]  display values over nothing: RGB multiplied by alpha, and alpha
-    landmarks    float32 [N, 48, 2]    x, y in [0, 1] from the top left; see workers.generator.head.regions
+    landmarks    float32 [N, 183, 2]   x, y in [0, 1] from the top left; see workers.generator.landmarks
     identity     float32 [N, 64]       z_I; attributes are read off it, see workers.generator.latents
     observation  float32 [N, 28]       z_O as drawn, its scale included
     subject      int32   [N]
@@ -11,7 +11,6 @@ Columns of a part, N samples each (subjects are whole within a part):
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from app.errors import Corrupt, RequestRefused
+from workers.training.files import save_whole, write_whole
 
 Columns = dict[str, NDArray[Any]]
 
@@ -33,7 +33,8 @@ class CorpusSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: int = 1
+    schema_version: int = 2
+    """2: 183 landmarks; 1 had 48."""
     seed: int = 0
     subjects: int = Field(gt=0)
     samples_per_subject: int = Field(4, ge=2)
@@ -69,7 +70,7 @@ def open_corpus(folder: Path, spec: CorpusSpec) -> None:
                 [("folder", f"{folder} holds another corpus ({there}); name an empty folder or use its settings")]
             )
         return
-    _write(path, spec.model_dump_json(indent=1).encode())
+    write_whole(path, spec.model_dump_json(indent=1).encode())
 
 
 def read_spec(folder: Path) -> CorpusSpec:
@@ -84,11 +85,8 @@ def read_spec(folder: Path) -> CorpusSpec:
 
 
 def write_part(folder: Path, number: int, columns: Columns) -> None:
-    """Write a part; it appears under its name only when it is whole."""
-    path = part_path(folder, number)
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file({name: np.ascontiguousarray(columns[name]) for name in COLUMNS}, unfinished)
-    unfinished.replace(path)
+    """Write a part; raises DiskFull."""
+    save_whole(part_path(folder, number), {name: np.ascontiguousarray(columns[name]) for name in COLUMNS})
 
 
 def read_part(folder: Path, number: int) -> Columns:
@@ -116,9 +114,3 @@ def corpus_digest(folder: Path) -> str:
         with part_path(folder, number).open("rb") as part:
             total.update(hashlib.file_digest(part, "sha256").digest())
     return total.hexdigest()
-
-
-def _write(path: Path, data: bytes) -> None:
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)

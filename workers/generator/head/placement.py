@@ -1,0 +1,146 @@
+"""Where a head and its landmarks come to lie in the image: shape, pose and camera, nothing drawn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.generator import latents as lt
+from workers.generator.head import strands
+from workers.generator.head.geometry import HeadModel, Vertices, pose_head
+from workers.generator.head.glasses import frame_wires
+from workers.generator.head.regions import Regions
+from workers.generator.head.shape import Latent, shape_head, vertex_normals
+from workers.generator.landmarks import LANDMARKS
+
+EYE_LINE = 0.43
+"""Height of the eyes in the image, from the top."""
+
+EYES_APART = 0.275
+"""Distance between the eyes' centres over the image's width, on a frontal face."""
+
+EYE_TO_MOUTH = 0.305
+"""Distance from the eyes to the mouth over the image's width."""
+
+CAMERA_DISTANCE = 14.0  # decimetres
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A head in front of a camera."""
+
+    rest: Vertices
+    """Without expression, not turned, [V, 3]."""
+    still: Vertices
+    """With expression, not turned."""
+    posed: Vertices
+    rotation: NDArray[np.float64]
+    centre: Vertices
+    eyes: NDArray[np.float32]
+    """Centres of the eyeballs, left and right, not turned, [2, 3]."""
+    camera: NDArray[np.float64]
+    projection: NDArray[np.float64]
+    """World to clip coordinates, [4, 4]."""
+
+    def follow(self, points: Vertices) -> Vertices:
+        """Move points fixed to the rigid head along with it."""
+        return np.asarray((points - self.centre) @ self.rotation.T + self.centre, np.float32)
+
+    def project(self, points: Vertices) -> NDArray[np.float32]:
+        """Places in the image of points [K, 3]: x and y in [0, 1] from the top left, [K, 2]."""
+        clip = np.concatenate([points, np.ones((len(points), 1))], 1) @ self.projection.T
+        return np.asarray(clip[:, :2] / clip[:, 3:] * [0.5, -0.5] + 0.5, np.float32)
+
+
+def place_head(
+    head: HeadModel, regions: Regions, identity: Latent, observation: Latent, width: int, height: int
+) -> Placed:
+    """Shape, turn and frame one head for z_I [64] and z_O [28] in an image of width × height pixels."""
+    rest, still = shape_head(head, identity, observation)
+    yaw, pitch = float(lt.yaw_degrees(observation)), float(lt.pitch_degrees(observation))
+    posed, rotation, centre = pose_head(head, still, yaw, pitch)
+    eyes = np.stack([still[head.group_vertices(f"helper-{side}-eye")].mean(0) for side in "lr"])
+    mouth = rest[regions.on_head & (regions.lips > 0.3)].mean(0)
+    aimed = np.asarray((np.stack([*eyes, mouth]) - centre) @ rotation.T + centre, np.float32)
+    camera, projection = _camera(aimed, width, height)
+    return Placed(
+        rest=rest, still=still, posed=posed, rotation=rotation, centre=centre, eyes=eyes, camera=camera,
+        projection=projection,
+    )  # fmt: skip
+
+
+def landmarks(
+    head: HeadModel, regions: Regions, identity: Latent, observation: Latent, placed: Placed
+) -> NDArray[np.float32]:
+    """Places of all landmarks in the image, [LANDMARKS, 2]; the order is that of workers.generator.landmarks."""
+    first, second = regions.landmarks
+    normals = vertex_normals(placed.still, head.body_faces)
+    fixed = [
+        placed.eyes,
+        *_brow_lines(strands.brows(regions, identity, placed.still, normals)),
+        _irises(head, observation, placed),
+        *_rims_and_frame(head, regions, identity, placed.rest),
+    ]
+    eyes, *others = (placed.follow(points.astype(np.float32)) for points in fixed)
+    points = np.concatenate([placed.posed[first], eyes, placed.posed[second], *others])
+    if len(points) != LANDMARKS:
+        raise AssertionError(f"{len(points)} landmarks, not {LANDMARKS}")
+    return placed.project(points)
+
+
+def gaze_direction(observation: Latent) -> NDArray[np.float64]:
+    """Where the eyes look, a unit vector [3]."""
+    side, up = np.radians([float(lt.bounded(observation[24], 7, 20)), float(lt.bounded(observation[27], 3, 8))])
+    return np.array([np.sin(side) * np.cos(up), np.sin(up), np.cos(side) * np.cos(up)])
+
+
+def _brow_lines(hairs: NDArray[np.float32]) -> list[Vertices]:
+    """The middles of five stretches of each brow, from the nose outwards, left brow first."""
+    lines = []
+    for bundle in np.split(hairs, 2):
+        order = np.argsort(np.abs(bundle[:, 0, 0]))
+        lines.append(np.stack([bundle[part, 1].mean(0) for part in np.array_split(order, 5)]))
+    return lines
+
+
+def _irises(head: HeadModel, observation: Latent, placed: Placed) -> Vertices:
+    centres = []
+    for side in "lr":
+        points = placed.still[head.group_vertices(f"helper-{side}-eye")]
+        low, high = points.min(0), points.max(0)
+        centres.append((low + high) / 2 + gaze_direction(observation) * (high - low)[:2].mean() / 2)
+    return np.stack(centres).astype(np.float32)
+
+
+def _rims_and_frame(head: HeadModel, regions: Regions, identity: Latent, rest: Vertices) -> list[Vertices]:
+    left, left_temple, right, right_temple, bridge = frame_wires(head, regions, identity, rest)
+    around = np.linspace(0, len(left) - 1, 17)[:-1].round().astype(int)
+    temples = [wire[0] + (wire[1] - wire[0]) * np.linspace(0, 1, 3)[:, None] for wire in (left_temple, right_temple)]
+    return [left[around], right[around], bridge[[0, 4, 8]], *temples]
+
+
+def _camera(points: Vertices, width: int, height: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Place the camera so that eyes and mouth come to rest at their places in the image."""
+    left, right, mouth = points.astype(np.float64)
+    middle = (left + right) / 2
+    apart = float(np.linalg.norm(left - right))
+    down = float(np.linalg.norm(middle - mouth))
+    across = 0.5 * apart / EYES_APART + 0.5 * down / EYE_TO_MOUTH  # decimetres that the width shows
+    tall = across * height / width
+    # Turned heads are centred between their eyes and a point inside the head, or the face leaves the image.
+    x = 0.6 * middle[0] + 0.4 * mouth[0]
+    target = np.array([x, middle[1] - (0.5 - EYE_LINE) * tall, middle[2]])
+    camera = target + np.array([0, 0, CAMERA_DISTANCE])
+    near, far = CAMERA_DISTANCE * 0.4, CAMERA_DISTANCE * 1.8
+    scale = 2 * CAMERA_DISTANCE
+    frustum = np.array(
+        [
+            [scale / across, 0, 0, 0],
+            [0, scale / tall, 0, 0],
+            [0, 0, (far + near) / (near - far), 2 * far * near / (near - far)],
+            [0, 0, -1, 0],
+        ]
+    )
+    shift = np.eye(4)
+    shift[:3, 3] = -camera
+    return camera, np.asarray(frustum @ shift, np.float64)

@@ -1,0 +1,204 @@
+"""A user's own photographs, a folder for each subject, made ready for training.
+
+Packing them finds each face and frames it as our renders are framed (or takes pictures as they are), and writes parts:
+
+    photographs.json          the settings
+    part-000000.safetensors   some subjects: image uint8 [N, R, R, 3], subject int32 [N]; which files they are made of
+
+A part that fits its files is never made again. Pictures that cannot be used are named, all of them at once, and
+nothing can be trained on until they are mended, moved away, or left out by `leave_out`; then they are listed.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from app.errors import Corrupt, FacsimileError, RequestRefused
+from workers.images import Pixels, decode
+from workers.matchers.alignment import TEMPLATE_112, align
+from workers.matchers.detector import load_detector
+from workers.training.files import save_whole, write_whole
+
+PACKED = "photographs.json"
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+SUBJECTS_PER_PART = 32
+
+NAMED = 20
+"""So many unusable pictures are named in a message; all of them are in `unusable.txt`."""
+
+FRAME = (TEMPLATE_112 / 112 - [0.5, 0.4607]) * 0.874 + [0.5, 0.43]
+"""Where the five points of a face come to lie, over the image's width: as in our renders."""
+
+
+class Unusable(FacsimileError):
+    """Pictures that cannot be used; names them and says why."""
+
+
+class PackedSpec(BaseModel):
+    """What decides every byte of packed photographs, beside the pictures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = 1
+    kind: Literal["photographs"] = "photographs"
+    size: int = Field(64, ge=16, le=256)
+    """Pixels a side; a power of two."""
+    aligned: bool = True
+    """Faces are found and framed; otherwise pictures are taken as they are, and must be square."""
+    subjects: tuple[str, ...]
+    """Names of their folders."""
+    left_out: tuple[str, ...] = ()
+    """Pictures that could not be used, by path within the folder."""
+
+
+def pack_photographs(
+    folder: Path,
+    packed: Path,
+    *,
+    size: int,
+    aligned: bool = True,
+    leave_out: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PackedSpec:
+    """Pack FOLDER/SUBJECT/PICTURE; broken off, it goes on where it stopped. `on_progress` gets subjects done, in all.
+
+    Raises RequestRefused for a folder that cannot be one of subjects, Unusable for pictures that cannot be used
+    (with `leave_out` they are left out and listed instead, and their subjects with them where one picture remains).
+    """
+    if size & (size - 1) or not 16 <= size <= 256:
+        raise RequestRefused([("size", f"{size} is not a power of two from 16 to 256")])
+    listed = _pictures(folder)
+    packed.mkdir(parents=True, exist_ok=True)
+    (packed / PACKED).unlink(missing_ok=True)  # whatever is there is not whole until the end
+    problems: dict[str, str] = {}
+    kept: list[str] = []
+    parts = [listed[start : start + SUBJECTS_PER_PART] for start in range(0, len(listed), SUBJECTS_PER_PART)]
+    done = 0
+    for number, part in enumerate(parts):
+        found, bad = _part(folder, packed, number, part, size=size, aligned=aligned)
+        problems |= bad
+        kept += found
+        done += len(part)
+        on_progress(done, len(listed))
+    for stale in packed.glob("part-*.safetensors"):
+        if stale not in {_part_path(packed, number) for number in range(len(parts))}:
+            stale.unlink()
+    listing = packed / "unusable.txt"
+    listing.write_text("".join(f"{name}: {why}\n" for name, why in sorted(problems.items())), encoding="utf-8")
+    if problems and not leave_out:
+        shown = "; ".join(f"{name}: {why}" for name, why in sorted(problems.items())[:NAMED])
+        raise Unusable(
+            f"{len(problems)} of the pictures in {folder} cannot be used ({shown}). All are listed in {listing}. "
+            "Mend or move them and start again: what was packed stays; or leave them out with --leave-out"
+        )
+    if len(kept) < 2:
+        raise RequestRefused([("folder", f"{len(kept)} subjects in {folder} have two usable pictures; 2 must")])
+    spec = PackedSpec(size=size, aligned=aligned, subjects=tuple(kept), left_out=tuple(sorted(problems)))
+    write_whole(packed / PACKED, spec.model_dump_json(indent=1).encode())
+    return spec
+
+
+def read_packed(packed: Path) -> PackedSpec:
+    """Read what packed photographs are; raises Corrupt."""
+    path = packed / PACKED
+    try:
+        return PackedSpec.model_validate_json(path.read_bytes())
+    except FileNotFoundError as exc:
+        raise Corrupt(f"{packed} holds no photographs that are packed to the end: there is no {PACKED}") from exc
+    except ValidationError as exc:
+        raise Corrupt(f"{path} cannot be read: {exc}") from exc
+
+
+def _pictures(folder: Path) -> list[tuple[str, list[Path]]]:
+    """Subjects and their pictures, in order of their names."""
+    if not folder.is_dir():
+        raise RequestRefused([("folder", f"{folder} is not a folder")])
+    loose = [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in EXTENSIONS]
+    if loose:
+        raise RequestRefused(
+            [("folder", f"{folder} holds {len(loose)} pictures ({loose[0]} …) beside its subjects' folders; give each "
+              "subject a folder of its own")]
+        )  # fmt: skip
+    subjects = [
+        (path.name, sorted(p for p in path.iterdir() if p.suffix.lower() in EXTENSIONS))
+        for path in sorted(folder.iterdir())
+        if path.is_dir()
+    ]
+    if not subjects:
+        raise RequestRefused([("folder", f"{folder} holds no subjects' folders")])
+    return subjects
+
+
+def _part(
+    folder: Path, packed: Path, number: int, subjects: list[tuple[str, list[Path]]], *, size: int, aligned: bool
+) -> tuple[list[str], dict[str, str]]:
+    """Make a part, unless it is there and fits; returns subjects with two pictures or more, and problems."""
+    wanted = {
+        "size": size, "aligned": aligned,
+        "files": [[str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns] for _, s in subjects for p in s],
+    }  # fmt: skip
+    path = _part_path(packed, number)
+    told = told_of(path)
+    if told is None or told["made_of"] != wanted:
+        images: list[Pixels] = []
+        owners: list[str] = []
+        problems: dict[str, str] = {}
+        for name, pictures in subjects:
+            made = []
+            for picture in pictures:
+                try:
+                    made.append(_picture(picture, size=size, aligned=aligned))
+                except Unusable as exc:
+                    problems[str(picture.relative_to(folder))] = str(exc)
+            if len(made) < 2:
+                problems[name] = f"{len(made)} usable pictures; a subject needs 2"
+                continue
+            images += made
+            owners += [name] * len(made)
+        told = {"made_of": wanted, "owners": owners, "problems": problems}
+        stacked = np.stack(images) if images else np.zeros((0, size, size, 3), np.uint8)
+        save_whole(path, {"image": stacked}, {"told": json.dumps(told)})
+    return sorted(set(told["owners"])), told["problems"]
+
+
+def _picture(path: Path, *, size: int, aligned: bool) -> Pixels:
+    """One picture, uint8 [size, size, 3]; raises Unusable with the reason."""
+    try:
+        pixels = decode(path.read_bytes(), path.name)
+    except (Corrupt, OSError) as exc:
+        raise Unusable(f"cannot be read ({exc})") from exc
+    if aligned:
+        face = load_detector().detect(pixels)
+        if face is None:
+            raise Unusable("no face was found")
+        # Made large and then smaller: a small chip out of a large picture would skip pixels.
+        large = align(pixels, face.points, 4 * size, FRAME * 4 * size)
+        return np.asarray(cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA))
+    height, width = pixels.shape[:2]
+    if height != width:
+        raise Unusable(f"{width}×{height} is not square, and it is to be taken as it is")
+    if height < size:
+        raise Unusable(f"{width}×{height} is smaller than {size}×{size}")
+    return np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA))
+
+
+def told_of(path: Path) -> dict[str, Any] | None:
+    """What a part says of itself; None if there is none, or it is broken."""
+    try:
+        with safe_open(path, framework="np") as file:
+            told: dict[str, Any] = json.loads(file.metadata()["told"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+    return told
+
+
+def _part_path(packed: Path, number: int) -> Path:
+    return packed / f"part-{number:06d}.safetensors"

@@ -96,6 +96,29 @@ def test_another_size_is_refused(folder: Path) -> None:
         load_sdgan(folder, "cpu").generate(*draw(1), 32, 32)
 
 
+def test_half_the_size_is_the_mean_over_squares(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    both = {**card(), "sizes": [[16, 16], [8, 8]]}
+    save_model(tmp_path / "small", both, GeneratorNetwork(SMALL).state_dict())
+    generator = load_sdgan(tmp_path / "small", "cpu")
+    who, how = draw(3)
+    how[:, slice(*lt.FACTORS["background"])] = 0
+    large, small = generator.generate(who, how, 16, 16), generator.generate(who, how, 8, 8)
+    assert small.shape == (3, 8, 8, 3)
+    expected = large.reshape(3, 8, 2, 8, 2, 3).mean((2, 4))
+    whole = (np.abs(large) < 1).reshape(3, 8, 2, 8, 2, 3).all((2, 4))  # what was clipped before its mean differs
+    assert whole.mean() > 0.2
+    assert np.abs(small - expected)[whole].max() < 0.02
+    assert to_pixels(small).std() > 1
+
+
+@pytest.mark.parametrize("sizes", [[[16, 8]], [[32, 32]], [[16, 16], [12, 12]]])
+def test_sizes_that_the_network_cannot_make_are_refused(tmp_path: Path, sizes: Any) -> None:
+    save_model(tmp_path / "small", {**card(), "sizes": sizes}, GeneratorNetwork(SMALL).state_dict())
+    with pytest.raises(Corrupt, match="no whole fraction of 16"):
+        load_sdgan(tmp_path / "small", "cpu")
+
+
 def test_spots_lie_where_their_landmarks_are() -> None:
     drawn = spots(torch.tensor([[[0.25, 0.75], [0.53125, 0.09375]]]), 16)  # x, y
     assert drawn.shape == (1, 2, 16, 16)

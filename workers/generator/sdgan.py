@@ -60,7 +60,7 @@ class SdGan:
         ]
         if not made:
             return np.zeros((0, height, width, 3), np.float32)
-        heads = np.concatenate(made)[:count]
+        heads = _smaller(np.concatenate(made)[:count], width)
         if heads.shape[-1] == 4:
             heads = before_backdrop(heads, observation[:, slice(*self._card.latent.observation["background"])])
         return np.asarray(heads.clip(0, 1) * 2 - 1, np.float32)
@@ -74,6 +74,15 @@ class SdGan:
         tensors = (torch.from_numpy(part).to(self._device) for part in (identity, observation, flags))
         heads, _ = self._network(*tensors)
         return np.asarray(heads.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _smaller(heads: FloatImages, width: int) -> FloatImages:
+    """Heads [N, R, R, C] at a whole fraction of their size: means over squares, colours being multiplied by alpha."""
+    count, own, _, channels = heads.shape
+    step = own // width
+    if step == 1:
+        return heads
+    return np.asarray(heads.reshape(count, width, step, width, step, channels).mean((2, 4)))
 
 
 def before_backdrop(heads: FloatImages, latents: Latents) -> FloatImages:
@@ -96,6 +105,9 @@ def load_sdgan(folder: Path, device: str) -> SdGan:
         backdrop = card.latent.observation.get("background", (0, 0))
         if backdrop[1] - backdrop[0] != np.ptp(lt.FACTORS["background"]):
             raise Corrupt(f"{folder / 'card.json'} has heads before a backdrop, and no latents for one")
+    own = architecture.resolution
+    if wrong := [size for size in card.sizes if size[0] != size[1] or size[0] > own or own % size[0]]:
+        raise Corrupt(f"{folder / 'card.json'} offers {wrong[0][0]}×{wrong[0][1]}, which is no whole fraction of {own}")
     network = GeneratorNetwork(architecture)
     load_weights(folder, card, network)
     return SdGan(card, network, torch.device(device))

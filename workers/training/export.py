@@ -21,6 +21,9 @@ HONOURED = ("sex", "age", "skin_tone")
 """Attributes that every model of labelled renders shows. Whether it shows glasses is looked at: a request for
 what a model cannot do must be refused, not ignored."""
 
+SMALLEST = 64
+"""Larger models are offered at half their size as well, down to this."""
+
 RENDERS = (
     "Trained on renders of a parametric head (MakeHuman's CC0 base mesh and morph targets, all else by formula). "
     "No photograph of a real person was used."
@@ -57,7 +60,7 @@ def export(
         "version": version,
         "kind": KIND,
         "description": f"SD-GAN of {'photographs' if photographs else 'a parametric head'}, {size}×{size} pixels.",
-        "sizes": [[size, size]],
+        "sizes": [[size, size], *([[size // 2] * 2] if size > SMALLEST else [])],
         "latent": {"identity": layout.identity, "observation": layout.factors},
         "attributes": {name: lt.ATTRIBUTES[name] for name in HONOURED} if layout.anchored else {},
         "licence": licence or ("the user's own" if photographs else "Apache-2.0"),

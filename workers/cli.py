@@ -97,6 +97,7 @@ def run_command(
     pairs: Annotated[int, typer.Option(min=2, help="Pairs a batch.")] = 8,
     base: Annotated[int, typer.Option(min=4, help="Channels at 64 × 64.")] = 40,
     placing_iterations: Annotated[int, typer.Option(min=0, help="Steps for the landmarks alone; with labels.")] = 3_000,
+    hold_landmarks: Annotated[bool, typer.Option(help="Keep the landmarks of the model that is grown from.")] = False,
     learning_rate: Annotated[float | None, typer.Option(help="2e-3 with labels, 5e-4 without.")] = None,
     adversary_weight: Annotated[float, typer.Option(min=0, help="Of the judge, beside labels.")] = 0.03,
     r1_gamma: Annotated[float | None, typer.Option(min=0, help="0.05 with labels, 1 without.")] = None,
@@ -123,7 +124,8 @@ def run_command(
     try:
         spec = TrainingSpec(
             method=method, loss=loss, anchored=anchored, seed=seed, iterations=iterations, pairs=pairs, base=base,
-            placing_iterations=placing_iterations if anchored else 0,
+            placing_iterations=placing_iterations if anchored and not hold_landmarks else 0,
+            hold_landmarks=hold_landmarks,
             learning_rate=learning_rate or (2e-3 if anchored else 5e-4),
             adversary_weight=adversary_weight,
             r1_gamma=r1_gamma if r1_gamma is not None else (0.05 if anchored else 1.0),

@@ -1,5 +1,6 @@
 """Corpus, losses, and a run that ends on the same weights however often it is broken off."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from app.errors import Corrupt, RequestRefused
 from workers.generator import latents as lt
 from workers.generator.sdgan import load_sdgan
+from workers.generator.weights import save_model
 from workers.images import decode
 from workers.training import layout, loop
 from workers.training.corpus import render
@@ -28,6 +30,7 @@ from workers.training.data import Corpus
 from workers.training.export import export
 from workers.training.files import DiskFull
 from workers.training.glasses import GlassesSeen, glasses_seen
+from workers.training.growth import grow_from_model
 from workers.training.loop import open_run, train
 from workers.training.losses import (
     critic_generator_loss,
@@ -306,6 +309,29 @@ class TestRuns:
         assert "pyramid" in trainer.step()
         for network in (trainer.generator, trainer.average):
             assert all(torch.equal(a, b) for a, b in zip(placed, network.geometry.parameters(), strict=True))
+
+    def test_a_run_grows_from_a_model_and_may_keep_its_landmarks(self, corpus: Corpus, tmp_path: Path) -> None:
+        first = Trainer(corpus, TrainingSpec(seed=3, iterations=2, **RUN))
+        first.step()
+        card = {
+            "name": "first", "version": "1", "kind": "sdgan", "description": "", "sizes": [[16, 16]],
+            "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS}, "licence": "", "provenance": "",
+            "architecture": asdict(first.architecture),
+        }  # fmt: skip
+        save_model(tmp_path / "first", card, first.average.state_dict())
+        grown = Trainer(corpus, TrainingSpec(seed=4, iterations=3, hold_landmarks=True, **RUN))
+        grow_from_model(grown, tmp_path / "first")
+        begun = {name: value.clone() for name, value in grown.generator.state_dict().items()}
+        theirs = first.average.state_dict()
+        assert all(torch.equal(value, theirs[name].half().float()) for name, value in begun.items())
+        train(grown, tmp_path / "run")
+        for network in (grown.generator, grown.average):
+            now = network.state_dict()
+            assert all(torch.equal(now[name], begun[name]) for name in begun if name.startswith(("geometry", "landm")))
+            assert not torch.equal(now["paint.weight"], begun["paint.weight"])
+        other = Trainer(corpus, TrainingSpec(iterations=1, **{**RUN, "base": 8}))
+        with pytest.raises(RequestRefused, match="cannot grow from"):
+            grow_from_model(other, tmp_path / "first")
 
     def test_ivigan_draws_nothing_for_a_factor_that_is_absent(self, corpus: Corpus) -> None:
         trainer = Trainer(corpus, TrainingSpec(iterations=1, anchored=False, method=Method.IVIGAN, **RUN))

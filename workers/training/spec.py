@@ -46,6 +46,8 @@ class TrainingSpec(BaseModel):
     """Channels at resolution 128; 0 for half of those at 64."""
     placing_iterations: int = Field(0, ge=0)
     """Steps in which only the landmarks are learned, before any image; from then on they stay as they are."""
+    hold_landmarks: bool = False
+    """Landmarks stay as they are although no steps are theirs: the model that the run grew from knows them."""
     learning_rate: float = Field(2e-3, gt=0)
     adversary_from: float = Field(0.4, ge=0, le=1)
     """Share of the iterations after which the judge joins; 1 leaves it out. Without anchors it is there at once."""

@@ -79,7 +79,7 @@ class Trainer:
 
     def step(self) -> dict[str, float]:
         """One iteration; returns its losses by name. Raises Diverged, the networks then being of no more use."""
-        if self.spec.placing_iterations and self.layout.anchored:
+        if self._landmarks_apart:
             if self.iteration < self.spec.placing_iterations:
                 losses = self._place()
                 self.iteration += 1
@@ -172,12 +172,17 @@ class Trainer:
 
     def _hold_landmarks(self) -> None:
         """From the end of their own iterations on, landmarks stay as they are, in the average too."""
-        if not self.layout.anchored or not 0 < self.spec.placing_iterations <= self.iteration:
+        if not self._landmarks_apart or self.iteration < self.spec.placing_iterations:
             return
         self.generator.geometry.requires_grad_(requires_grad=False)
         self.generator.landmark_mean.requires_grad = False
         if self.iteration == self.spec.placing_iterations:
             self.average.load_state_dict(self.generator.state_dict())
+
+    @property
+    def _landmarks_apart(self) -> bool:
+        """Whether landmarks are not learned beside the images."""
+        return self.layout.anchored and (self.spec.placing_iterations > 0 or self.spec.hold_landmarks)
 
     def _generate(
         self, network: GeneratorNetwork, identity: Tensor, observation: Tensor, flags: Tensor

@@ -59,7 +59,8 @@ def test_the_archive_holds_every_sample_unharmed_and_marked(service: Any, galler
     assert all((row["reference"][:8] == row["probe"][:8]) == (row["mated"] == "1") for row in listed)
     assert decode(files["contact-sheet.png"]).shape[2] == 3
     for name, digest in manifest["products"].items():
-        assert hashlib.sha256(files[name]).hexdigest() == digest
+        # The Croissant file pins the manifest, so the manifest cannot pin it.
+        assert name in files if digest is None else hashlib.sha256(files[name]).hexdigest() == digest
     report = Report.model_validate_json(files["report.json"])
     assert report.counts.samples == len(manifest["samples"])
     assert f"<h1>{manifest['name']}</h1>" in files["report.html"].decode()

@@ -17,12 +17,16 @@ from app.storage import ObjectStore
 
 log = structlog.get_logger()
 
+AHEAD = 1_000
+"""Tasks of one dataset that are on their way at once; the reconciler sends more as these get done. A set of a hundred
+thousand shards that is cancelled must not leave as many tasks before those of other tenants."""
+
 HALF_ACCEPTED_S = 600.0
 """A marker without a request older than this is what a crash between two writes left behind."""
 
 
 def advance(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str) -> int:
-    """Enqueue every task of the dataset that can be done now and is not on its way; returns how many.
+    """Enqueue what can be done of the dataset now and is not on its way, so far ahead; returns how many tasks.
 
     A dataset at its end loses its unfinished marker. To call it once too often does no harm.
     """
@@ -35,7 +39,7 @@ def advance(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str) -> 
         if store.exists(DatasetKeys(tenant, dataset).request):  # else it is being deleted, and the marker is for that
             store.delete(keys.unfinished(tenant, dataset))
         return 0
-    return sum(queue.enqueue(task) for task in work_left(facts, plan, tenant))
+    return sum(queue.enqueue(task) for task in work_left(facts, plan, tenant)[:AHEAD])
 
 
 def advance_if_phase_ended(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str, name: str) -> None:

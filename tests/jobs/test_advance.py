@@ -178,3 +178,17 @@ def test_the_first_step_is_one_task_however_large_the_dataset(
     assert memory_queue.sent == [Task(ADVANCE, "acme", dataset)]
     first_step(memory_queue, "acme", dataset)
     assert memory_queue.sent == [Task(ADVANCE, "acme", dataset)]
+
+
+def test_a_huge_set_sends_only_so_much_ahead(
+    memory_store: Any, memory_queue: Any, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.jobs.advance.AHEAD", 2)
+    dataset = submit(checks={"unique": False})
+    sent(memory_queue)
+    assert advance(memory_store, memory_queue, "acme", dataset) == 2
+    assert advance(memory_store, memory_queue, "acme", dataset) == 0
+    assert sent(memory_queue) == [(GENERATE, 0), (GENERATE, 1)]
+    do(memory_store, dataset, GENERATE, 0)
+    assert advance(memory_store, memory_queue, "acme", dataset) == 2
+    assert sent(memory_queue) == [(GENERATE, 1), (GENERATE, 2)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -202,6 +202,10 @@ def test_the_highest_are_the_highest(scores: list[int], keep: int, cut: int) -> 
 @given(
     parts=st.lists(st.lists(st.floats(-1e9, 1e9) | st.sampled_from([0.5, 1e-300, -1e12, 1e12]), max_size=6), max_size=6)
 )
+@example(parts=[[0.0, 1e-300]])
+@example(parts=[[0.0], [5e-324]])
+@example(parts=[[1.0], [1.0 + 2**-52, 1.0]])
+@example(parts=[[-1e12, np.nextafter(-1e12, 0)], [3.0]])
 def test_a_histogram_that_widens_counts_as_one_that_was_wide(parts: list[list[float]]) -> None:
     def counted(pieces: list[list[float]]) -> WideningHistogram:
         histogram = WideningHistogram()

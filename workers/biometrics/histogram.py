@@ -12,6 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+LARGEST_NUMBER = 60
+"""Bits of a bin's number, at the most."""
+
+LARGEST_EXPONENT = 1_000
+"""Two to this power is still a number in double precision."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoreHistogram:
     """Counts of scores by bin; bin i holds scores in [(first + i)·width, (first + i + 1)·width)."""
@@ -27,7 +34,9 @@ class ScoreHistogram:
         """An empty histogram for scores from low to high in at most so many bins, and a few beyond for rounding."""
         if not low < high:
             raise ValueError(f"low must be below high, not {low} and {high}")
-        exponent = int(np.floor(np.log2(bins / (high - low))))
+        exponent = int(np.floor(np.log2(bins) - np.log2(high - low)))
+        # Scores that differ in their last bits only: a bin's number must stay an exact 64-bit integer.
+        exponent = min(exponent, LARGEST_NUMBER - int(np.ceil(np.log2(max(abs(low), abs(high))))), LARGEST_EXPONENT)
         first = int(np.floor(low * 2.0**exponent)) - 2
         last = int(np.floor(high * 2.0**exponent)) + 2
         return cls(first=first, exponent=exponent, counts=np.zeros(last - first + 1, np.int64))

@@ -6,7 +6,7 @@ Nested groups use two underscores: FACSIMILE_STORE__ENDPOINT, FACSIMILE_QUEUE__U
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import Misconfigured
@@ -31,6 +31,22 @@ class StoreSettings(BaseModel):
     """TLS to the S3 server."""
     timeout_s: float = Field(10.0, gt=0)
     """For one request; connecting has a third of it."""
+    public_endpoint: str | None = None
+    """Where clients reach the same server, for presigned URLs: host:port (TLS as `secure` says), or http(s)://host[:port].
+    None, or empty: they do not, and every byte goes through the API."""
+    presigned_s: int = Field(900, gt=0, le=3600)
+    """How long a presigned URL holds; whoever has it can read one object without a key for so long."""
+
+    @field_validator("public_endpoint")
+    @classmethod
+    def _is_an_endpoint(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        parts = urlsplit(value if "://" in value else f"//{value}")
+        named = parts.hostname is not None and parts.port != 0  # a port that is no number raises by itself
+        if not named or "@" in value or value not in (parts.netloc, f"http://{parts.netloc}", f"https://{parts.netloc}"):
+            raise ValueError("it is host:port, or a URL without user and path, like https://s3.example:9000")
+        return value
 
 
 class QueueSettings(BaseModel):

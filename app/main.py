@@ -26,6 +26,7 @@ from app.api import (
     health,
     matchers,
     models,
+    parts,
     previews,
     products,
     release_products,
@@ -47,6 +48,7 @@ from app.jobs.evaluations import EvaluationService
 from app.jobs.layouts import LayoutService
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
+from app.jobs.parts import PartList
 from app.jobs.previews import PreviewService
 from app.jobs.products import ProductService
 from app.jobs.release_products import ReleaseProducts
@@ -102,6 +104,7 @@ def create_app(
         products,
         releases,
         release_products,
+        parts,
         retention,
         previews,
         calibrations,
@@ -138,6 +141,7 @@ def _services(
         products=ProductService(store),
         releases=released,
         release_products=ReleaseProducts(store, released),
+        parts=PartList(store, settings.store.presigned_s, clock),
         retention=Retention(store, settings.limits, clock),
         audit=AuditLog(store, clock),
         layouts=LayoutService(store, queue, clock),

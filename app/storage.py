@@ -72,6 +72,12 @@ class ObjectStore(Protocol):
     def delete_prefix(self, prefix: str) -> int:
         """Remove every object below a prefix; returns how many."""
 
+    def presigned(self, key: str, lifetime_s: int) -> str | None:
+        """A URL by which anybody may read an object for so long: a secret. None if clients cannot reach the store.
+
+        Nothing is asked of the store: there may be no such object.
+        """
+
 
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
@@ -109,6 +115,7 @@ class S3Store:
             region=settings.region,  # without it the client asks the server for it at every start
             http_client=self._http,
         )
+        self._public = _public_client(settings)
 
     def ensure_bucket(self) -> None:
         """See ObjectStore."""
@@ -219,6 +226,26 @@ class S3Store:
         if errors:
             raise StoreUnavailable(f"{len(errors)} objects below {prefix!r} could not be removed")
         return len(keys)
+
+    def presigned(self, key: str, lifetime_s: int) -> str | None:
+        """See ObjectStore."""
+        if self._public is None:
+            return None
+        return self._public.presigned_get_object(self._bucket, key, expires=timedelta(seconds=lifetime_s))
+
+
+def _public_client(settings: StoreSettings) -> Minio | None:
+    """Signs for the address that clients know: the host is part of what is signed. It never connects."""
+    if settings.public_endpoint is None:
+        return None
+    scheme, _, host = settings.public_endpoint.rpartition("://")
+    return Minio(
+        host,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key.get_secret_value(),
+        secure=scheme == "https" if scheme else settings.secure,
+        region=settings.region,  # without it the client would ask the server for it
+    )
 
 
 def open_store(settings: StoreSettings) -> S3Store:

@@ -33,6 +33,8 @@ class MemoryStore:
         """(operation, key) of everything that changed something, in order."""
         self.reads = 0
         self.now = 1_000_000.0
+        self.public: str | None = None
+        """Where presigned URLs lead."""
         self.fault: Callable[[str, str], FacsimileError | None] = lambda operation, key: None
         """Asked before every operation; an error that it returns is raised."""
 
@@ -116,6 +118,9 @@ class MemoryStore:
         for key in doomed:
             self.delete(key)
         return len(doomed)
+
+    def presigned(self, key: str, lifetime_s: int) -> str | None:
+        return None if self.public is None else f"{self.public}/{key}?X-Signature=s3cr3t&X-Expires={lifetime_s}"
 
 
 class MemoryQueue:

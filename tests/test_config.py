@@ -24,6 +24,26 @@ def _only_these(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("", None), ("s3.example:9000", "s3.example:9000"), ("https://s3.example", "https://s3.example")],
+)
+def test_where_clients_reach_the_store(said: str, meant: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().store.public_endpoint is None
+    monkeypatch.setenv("FACSIMILE_STORE__PUBLIC_ENDPOINT", said)
+    assert Settings().store.public_endpoint == meant
+
+
+NONE = ["https://s3/a", "s3/", "ftp://s3", "https://u:p@s3", "s3:x", "https://s3?a", "//s3", ":9"]
+
+
+@pytest.mark.parametrize("said", NONE)
+def test_what_is_no_endpoint_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACSIMILE_STORE__PUBLIC_ENDPOINT", said)
+    with pytest.raises(ValidationError, match="public_endpoint"):
+        Settings()
+
+
 def test_variables_reach_their_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACSIMILE_STORE__ENDPOINT", "s3:9000")
     monkeypatch.setenv("FACSIMILE_STORE__SECURE", "true")

@@ -23,6 +23,7 @@ from app.jobs.evaluations import EvaluationService
 from app.jobs.layouts import LayoutService
 from app.jobs.matchers import MatcherCatalogue
 from app.jobs.models import ModelCatalogue
+from app.jobs.parts import PartList
 from app.jobs.previews import PreviewService
 from app.jobs.products import ProductService
 from app.jobs.release_products import ReleaseProducts
@@ -51,6 +52,7 @@ class Services:
     products: ProductService
     releases: ReleaseService
     release_products: ReleaseProducts
+    parts: PartList
     retention: Retention
     audit: AuditLog
     layouts: LayoutService

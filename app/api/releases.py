@@ -25,7 +25,7 @@ class ReleaseBody(Release):
     """A release, and where to go from it."""
 
     links: dict[str, str] = Field(
-        description="Relative paths: self, manifest, comparisons, report, contact_sheet, archive, diff.",
+        description="Relative paths: self, manifest, comparisons, report, contact_sheet, archive, parts, diff.",
         examples=[{"self": "/v1/releases/gate-smoke/1.2.0"}],
     )
 
@@ -40,6 +40,7 @@ class ReleaseBody(Release):
             "report": f"{here}/report",
             "contact_sheet": f"{here}/contact-sheet",
             "archive": f"{here}/archive?layout=plain",
+            "parts": f"{here}/parts",
             "diff": f"{here}/diff",
         }
         return cls(**dict(release), links=links)

@@ -226,6 +226,10 @@ class Client:
         """Path of a release's product by its last part (manifest, report), for `stream`."""
         return f"/v1/releases/{_segment(name)}/{_segment(version)}/{part}"
 
+    def release_parts(self, name: str, version: str) -> Json:
+        """A release's plain archive as presigned URLs: secrets, none of which may be sent the key."""
+        return self._json("GET", self.release_part(name, version, "parts"))
+
     def release_diff(self, name: str, version: str, to: str) -> Json:
         """What changed from one release to another, which is named NAME@VERSION."""
         return self._json("GET", f"/v1/releases/{_segment(name)}/{_segment(version)}/diff", params={"to": to})

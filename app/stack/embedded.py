@@ -203,8 +203,11 @@ class EmbeddedStack:
         secret = credentials.load_or_make(folder)
         at = ports.choose(folder, self._port)
         self._url = f"http://127.0.0.1:{at.api}"
+        # Who reaches the API on loopback reaches the store there, too; set it empty to send every byte by the API.
+        reached = {"FACSIMILE_STORE__PUBLIC_ENDPOINT": f"http://127.0.0.1:{at.s3}"}
+        defaults = {**DEFAULTS, **reached, **self._marks(secret)}
         self._handed = {
-            **{name: os.environ.get(name, value) for name, value in {**DEFAULTS, **self._marks(secret)}.items()},
+            **{name: os.environ.get(name, value) for name, value in defaults.items()},
             **self._overrides,
             "FACSIMILE_ENVIRONMENT": "embedded",
             "FACSIMILE_STORE__ENDPOINT": f"127.0.0.1:{at.s3}",

@@ -22,6 +22,7 @@ ROUTES = [
     ("GET", "/v1/datasets/{id}/provenance"),
     ("GET", "/v1/datasets/{id}/archive"),
     ("HEAD", "/v1/datasets/{id}/archive"),
+    ("GET", "/v1/datasets/{id}/parts"),
     ("GET", "/v1/datasets/{id}/samples/S0000000_0000"),
     ("GET", "/v1/datasets/{id}/samples/S0000000_0000/c2pa"),
     ("POST", "/v1/previews"),

@@ -148,6 +148,7 @@ def test_every_read_answers_503_when_the_store_is_down(
         ("GET", f"{here}/manifest"),
         ("GET", f"{here}/archive"),
         ("HEAD", f"{here}/archive"),
+        ("GET", f"{here}/parts"),
         ("GET", f"{here}/samples/S0000000_0000"),
     ):
         answer = client.request(method, path)

@@ -32,6 +32,7 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
     """An application with a succeeded dataset and a preview in it, a key, and path parameters that exist."""
     doubles = request.getfixturevalue("doubles")
     store, queue = doubles
+    store.public = "http://s3.test"
     ModelCatalogue(store).publish([ModelCard.model_validate(toy_card)], "toy")
     matcher = MatcherCard(
         name="m", version="1", digest="0" * 64, dimensions=4, score="a·b", provenance="none", judge=True

@@ -162,7 +162,8 @@ def test_what_is_withdrawn_answers_410_with_the_reason(client: TestClient, relea
     answer = withdraw(client)
     assert answer.status_code == 200
     assert (answer.json()["digest"], answer.json()["reason"]) == (digest, "look-alikes")
-    for path in ("", "/manifest", "/comparisons", "/report", "/contact-sheet", "/archive", "/samples/S0000000_0000"):
+    products = ("/manifest", "/comparisons", "/report", "/contact-sheet", "/archive", "/parts")
+    for path in ("", *products, "/samples/S0000000_0000"):
         gone = client.get(f"{released}{path}")
         assert gone.status_code == 410, path
         assert gone.json()["error"] == "Withdrawn"
@@ -202,7 +203,7 @@ def test_lists_are_paged(client: TestClient, finished: str) -> None:
 def test_another_tenant_sees_nothing(client: TestClient, stranger: TestClient, released: str, finished: str) -> None:
     digest = client.get(released).json()["digest"]
     for path in (
-        released, f"{released}/archive", f"{released}/manifest", f"{released}/diff?to=latest",
+        released, f"{released}/archive", f"{released}/parts", f"{released}/manifest", f"{released}/diff?to=latest",
         "/v1/releases/gate-smoke", f"/v1/releases/by-digest/{digest}",
     ):  # fmt: skip
         assert stranger.get(path).status_code == 404

@@ -68,6 +68,8 @@ class FakeService:
         self.version = "1.2.0"
         """Of the one release, gate-smoke."""
         self.no_ranges = False
+        self.listing: Callable[[], Json] | None = None
+        """Lists the parts of the release's archive; older services know no such thing."""
         self.layouts: dict[str, bytes] = {}
         """Archives by layout."""
 
@@ -106,6 +108,8 @@ class FakeService:
             return httpx.Response(200, content=self.comparisons)
         if path in (f"/v1/releases/gate-smoke/{version}" for version in (self.version, "latest")):
             return httpx.Response(200, json={**self.release().model_dump(mode="json"), "links": {}})
+        if path == f"/v1/releases/gate-smoke/{self.version}/parts" and self.listing:
+            return httpx.Response(200, json=self.listing())
         if path == f"/v1/releases/gate-smoke/{self.version}/archive":
             return self.archive(request)
         if path == f"/v1/releases/gate-smoke/{self.version}/manifest":

@@ -16,10 +16,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from app.cli.client import Client
 from app.cli.errors import FAILED, OK, UNLOCKED, UNVERIFIED
 from app.cli.main import run
+from app.cli.releases import direct
 from app.storage import open_store
 
 pytestmark = pytest.mark.integration
@@ -81,6 +84,53 @@ def test_pull_verify_break_and_repair(here: Path, released: str, capsys: pytest.
     assert "S0000003_0001.png: it has 100 bytes instead of" in capsys.readouterr().err
     assert pulled(capsys, "--out", "gate")["cached"] == 1
     assert run(["verify", "gate"]) == OK
+
+
+def test_samples_come_from_the_store_directly(
+    here: Path, service: Any, released: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spans: list[tuple[int, int]] = []
+    stream = Client.stream
+
+    def noted(client: Client, method: str, path: str, **more: Any) -> Any:
+        assert "/archive?" in path
+        first, last = more["headers"]["Range"].removeprefix("bytes=").split("-")
+        spans.append((int(first), int(last) + 1))
+        return stream(client, method, path, **more)
+
+    listed = service.http.get("/v1/releases/gate-smoke/1.0.0/parts").json()
+    places = [part["offset"] for part in listed["parts"] if part["url"] and "/shards/" in part["url"]]
+    assert len(places) > 1
+    monkeypatch.setattr(direct, "DIRECT_BYTES", 1)  # the shards of so small a set are small
+    with monkeypatch.context() as watched:
+        watched.setattr(Client, "stream", noted)
+        found = pulled(capsys, "--out", "by-parts", "--verbose")
+    assert (found["fetched"], found["digest"]) == (24, released)
+    assert spans
+    assert all(stop <= places[0] for _, stop in spans), "samples were read through the API"
+    assert sum(stop - start for start, stop in spans) < 20_000  # headers and the record: no product, either
+
+    monkeypatch.setenv("FACSIMILE_CACHE", str(here / "another-cache"))
+    with monkeypatch.context() as refused:
+        refused.setattr(Client, "release_parts", lambda *_: {"parts": None})
+        assert pulled(capsys, "--out", "by-service")["fetched"] == 24
+    by_parts, by_service = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (Path("by-parts"), Path("by-service"))
+    )
+    assert by_parts == by_service
+    assert len(by_parts) > 24
+
+
+def test_what_is_signed_for_the_store_holds_for_reading_one_object(service: Any, released: str) -> None:
+    listed = service.http.get("/v1/releases/gate-smoke/1.0.0/parts").json()
+    url = next(part["url"] for part in listed["parts"] if part["url"])
+    with httpx.Client(trust_env=False) as anybody:
+        assert anybody.get(url, headers={"Range": "bytes=0-9"}).status_code == 206
+        assert anybody.delete(url).status_code == 403
+        assert anybody.put(url, content=b"x").status_code == 403
+        assert anybody.get(url.replace("manifest.json", "report.json")).status_code == 403
+        assert anybody.get(url.partition("?")[0]).status_code == 403
 
 
 def test_a_pull_killed_at_any_moment_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -262,6 +263,36 @@ def test_objects_that_cannot_be_removed_are_not_passed_over(stub: Stub, s3: S3St
         s3.delete_prefix("a/")
     stub.answer = answers("NoSuchKey")
     assert s3.delete_prefix("a/") == 1
+
+
+@pytest.mark.parametrize(
+    ("public", "secure", "begins"),
+    [
+        ("https://s3.example", False, "https://s3.example/facsimile/a/b%20c?"),
+        ("s3.example:9000", True, "https://s3.example:9000/facsimile/a/b%20c?"),
+        ("http://s3.example:9000", True, "http://s3.example:9000/facsimile/a/b%20c?"),
+    ],
+)
+def test_urls_are_signed_for_where_clients_are_without_asking(
+    stub: Stub, public: str, secure: bool, begins: str
+) -> None:
+    settings = StoreSettings(
+        endpoint=f"127.0.0.1:{stub.server_port}", access_key="AKTEST", secret_key=SecretStr("sk-test"), secure=secure,
+        public_endpoint=public,
+    )  # fmt: skip
+    url = open_store(settings).presigned("a/b c", 900)
+    assert url is not None
+    assert url.startswith(begins)
+    signed = dict(parse_qsl(urlsplit(url).query))
+    assert signed["X-Amz-Expires"] == "900"
+    assert signed["X-Amz-SignedHeaders"] == "host"
+    assert len(signed["X-Amz-Signature"]) == 64
+    assert "sk-test" not in url
+    assert stub.asked == []
+
+
+def test_nothing_is_signed_where_clients_do_not_reach_the_store(s3: S3Store) -> None:
+    assert s3.presigned("a/b", 900) is None
 
 
 def test_secrets_are_not_sent(stub: Stub, s3: S3Store) -> None:

@@ -1,6 +1,7 @@
 """`facsimile pull`: releases into folders, every sample verified; repeated, it goes on where it was."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -58,6 +59,7 @@ def pull(
         bool, typer.Option("--verify-pixels", help="Decode every sample too and check its pixels' digest.")
     ] = False,
     workers: Annotated[int, typer.Option(min=1, max=32, help="Connections at a time.")] = 8,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell which way the bytes come.")] = False,
     url: UrlOption = None,
     key: KeyOption = None,
     json_: JsonOption = False,
@@ -77,7 +79,7 @@ def pull(
         raise UsageProblem("--verify-pixels needs an image reader; install it: pip install 'facsimile[worker]'")
     puller = Puller(
         cache=default_cache(), workers=workers, client=Lazily(lambda: connect(url, key)),
-        digest=pixel_digest() if verify_pixels else None,
+        digest=pixel_digest() if verify_pixels else None, tell=say if verbose else lambda text: None,
     )  # fmt: skip
     results = []
     for ref in wanted:
@@ -105,6 +107,8 @@ class Puller:
     workers: int = 8
     digest: PixelDigest | None = None
     """Reads pixels, where they are to be checked too."""
+    tell: Callable[[str], None] = lambda text: None
+    """Is told which way the bytes come."""
 
     def pull(
         self, ref: ReleaseRef, folder: Path, *, layout: Layout, source: str | None, locked: Locked | None
@@ -153,7 +157,7 @@ class Puller:
             client = self.client()
             if locked is not None:
                 locked.demand(record_of(client.release(*ref)).digest, client.url)
-            return service_source(client, open_http(client.url), *ref)
+            return service_source(client, open_http(client.url), *ref, self.tell)
 
         return Deferred("the service", opened)
 

@@ -1,7 +1,8 @@
 """Bytes by ranges: of an API path, of any URL, or of a file. What a connection does wrong becomes our errors here."""
 
+import logging
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -77,13 +78,13 @@ class HttpReader:
                 headers["If-Range"] = self._etag
         with self._open(headers) as answer:
             self._learn(answer, start)
-            left = None if stop is None else stop - start
-            for chunk in answer.iter_raw():
-                if left is not None and len(chunk) >= left:
-                    yield chunk[:left]
-                    return
-                left = None if left is None else left - len(chunk)
-                yield chunk
+            yield from answer.iter_raw() if stop is None else exactly(answer.iter_raw(), stop - start)
+
+    def expect(self, size: int, etag: str) -> None:
+        """Learn size and ETag otherwise; raises VerificationFailed if something else was read so far."""
+        if self.size not in (None, size) or self._etag not in (None, etag):
+            raise VerificationFailed(f"{self.where} has changed while it was read; repeat the command", [])
+        self.size, self._etag = size, etag
 
     @contextmanager
     def _open(self, headers: dict[str, str]) -> Iterator[httpx.Response]:
@@ -132,8 +133,22 @@ class NotThere(ServiceRefused):
         super().__init__(404, "NotThere", text, None)
 
 
+class _Unsigned(logging.Filter):
+    """Takes what is signed out of httpx's own log lines."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the line; it always stays."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(without_secrets(str(arg)) if isinstance(arg, httpx.URL) else arg for arg in record.args)
+        return True
+
+
+_UNSIGNED = _Unsigned()
+
+
 def open_http(url: str) -> httpx.Client:
-    """A client for mirrors: no key, redirects followed."""
+    """A client for mirrors: no key, redirects followed; no query of a URL is logged."""
+    logging.getLogger("httpx").addFilter(_UNSIGNED)  # added again it is not added
     host = urlsplit(url).hostname
     if not host:
         raise UsageProblem(f"{url!r} is no URL; it looks like https://mirror.example/gate-smoke")
@@ -149,6 +164,20 @@ def without_secrets(url: str) -> str:
     """A URL without user, password and query: what is signed must not be shown."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def exactly(chunks: Iterator[bytes], length: int) -> Generator[bytes]:
+    """Yield so many bytes, or as many as there are."""
+    for chunk in chunks:
+        if len(chunk) >= length:
+            if len(chunk) == length:
+                # A connection whose end was not seen would not be used again.
+                with suppress(httpx.TransportError):
+                    next(chunks, None)
+            yield chunk[:length]
+            return
+        length -= len(chunk)
+        yield chunk
 
 
 @contextmanager

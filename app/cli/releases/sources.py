@@ -17,6 +17,7 @@ from app.cli.errors import UsageProblem, VerificationFailed
 from app.cli.manifest import Manifest
 from app.cli.paths import inside
 from app.cli.releases.cache import Cache
+from app.cli.releases.direct import DirectReader
 from app.cli.releases.readers import FileReader, HttpReader, NotThere, Reader, open_http
 from app.cli.releases.records import product_digests
 from app.dataset.release import RELEASE_FILE
@@ -280,9 +281,12 @@ def open_source(text: str) -> Source:
     raise UsageProblem(f"--from {text}: there is no such folder or file, and it is no URL")
 
 
-def service_source(client: Client, http: httpx.Client, name: str, version: str) -> Source:
-    """A release of a service."""
-    return PlainArchive(HttpReader(http, client.release_archive(name, version), client=client))
+def service_source(
+    client: Client, http: httpx.Client, name: str, version: str, tell: Callable[[str], None] = lambda text: None
+) -> Source:
+    """A release of a service, read from its store where that can be; `tell` is told which way."""
+    archive = HttpReader(http, client.release_archive(name, version), client=client)
+    return PlainArchive(DirectReader(archive, lambda: client.release_parts(name, version), tell))
 
 
 def _is_tar(reader: Reader) -> bool:

@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-
 LARGEST_NUMBER = 60
 """Bits of a bin's number, at the most."""
 

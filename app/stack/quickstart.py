@@ -63,6 +63,7 @@ def quickstart(
 Done in {stopped - begun:.1f} s: started in {started - begun:.1f} s, made, downloaded and verified in \
 {made - started:.1f} s, stopped in {stopped - made:.1f} s.
   samples        {out / "samples"}
+  report         {out / "report.html"}
   contact sheet  {out / "contact-sheet.png"}
   manifest       {out / "manifest.json"}
   comparisons    {out / "comparisons.csv"}

@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, Field
 from starlette.responses import Response
 
 from app.api.deps import DatasetId, ReleaseName, ReleaseVersion, Services, Serving, Tenant
 from app.api.openapi import errors, headers
+from app.jobs.parts import Part
 from app.jobs.products import Product
 
 router = APIRouter()
@@ -24,15 +25,23 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 class PartBody(BaseModel):
     """A run of the archive's bytes."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     offset: int = Field(ge=0, description="Where in the archive it begins.")
     length: int = Field(ge=0, description="Bytes.")
     url: str | None = Field(
-        description="A presigned GET of the object that holds it: a secret. Null: a few bytes that lie in no object; "
-        "read them out of the archive, by Range."
+        description="A presigned GET of the object that holds it: a secret. Null where `data` has it."
     )
     start: int = Field(ge=0, description="Where in the object it begins; 0 without one.")
+    data: Base64Bytes | None = Field(
+        description="The bytes themselves in base64, a few that lie in no object: tar headers, a release's record."
+    )
+
+    @classmethod
+    def of(cls, part: Part) -> "PartBody":
+        """Describe a part."""
+        # Not validated: what is validated as base64 would have to be in it already.
+        return cls.model_construct(
+            offset=part.offset, length=part.length, url=part.url, start=part.start, data=part.data
+        )
 
 
 class PartsBody(BaseModel):
@@ -54,7 +63,7 @@ def _listed(tenant: str, archive: str, product: Product, services: Services, res
         size=product.size,
         etag=f'"{product.etag}"',
         expires_at=found.expires_at if found else None,
-        parts=[PartBody.model_validate(part) for part in found.parts] if found else None,
+        parts=[PartBody.of(part) for part in found.parts] if found else None,
         detail=SIGNED if found else NO_ENDPOINT,
     )
 

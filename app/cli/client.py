@@ -1,7 +1,9 @@
 """The service as an object: HTTP calls with bounded retries, and errors that can be shown."""
 
+import functools
 import json
 import random
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +24,12 @@ CONNECT_PATIENCE_S = 8.0
 LONGEST_PAUSE_S = 10.0
 SILENCE_S = 45.0
 """An event stream silent for longer counts as broken."""
+
+
+@functools.cache
+def trusted() -> ssl.SSLContext:
+    """Which certificates are trusted. Reading them takes as long as fetching megabytes, so it is done once."""
+    return httpx.create_ssl_context()
 
 
 class ServerEvent(NamedTuple):
@@ -58,6 +66,7 @@ class Client:
             transport=transport,
             # A proxy has no business between us and this machine.
             trust_env=parts.hostname not in ("127.0.0.1", "localhost", "::1"),
+            verify=trusted(),
         )
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A plain archive as parts that clients read themselves: presigned URLs of stored objects, and the bytes in between."""
+"""A plain archive as parts: presigned URLs of stored objects, for clients to read, and the few bytes between."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +18,11 @@ class Part:
     """Where in the archive it begins."""
     length: int
     url: str | None
-    """Presigned, of the object that holds it, and a secret while it holds; None: to be read out of the archive."""
+    """Presigned, of the object that holds it, and a secret while it holds; None where `data` has it."""
     start: int
     """Where in the object it begins; 0 without one."""
+    data: bytes | None
+    """The bytes themselves, where they lie in no object: tar headers, a release's record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,8 @@ class PartList:
                 url = self._store.presigned(segment.key, self._lifetime_s)
                 if url is None:
                     return None
-            parts.append(Part(offset=offset, length=segment.length, url=url, start=segment.offset))
+            parts.append(
+                Part(offset=offset, length=segment.length, url=url, start=segment.offset, data=segment.literal)
+            )
             offset += segment.length
         return Parts(parts=tuple(parts), expires_at=expires_at)

@@ -1,6 +1,7 @@
 """Direct reads over HTTP: parts that make up the archive, of one's own objects, for minutes, told to nobody else."""
 
 import logging
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,10 +39,10 @@ def test_the_parts_make_up_the_archive(
     for part in listed["parts"]:
         assert part["offset"] == len(made)
         if part["url"] is None:
-            assert part["length"] <= 2048
-            span = f"bytes={part['offset']}-{part['offset'] + part['length'] - 1}"
-            made += client.get(listed["archive"], headers={"Range": span}).content
+            assert part["length"] <= 4096
+            made += b64decode(part["data"], validate=True)
         else:
+            assert part["data"] is None
             key = urlsplit(part["url"]).path.removeprefix("/bucket/")
             assert key.startswith(DatasetKeys("acme", finished).prefix)
             made += memory_store.objects[key][part["start"] : part["start"] + part["length"]]

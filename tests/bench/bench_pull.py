@@ -6,7 +6,9 @@
 raw     the minio client reads the release's objects (the shards' tars) into files, as many at a time as pull has
         connections: nothing is unpacked, checked or made durable
 files   the minio client brings the same samples as single objects into single files, as many at a time
-pull    a pull into an empty folder, with an empty cache: every sample's digest checked, every file durable
+pull    a pull into an empty folder, with an empty cache: every sample's digest checked, every file durable;
+        read from the store directly
+service the same, every byte through the API
 mirror  the same out of a presigned URL of the archive, without the service
 again   the pull repeated: everything is there, and every digest is checked again
 
@@ -44,6 +46,14 @@ from app.storage import S3Store, open_store
 REF = ReleaseRef("bench", "1.0.0")
 WORKERS = 8
 out = Console(stderr=True)
+
+
+class Through(Client):
+    """A client that is told of no parts."""
+
+    def release_parts(self, name: str, version: str) -> dict[str, Any]:
+        """None."""
+        return {"parts": None}
 
 
 def make_release(stack: EmbeddedStack, samples: int, model: str, size: int) -> DatasetKeys:
@@ -111,14 +121,14 @@ def raw_files(store: S3Store, keys: list[str], folder: Path) -> None:
 
 
 def measure(stack: EmbeddedStack, folder: Path, samples: int, model: str, size: int, rounds: int) -> dict[str, Any]:
-    """All four, `rounds` times."""
+    """All of them, `rounds` times."""
     at = make_release(stack, samples, model, size)
     store = open_store(stack.settings().store)
     with Client(stack.url, stack.api_key).stream("GET", f"/v1/releases/{REF.name}/{REF.version}/archive") as answer:
         archive = answer.read()
     store.put("mirrored/bench.tar", archive, "application/x-tar")
     url = store._client.presigned_get_object("facsimile", "mirrored/bench.tar", expires=timedelta(hours=1))
-    seconds: dict[str, list[float]] = {"raw": [], "files": [], "pull": [], "again": [], "mirror": []}
+    seconds: dict[str, list[float]] = {"raw": [], "files": [], "pull": [], "service": [], "again": [], "mirror": []}
     fetched, keys = 0, store_files(store, at)
 
     def timed(what: str, action: Callable[[], Any]) -> Any:
@@ -131,10 +141,10 @@ def measure(stack: EmbeddedStack, folder: Path, samples: int, model: str, size: 
     for number in range(rounds):
         timed("raw", lambda: raw(store, at, folder / f"raw-{number}"))  # noqa: B023  (called at once)
         timed("files", lambda: raw_files(store, keys, folder / f"files-{number}"))  # noqa: B023
-        for what, source in (("pull", None), ("mirror", url)):
+        for what, source, kind in (("pull", None, Client), ("service", None, Through), ("mirror", url, Client)):
             puller = Puller(
                 cache=Cache(folder / f"cache-{what}-{number}"), workers=WORKERS,
-                client=Lazily(lambda: Client(stack.url, stack.api_key)),
+                client=Lazily(lambda kind=kind: kind(stack.url, stack.api_key)),
             )  # fmt: skip
             into = folder / f"{what}-{number}"
 
@@ -151,10 +161,12 @@ def measure(stack: EmbeddedStack, folder: Path, samples: int, model: str, size: 
         "samples": samples,
         "archive_bytes": len(archive),
         "bytes_per_sample": round(len(archive) / samples),
-        "verified_share": fetched / (2 * rounds * samples),
+        "verified_share": fetched / (3 * rounds * samples),
         **{f"{what}_mb_per_s": round(rate / 1e6, 1) for what, rate in per_s.items()},
         "pull_over_raw": round(per_s["pull"] / per_s["raw"], 3),
         "pull_over_files": round(per_s["pull"] / per_s["files"], 3),
+        "service_over_raw": round(per_s["service"] / per_s["raw"], 3),
+        "service_over_files": round(per_s["service"] / per_s["files"], 3),
         "mirror_over_raw": round(per_s["mirror"] / per_s["raw"], 3),
         "seconds": {what: [round(taken, 3) for taken in times] for what, times in seconds.items()},
     }
@@ -176,9 +188,9 @@ def main() -> None:
         return
     size = f"{megabytes(found['archive_bytes'])}, {found['bytes_per_sample']:,} bytes a sample"
     out.print(f"{found['samples']:,} samples, {size}, verified {found['verified_share']:.0%}")
-    for what in ("raw", "files", "pull", "mirror", "again"):
+    for what in ("raw", "files", "pull", "service", "mirror", "again"):
         out.print(f"{what:<7} {found[f'{what}_mb_per_s']:>8} MB/s   seconds {found['seconds'][what]}")
-    shares = ("pull_over_raw", "pull_over_files", "mirror_over_raw")
+    shares = ("pull_over_raw", "pull_over_files", "service_over_raw", "service_over_files", "mirror_over_raw")
     out.print("; ".join(f"{share.replace('_', ' ')} {found[share]}" for share in shares))
 
 

@@ -1,10 +1,10 @@
 """`facsimile pull` past the service: samples from a store by presigned URLs, and from the service where that fails."""
 
-import json
 import logging
 import re
 import tarfile
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -16,7 +16,7 @@ import pytest
 
 from app.cli.errors import OK, UNVERIFIED
 from app.cli.main import run
-from app.cli.releases import direct, samples
+from app.cli.releases import samples
 from app.cli.releases import verify as verify_module
 
 SIGNATURE = "s3cr3t"
@@ -81,13 +81,18 @@ def store() -> Iterator[Store]:
     server.server_close()
 
 
+def given(tar: bytes, start: int, stop: int) -> dict[str, Any]:
+    """A part that comes with the list."""
+    data = b64encode(tar[start:stop]).decode()
+    return {"offset": start, "length": stop - start, "url": None, "start": 0, "data": data}
+
+
 @pytest.fixture(autouse=True)
 def _here(service: Any, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service whose release's samples lie in two objects, each with something before and after them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(verify_module, "pixel_digest", lambda: None)
     monkeypatch.setattr(samples, "RUN_BYTES", 5000)
-    monkeypatch.setattr(direct, "DIRECT_BYTES", 2000)
 
     def listing() -> dict[str, Any]:
         tar = service.release_tar()
@@ -95,13 +100,14 @@ def _here(service: Any, store: Store, tmp_path: Path, monkeypatch: pytest.Monkey
             places = [member.offset for member in members if member.name.startswith("samples/")]
         first, middle, end = places[0], places[3], len(tar.rstrip(b"\0")) // 512 * 512 + 512
         store.objects = {"a": b"before" + tar[first:middle] + b"after", "b": tar[middle:end] + b"\0" * 1024}
+        store.objects |= {"manifest": tar[1024:1500]}
         parts = [
-            {"offset": 0, "length": 512, "url": None, "start": 0},
-            {"offset": 512, "length": 100, "url": store.url("small"), "start": 0},
-            {"offset": 612, "length": first - 612, "url": None, "start": 0},
-            {"offset": first, "length": middle - first, "url": store.url("a"), "start": 6},
-            {"offset": middle, "length": end - middle, "url": store.url("b"), "start": 0},
-            {"offset": end, "length": len(tar) - end, "url": None, "start": 0},
+            given(tar, 0, 1024),
+            {"offset": 1024, "length": 476, "url": store.url("manifest"), "start": 0, "data": None},
+            given(tar, 1500, first),
+            {"offset": first, "length": middle - first, "url": store.url("a"), "start": 6, "data": None},
+            {"offset": middle, "length": end - middle, "url": store.url("b"), "start": 0, "data": None},
+            given(tar, end, len(tar)),
         ]
         etag = httpx.Client(transport=httpx.MockTransport(service.archive)).get("http://service.test/v1/releases/x")
         service.ranges.pop()
@@ -114,11 +120,6 @@ def pull(*more: str) -> int:
     return run(["pull", "gate-smoke@1.2.0", "--out", "gate", "--verbose", *more])
 
 
-def sample_ranges(service: Any) -> list[str]:
-    """What of the samples was asked of the service."""
-    return [asked for asked in service.ranges if not asked.startswith("bytes=0-")]
-
-
 def is_whole(service: Any) -> bool:
     return run(["verify", "gate"]) == OK and all((Path("gate") / row.file).is_file() for row in service.rows)
 
@@ -129,9 +130,8 @@ def test_samples_come_from_the_store_and_the_key_does_not_go_there(
     caplog.set_level(logging.DEBUG)
     assert pull() == OK
     told = capsys.readouterr()
-    assert f"read from the store itself, at 127.0.0.1:{store.server_port}" in told.err
-    assert sample_ranges(service) == []
-    assert len(service.ranges) == 1  # all that stands before the samples
+    assert f"is read from the store itself, at 127.0.0.1:{store.server_port}" in told.err
+    assert service.ranges == []
     assert is_whole(service)
     assert len(store.asked) >= 3
     for headers in store.asked:
@@ -155,7 +155,7 @@ def test_what_has_expired_is_asked_for_anew(service: Any, store: Store, capsys: 
     store.answer = next_day
     assert pull("--workers", "1") == OK
     assert sum(path.endswith("/parts") for _, path in service.calls) == 2
-    assert sample_ranges(service) == []
+    assert service.ranges == []
     assert "alone" not in capsys.readouterr().err
     assert is_whole(service)
 
@@ -163,7 +163,7 @@ def test_what_has_expired_is_asked_for_anew(service: Any, store: Store, capsys: 
 def test_a_broken_connection_is_gone_on_from(service: Any, store: Store) -> None:
     store.cut = 700
     assert pull("--workers", "1") == OK
-    assert sample_ranges(service) == []
+    assert service.ranges == []
     assert is_whole(service)
 
 
@@ -176,7 +176,7 @@ def test_a_store_that_gives_nothing_is_left_aside(
     told = capsys.readouterr().err
     assert "is read through the service alone" in told
     assert SIGNATURE not in told
-    assert sample_ranges(service) != []
+    assert service.ranges != []
     assert is_whole(service)
 
 
@@ -196,7 +196,9 @@ def test_a_store_that_nobody_reaches_is_left_aside_without_a_word(
     "answer",
     [
         {"parts": None, "detail": "clients cannot reach this service's store"},
-        {"parts": [{"offset": 0, "length": 9, "url": None, "start": 0}], "size": 10, "etag": '"x"'},
+        {"parts": [{"offset": 0, "length": 9, "url": "http://s/", "start": 0, "data": None}], "size": 10, "etag": "x"},
+        {"parts": [{"offset": 0, "length": 10, "url": None, "start": 0, "data": "eA=="}], "size": 10, "etag": "x"},
+        {"parts": [{"offset": 0, "length": 10, "url": None, "start": 0, "data": None}], "size": 10, "etag": "x"},
         {"parts": [{"offset": 0}], "size": 10, "etag": '"x"'},
         [],
         None,
@@ -223,8 +225,11 @@ def test_what_the_store_has_wrong_is_found(service: Any, store: Store, capsys: p
     assert not (Path("gate") / "manifest.json").exists()
 
 
-def test_parts_of_another_archive_are_refused(service: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_parts_of_another_archive_are_not_mixed_with_it(
+    service: Any, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = {**service.listing(), "etag": '"another"'}
-    service.listing = lambda: json.loads(json.dumps(made))
-    assert pull() == UNVERIFIED
+    service.listing = lambda: made
+    store.answer = lambda name: 500 if len(store.asked) > 2 else None  # so that both are read
+    assert pull("--workers", "1") == UNVERIFIED
     assert "has changed while it was read" in capsys.readouterr().err

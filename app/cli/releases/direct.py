@@ -1,10 +1,11 @@
-"""A release's archive read past the service: large parts from the store by presigned URLs, the rest from the service.
+"""A release's archive read past the service: what is stored from the store, by presigned URLs.
 
 What comes from the store is checked as what comes from the service is: by the manifest's digests. Whenever the store
 does not give a part, the service does.
 """
 
 import threading
+from base64 import b64decode
 from bisect import bisect_right
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
@@ -16,10 +17,6 @@ from app.cli.releases.readers import HttpReader, broken_off, exactly, open_http,
 
 Json = dict[str, Any]
 
-DIRECT_BYTES = 64 * 1024
-"""Parts shorter than this are read from the service, together with what lies between them: one request, not many."""
-
-
 class Part(NamedTuple):
     """A run of the archive's bytes."""
 
@@ -28,11 +25,13 @@ class Part(NamedTuple):
     url: str | None
     start: int
     """Where in the URL's object it begins."""
+    data: bytes | None
+    """The bytes themselves, where they lie in no object."""
 
     @property
-    def direct(self) -> bool:
-        """Whether it is worth a request of its own."""
-        return self.url is not None and self.length >= DIRECT_BYTES
+    def end(self) -> int:
+        """Where in the archive the next one begins."""
+        return self.offset + self.length
 
 
 class Listing:
@@ -42,24 +41,23 @@ class Listing:
         """Raises KeyError, TypeError, ValueError if that is no list of parts without gaps."""
         self.etag, self.size = str(answer["etag"]), int(answer["size"])
         self._parts = [
-            Part(int(part["offset"]), int(part["length"]), part["url"], int(part["start"]))
+            Part(
+                int(part["offset"]), int(part["length"]), part["url"], int(part["start"]),
+                None if part["data"] is None else b64decode(part["data"]),
+            )
             for part in answer["parts"]
             if part["length"]
-        ]
+        ]  # fmt: skip
         self._offsets = [part.offset for part in self._parts]
-        ends = [0, *(part.offset + part.length for part in self._parts)]
-        if [*self._offsets, self.size] != ends:
+        if [*self._offsets, self.size] != [0, *(part.end for part in self._parts)]:
+            raise ValueError("its parts do not make up the archive")
+        if not all(part.url if part.data is None else len(part.data) == part.length for part in self._parts):
             raise ValueError("its parts do not make up the archive")
         self.host = next((str(httpx.URL(part.url).netloc, "ascii") for part in self._parts if part.url), None)
 
-    def at(self, offset: int, stop: int) -> tuple[Part, int]:
-        """The part that holds an offset, and up to where it, or what is read together with it, is wanted."""
-        first = bisect_right(self._offsets, offset) - 1
-        last = first
-        if not self._parts[first].direct:
-            while self._parts[last].offset + self._parts[last].length < stop and not self._parts[last + 1].direct:
-                last += 1
-        return self._parts[first], min(stop, self._parts[last].offset + self._parts[last].length)
+    def at(self, offset: int) -> Part:
+        """The part that holds a byte of the archive."""
+        return self._parts[bisect_right(self._offsets, offset) - 1]
 
 
 class _Refused(Exception):
@@ -96,14 +94,11 @@ class DirectReader:
                 yield from self._service.read(at, stop)
                 return
             stop = min(stop, listing.size)
-            part, end = listing.at(at, stop)
-            before = at
-            if not part.direct:
-                for chunk in self._service.read(at, end):
-                    at += len(chunk)
-                    yield chunk
-                if at < end:
-                    return  # it ends too early, which is told where bytes are missed
+            part = listing.at(at)
+            before, end = at, min(stop, part.end)
+            if part.data is not None:
+                at = end
+                yield part.data[before - part.offset : end - part.offset]
                 continue
             try:
                 for chunk in self._stored(part, at, end):
@@ -172,7 +167,7 @@ class DirectReader:
         self._service.expect(listing.size, listing.etag)
         self._listing = listing
         if first:
-            self._tell(f"large parts of {self.where} are read from the store itself, at {listing.host}")
+            self._tell(f"{self.where} is read from the store itself, at {listing.host}")
 
     def _give_up(self, why: str) -> None:
         """Read everything from the service from now on."""

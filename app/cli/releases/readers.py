@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.cli.client import Client
+from app.cli.client import Client, trusted
 from app.cli.errors import ServiceRefused, ServiceUnreachable, UsageProblem, VerificationFailed
 
 CHUNK = 256 * 1024
@@ -157,6 +157,7 @@ def open_http(url: str) -> httpx.Client:
         timeout=httpx.Timeout(30.0, connect=5.0),
         limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+        verify=trusted(),
     )
 
 

@@ -15,10 +15,6 @@ from app.storage import ObjectStore
 class PinnedProducts(ProductService):
     """Products of datasets that a release keeps: they have succeeded, and may be gone for the API of datasets."""
 
-    def report(self, tenant: str, dataset: str) -> Product:
-        """The report, JSON."""
-        return self._object(DatasetKeys(tenant, dataset).report, "application/json", f"{dataset}-report.json")
-
     def _demand(self, tenant: str, dataset: str) -> None:
         pass
 

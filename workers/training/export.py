@@ -80,7 +80,6 @@ def export(
         },
     }
     save_model(folder, card, network.state_dict())
-    (folder / "weights.safetensors").chmod(0o644)  # written for its owner alone
     generator = load_sdgan(folder, "cpu")
     measured = measure(generator, on_progress=on_progress)
     figures = measured_card(measured)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AfterValidator
 
 from app.access import ApiKeys, key_id_of
 from app.api.limits import RateLimit
@@ -110,153 +111,97 @@ KeyId = Annotated[str, Depends(_key_id)]
 """Id of the API key that was sent; it is no secret, and says in records who did something."""
 
 
-def _checked(value: str, pattern: str, what: str) -> str:
-    # What cannot be an id is not looked up: it would be spelt into an object's key.
-    if not re.fullmatch(pattern.strip("^$"), value):
-        raise NotFound(f"there is no such {what}")
+def _spelt(pattern: str, what: str) -> AfterValidator:
+    """What cannot be an id is not looked up, and answered like one that is not there: it would be spelt into a key."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern.strip("^$"), value):
+            raise NotFound(f"there is no such {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _release_name(value: str) -> str:
+    if not is_release_name(value):
+        raise NotFound("there is no such release")
     return value
 
 
-async def _dataset_id(
-    dataset_id: Annotated[
-        str,
-        Path(
-            description="As `id` in the answer to the request.",
-            examples=["ds_06fa3k9x2m7q0v4c8d1e"],
-            json_schema_extra={"pattern": DATASET_ID},
-        ),
-    ],
-) -> str:
-    return _checked(dataset_id, DATASET_ID, "dataset")
-
-
-async def _preview_id(
-    preview_id: Annotated[
-        str,
-        Path(description="As `X-Preview-Id` or `id` tells.", json_schema_extra={"pattern": PREVIEW_ID}),
-    ],
-) -> str:
-    return _checked(preview_id, PREVIEW_ID, "preview")
-
-
-async def _sample_name(
-    name: Annotated[
-        str,
-        Path(
-            description="As `id` in the manifest.",
-            examples=["S0000012_0003"],
-            json_schema_extra={"pattern": SAMPLE_NAME},
-        ),
-    ],
-) -> str:
-    return _checked(name, SAMPLE_NAME, "sample; samples are called like S0000012_0003")
-
-
-async def _model_name(
-    name: Annotated[
-        str, Path(description="Its name, or `default`.", json_schema_extra={"pattern": MODEL_NAME})
-    ],
-) -> str:
-    return _checked(name, MODEL_NAME, "model")
-
-
-async def _matcher_name(
-    name: Annotated[str, Path(description="Its name.", json_schema_extra={"pattern": MODEL_NAME})],
-) -> str:
-    return _checked(name, MODEL_NAME, "matcher")
-
-
-async def _calibration_id(
-    calibration_id: Annotated[
-        str,
-        Path(
-            description="As `id` in the answer to the question.", json_schema_extra={"pattern": CALIBRATION_ID}
-        ),
-    ],
-) -> str:
-    return _checked(calibration_id, CALIBRATION_ID, "calibration")
-
-
-async def _release_name(
-    name: Annotated[
-        str,
-        Path(
-            description="The release's name.", examples=["gate-smoke"], json_schema_extra={"pattern": RELEASE_NAME}
-        ),
-    ],
-) -> str:
-    if not is_release_name(name):
-        raise NotFound("there is no such release")
-    return name
-
-
-async def _release_version(
-    version: Annotated[
-        str,
-        Path(
-            description="Its version, or `latest`: the highest that is no pre-release.",
-            examples=["1.2.0"],
-            json_schema_extra={"pattern": f"^latest$|{VERSION}"},
-        ),
-    ],
-) -> str:
-    if version != LATEST and not is_version(version):
+def _release_version(value: str) -> str:
+    if value != LATEST and not is_version(value):
         raise NotFound("there is no such version; versions are like 1.2.0 or 1.2.0-rc.1, or latest")
-    return version
+    return value
 
 
-async def _release_digest(
-    digest: Annotated[
-        str, Path(description="As `digest` in a release's record.", json_schema_extra={"pattern": SHA256})
-    ],
-) -> str:
-    return _checked(digest, SHA256, "release")
-
-
-async def _sample_of_release(
-    sample: Annotated[
-        str,
-        Path(
-            description="As `id` in the manifest.",
-            examples=["S0000012_0003"],
-            json_schema_extra={"pattern": SAMPLE_NAME},
-        ),
-    ],
-) -> str:
-    return _checked(sample, SAMPLE_NAME, "sample; samples are called like S0000012_0003")
-
-
-async def _evaluation_id(
-    evaluation_id: Annotated[
-        str,
-        Path(
-            description="As `id` in the answer to the request.",
-            examples=["ev_06fa3k9x2m7q0v4c8d1e"],
-            json_schema_extra={"pattern": EVALUATION_ID},
-        ),
-    ],
-) -> str:
-    return _checked(evaluation_id, EVALUATION_ID, "evaluation")
-
-
-async def _upload_id(
-    upload_id: Annotated[
-        str,
-        Path(description="SHA-256 of the file's bytes, in hexadecimal.", json_schema_extra={"pattern": SHA256}),
-    ],
-) -> str:
-    return _checked(upload_id, SHA256, "upload; an upload is called by the SHA-256 of its bytes")
-
-
-DatasetId = Annotated[str, Depends(_dataset_id)]
-PreviewId = Annotated[str, Depends(_preview_id)]
-SampleName = Annotated[str, Depends(_sample_name)]
-ModelName = Annotated[str, Depends(_model_name)]
-MatcherName = Annotated[str, Depends(_matcher_name)]
-CalibrationId = Annotated[str, Depends(_calibration_id)]
-ReleaseName = Annotated[str, Depends(_release_name)]
-ReleaseVersion = Annotated[str, Depends(_release_version)]
-ReleaseDigest = Annotated[str, Depends(_release_digest)]
-SampleOfRelease = Annotated[str, Depends(_sample_of_release)]
-EvaluationId = Annotated[str, Depends(_evaluation_id)]
-UploadId = Annotated[str, Depends(_upload_id)]
+DatasetId = Annotated[
+    str,
+    Path(
+        description="As `id` in the answer to the request.",
+        examples=["ds_06fa3k9x2m7q0v4c8d1e"],
+        json_schema_extra={"pattern": DATASET_ID},
+    ),
+    _spelt(DATASET_ID, "dataset"),
+]
+PreviewId = Annotated[
+    str,
+    Path(description="As `X-Preview-Id` or `id` tells.", json_schema_extra={"pattern": PREVIEW_ID}),
+    _spelt(PREVIEW_ID, "preview"),
+]
+SampleName = Annotated[
+    str,
+    Path(
+        description="As `id` in the manifest.",
+        examples=["S0000012_0003"],
+        json_schema_extra={"pattern": SAMPLE_NAME},
+    ),
+    _spelt(SAMPLE_NAME, "sample; samples are called like S0000012_0003"),
+]
+ModelName = Annotated[
+    str,
+    Path(description="Its name, or `default`.", json_schema_extra={"pattern": MODEL_NAME}),
+    _spelt(MODEL_NAME, "model"),
+]
+MatcherName = Annotated[
+    str,
+    Path(description="Its name.", json_schema_extra={"pattern": MODEL_NAME}),
+    _spelt(MODEL_NAME, "matcher"),
+]
+CalibrationId = Annotated[
+    str,
+    Path(description="As `id` in the answer to the question.", json_schema_extra={"pattern": CALIBRATION_ID}),
+    _spelt(CALIBRATION_ID, "calibration"),
+]
+ReleaseName = Annotated[
+    str,
+    Path(description="The release's name.", examples=["gate-smoke"], json_schema_extra={"pattern": RELEASE_NAME}),
+    AfterValidator(_release_name),
+]
+ReleaseVersion = Annotated[
+    str,
+    Path(
+        description="Its version, or `latest`: the highest that is no pre-release.",
+        examples=["1.2.0"],
+        json_schema_extra={"pattern": f"^latest$|{VERSION}"},
+    ),
+    AfterValidator(_release_version),
+]
+ReleaseDigest = Annotated[
+    str,
+    Path(description="As `digest` in a release's record.", json_schema_extra={"pattern": SHA256}),
+    _spelt(SHA256, "release"),
+]
+EvaluationId = Annotated[
+    str,
+    Path(
+        description="As `id` in the answer to the request.",
+        examples=["ev_06fa3k9x2m7q0v4c8d1e"],
+        json_schema_extra={"pattern": EVALUATION_ID},
+    ),
+    _spelt(EVALUATION_ID, "evaluation"),
+]
+UploadId = Annotated[
+    str,
+    Path(description="SHA-256 of the file's bytes, in hexadecimal.", json_schema_extra={"pattern": SHA256}),
+    _spelt(SHA256, "upload; an upload is called by the SHA-256 of its bytes"),
+]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.api.deps import ReleaseName, ReleaseVersion, SampleOfRelease, Serving, Tenant
+from app.api.deps import ReleaseName, ReleaseVersion, SampleName, Serving, Tenant
 from app.api.downloads import FOR_EVER, TO_BE_ASKED, send_product
 from app.api.openapi import headers
 from app.api.products import BEING_MADE, ArchiveQuery, ReportQuery, being_made, download, send_report, sent, wants_page
@@ -112,7 +112,7 @@ def download_release_sample(
     tenant: Tenant,
     name: ReleaseName,
     version: ReleaseVersion,
-    sample: SampleOfRelease,
+    sample: SampleName,
     services: Serving,
 ) -> Response:
     """By its `id` in the manifest."""

@@ -1,14 +1,11 @@
 """One attempt at a task of a dataset: what surrounds the work itself, whatever the work is.
 
-An attempt is counted in the store before it begins and taken off when it ends in an orderly way; so what is left is
-how often a worker died on the task or failed at it. A worker that lost its store or queue has not failed: the
-reconciler gives the task out again.
+Attempts are counted (workers.counting). A worker that lost its store or queue has not failed: the reconciler gives the
+task out again.
 """
 
 import threading
 import time
-import traceback
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,12 +17,13 @@ from app.dataset.calibration import Calibration
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.plan import Plan
-from app.errors import Cancelled, NotFound, ObjectNotFound, QueueUnavailable, Unavailable, Unfinished
+from app.errors import Cancelled, NotFound, QueueUnavailable, Unavailable, Unfinished
 from app.jobs.advance import advance_if_phase_ended, fail
-from app.jobs.records import read_json, read_plan, write_json
+from app.jobs.records import read_plan, write_json
 from app.jobs.removal import clear_away, still_wanted
 from app.queue import LAYOUT, Task, TaskQueue
 from app.storage import ObjectStore
+from workers.counting import counted, died_too_often
 from workers.generator.base import Generator
 from workers.resources import Resources
 
@@ -72,20 +70,12 @@ def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None])
             if reason := died_too_often(store, marks, resources.settings.worker.max_deaths):
                 _give_up(store, at, task, reason)
                 return
-            mark = f"{marks}{uuid.uuid4().hex}"
-            write_json(store, mark, {"error": "the worker was lost"})
-            try:
+            with counted(store, marks, task) as outcome:
                 work(
                     Attempt(task=task, at=at, plan=_effective(store, at, plan), store=store, resources=resources)
                 )
-            except (Unavailable, Cancelled, Unfinished):
-                store.delete(mark)
-                raise
-            except Exception as exc:  # noqa: BLE001  (whatever it is, it is recorded, and tried again so many times)
-                log.error("attempt_failed", task=task, error=str(exc), trace=traceback.format_exc())
-                write_json(store, mark, {"error": f"{type(exc).__name__}: {exc}"})
+            if outcome.failed:
                 return
-            store.delete(mark)
         except NotFound:
             return  # deleted meanwhile
         except Cancelled:
@@ -145,17 +135,6 @@ def marked(queue: TaskQueue, task: Task, marker_s: float) -> Iterator[None]:
         thread.join()
         with suppress(QueueUnavailable):
             queue.done(task)
-
-
-def died_too_often(store: ObjectStore, marks: str, most: int) -> str | None:
-    """Why a task is given up, if as many attempts at it as may be were lost; `marks` is the prefix of their marks."""
-    found = list(store.list(marks))
-    if len(found) < most:
-        return None
-    last = max(found, key=lambda info: info.modified)
-    with suppress(ObjectNotFound):
-        return f"given up after {len(found)} attempts; the last: {read_json(store, last.key)['error']}"
-    return None
 
 
 def _sweep_if_deleted(store: ObjectStore, task: Task) -> None:

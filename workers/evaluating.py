@@ -4,8 +4,6 @@ What no repetition would mend (a file that does not fit, say) ends the evaluatio
 that lost its store or queue has not failed: the reconciler gives the evaluation out again.
 """
 
-import traceback
-import uuid
 from contextlib import suppress
 
 import structlog
@@ -18,8 +16,9 @@ from app.jobs.records import write_json
 from app.jobs.uploads import UploadService
 from app.queue import Task
 from app.storage import ObjectStore
-from workers.attempt import died_too_often, marked
+from workers.attempt import marked
 from workers.biometrics.errors import ScoresRefused, Unresolvable
+from workers.counting import counted, died_too_often
 from workers.resources import Resources
 from workers.verdict.job import evaluate_stored
 
@@ -40,20 +39,13 @@ def evaluation_attempted(resources: Resources, task: Task) -> None:
                 if reason := died_too_often(store, at.attempts, resources.settings.worker.max_deaths):
                     _fail(store, at, "GivenUp", reason)
                 else:
-                    mark = f"{at.attempts}{uuid.uuid4().hex}"
-                    write_json(store, mark, {"error": "the worker was lost"})
-                    try:
-                        evaluate_stored(store, accepted, lambda: not store.exists(at.request))
-                    except (Unavailable, Cancelled):
-                        store.delete(mark)
-                        raise
-                    except HOPELESS as exc:
-                        _fail(store, at, type(exc).__name__, _reason(exc))
-                    except Exception as exc:  # noqa: BLE001  (recorded, and tried again so many times)
-                        log.error("evaluation_attempt_failed", task=task, error=str(exc), trace=traceback.format_exc())
-                        write_json(store, mark, {"error": f"{type(exc).__name__}: {exc}"})
+                    with counted(store, at.attempts, task) as outcome:
+                        try:
+                            evaluate_stored(store, accepted, lambda: not store.exists(at.request))
+                        except HOPELESS as exc:
+                            _fail(store, at, type(exc).__name__, _reason(exc))
+                    if outcome.failed:
                         return
-                    store.delete(mark)
             settle(store, uploads, accepted)
         except NotFound:
             return  # deleted meanwhile

@@ -159,6 +159,25 @@ def test_a_lost_store_or_queue_is_nobodys_failure(place: Place) -> None:
     assert TASK.marker not in place.queue.markers, "so that the reconciler may give it out again"
 
 
+def test_a_store_that_goes_away_in_mid_attempt_leaves_no_death_behind(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(attempt: Attempt) -> None:
+        def away(key: str) -> None:
+            raise StoreUnavailable("gone")
+
+        monkeypatch.setattr(place.store, "delete", away)
+        raise StoreUnavailable("gone")
+
+    for _ in range(10):
+        attempted(place, TASK, lose)
+        monkeypatch.undo()
+    assert len(marks(place)) == 1, "of the last, until someone comes by"
+    attempted(place, TASK, lambda attempt: None)
+    assert marks(place) == []
+    assert not place.store.exists(AT.failed)
+
+
 def test_a_cancelled_dataset_is_not_worked_on(place: Place) -> None:
     write_json(place.store, AT.cancelled, {})
     attempted(place, TASK, lambda attempt: pytest.fail("worked on"))

@@ -31,7 +31,7 @@ class Parametric:
     @property
     def device(self) -> str:
         """See Generator."""
-        return load_scene().renderer
+        return load_scene().canvas.renderer
 
     def generate(self, identity: Latents, observation: Latents, width: int, height: int) -> FloatImages:
         """See Generator."""

@@ -47,20 +47,20 @@ def hair_colour(identity: Latent, observation: Latent) -> NDArray[np.float64]:
     melanin = float(np.clip(0.45 + 0.75 * tone + 0.28 * identity[lt.HAIR_COLOUR], 0, 1))
     red = max(0.0, 0.5 * float(identity[lt.HAIR_RED])) * (tone < 0.5)
     grey = float(lt.grey(identity, observation))
-    colour = np.array([0.50, 0.34, 0.17]) ** (1 + melanin * 3.6) * 0.75 + np.array([0.010, 0.008, 0.007])
+    colour = np.array([0.48, 0.36, 0.23]) ** (1 + melanin * 3.8) * 0.8 + np.array([0.008, 0.007, 0.007])
     colour = colour * np.array([1 + red * 0.8, 1, 1 - red * 0.4])
     return colour * (1 - grey) + np.array([0.36, 0.35, 0.34]) * grey
 
 
 def hairline(identity: Latent, observation: Latent) -> float:
     """Elevation of the front hairline, degrees; it recedes on older men."""
-    front = float(lt.between(identity[lt.HAIRLINE], 35, 46))
+    front = float(lt.between(identity[lt.HAIRLINE], 31, 42))
     older = np.clip((lt.age_years(identity, observation) - 35) / 30, 0, 1)
     return front + float(9 * older * (identity[lt.SEX] >= 0) * lt.between(identity[lt.HAIRLINE], 0.2, 1))
 
 
 def skin_colours(regions: Regions, identity: Latent, observation: Latent) -> Colours:
-    """Colour of the skin at every vertex, [V, 3]: flush, lids, lips, beard shadow, scalp under the hair."""
+    """Colour of the skin as it is drawn, [W, 3]: flush, lids, lips, beard shadow, scalp under the hair."""
     tone = skin_tone(identity)
     base = skin_colour(tone)
     male = identity[lt.SEX] >= 0
@@ -76,7 +76,8 @@ def skin_colours(regions: Regions, identity: Latent, observation: Latent) -> Col
     if male:
         shadow = regions.beard()[:, None] * (0.12 + 0.5 * beard) * (1 - 0.6 * tone)
         colour *= 1 - shadow * np.array([1, 0.92, 0.8])
+    drawn = regions.skin.surface.refine(colour)
     style = lt.HAIR_STYLES[int(lt.hair_style(identity))]
-    grown = regions.scalp(hairline(identity, observation))[:, None] * (0.25 if style == "bald" else 0.8)
-    colour = colour * (1 - grown) + hair_colour(identity, observation) * grown
-    return np.clip(colour, 0, 1).astype(np.float32)
+    grown = regions.skin.scalp(hairline(identity, observation))[:, None] * (0.07 if style == "bald" else 0.75)
+    drawn = drawn * (1 - grown) + hair_colour(identity, observation) * 0.7 * grown
+    return np.clip(drawn, 0, 1).astype(np.float32)

@@ -25,13 +25,15 @@ class Light:
     """Light from below, [3]."""
     wrap: float
     """How far the key reaches round, 0 (hard) to 1."""
+    softness: float
+    """Half-width of a shadow's edge, of the reach of shadows."""
 
 
 def read_light(observation: Latent) -> Light:
     """Light for one observation [28]; at z_O = 0 a soft frontal light from slightly above."""
     z = observation[slice(*lt.FACTORS["illumination"])]
     azimuth = float(lt.bounded(z[0], 0.55, 1.5))
-    elevation = 0.45 + float(lt.bounded(z[1], 0.22, 0.6))
+    elevation = 0.5 + float(lt.bounded(z[1], 0.22, 0.42))
     key = float(lt.between(0.8 * z[2], 0.45, 1.25))
     warmth = float(lt.bounded(z[3], 0.05, 0.16))
     level = float(lt.between(0.8 * z[4], 0.30, 0.80))
@@ -45,4 +47,5 @@ def read_light(observation: Latent) -> Light:
         sky=level * np.array([1 + tint, 1.0, 1 - tint]),
         ground=level * fill * np.array([1 + tint * 0.5, 0.98, 0.94 - tint * 0.5]),
         wrap=wrap,
+        softness=0.006 + 0.07 * wrap,
     )

@@ -13,13 +13,13 @@ from workers.generator.head.regions import Regions
 from workers.generator.head.shape import Latent, shape_head, vertex_normals
 from workers.generator.landmarks import LANDMARKS
 
-EYE_LINE = 0.43
+EYE_LINE = 0.45
 """Height of the eyes in the image, from the top."""
 
-EYES_APART = 0.275
+EYES_APART = 0.245
 """Distance between the eyes' centres over the image's width, on a frontal face."""
 
-EYE_TO_MOUTH = 0.305
+EYE_TO_MOUTH = 0.272
 """Distance from the eyes to the mouth over the image's width."""
 
 CAMERA_DISTANCE = 14.0  # decimetres
@@ -41,6 +41,11 @@ class Placed:
     camera: NDArray[np.float64]
     projection: NDArray[np.float64]
     """World to clip coordinates, [4, 4]."""
+
+    @property
+    def middle(self) -> Vertices:
+        """The middle of the head, turned, [3]; tall people's lies higher."""
+        return self.follow(self.eyes.mean(0) - np.array([0, 0, 0.8], np.float32))
 
     def follow(self, points: Vertices) -> Vertices:
         """Move points fixed to the rigid head along with it."""
@@ -82,10 +87,20 @@ def landmarks(
         *_rims_and_frame(head, regions, identity, placed.rest),
     ]
     eyes, *others = (placed.follow(points.astype(np.float32)) for points in fixed)
-    points = np.concatenate([placed.posed[first], eyes, placed.posed[second], *others])
+    points = np.concatenate(
+        [_on_skin(regions, first, placed.posed), eyes, _on_skin(regions, second, placed.posed), *others]
+    )
     if len(points) != LANDMARKS:
         raise AssertionError(f"{len(points)} landmarks, not {LANDMARKS}")
     return placed.project(points)
+
+
+def _on_skin(regions: Regions, vertices: NDArray[np.int64], posed: Vertices) -> Vertices:
+    """Where vertices lie on the skin as it is drawn; those of the lashes are no part of it and stay."""
+    points = posed[vertices]
+    on_skin = np.isin(vertices, regions.skin.surface.used)
+    points[on_skin] = regions.skin.surface.only(vertices[on_skin], posed)
+    return points
 
 
 def gaze_direction(observation: Latent) -> NDArray[np.float64]:

@@ -1,12 +1,14 @@
 """Where things are on the base mesh: scalp, lips, ears, beard, brows, landmarks. Masks over the vertices [V]."""
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from workers.generator.head.geometry import HeadModel, Vertices, load_head
+from workers.generator.head.subdivision import subdivide
 
 Mask = NDArray[np.float32]
 
@@ -21,19 +23,55 @@ RIGHT_LID = 125
 """A vertex of the right lids has this number more than its left counterpart."""
 
 
+class Skin:
+    """The skin of head, neck and shoulders, subdivided: the template's vertices [W, 3], and where on it they lie."""
+
+    def __init__(self, regions: "Regions") -> None:
+        v, faces = regions.head.vertices, regions.head.body_faces
+        seen = (v[faces][:, :, 1] > 4.6).all(1) & (np.abs(v[faces][:, :, 0]) < 2.4).all(1)
+        self.cage = faces[seen]
+        self.surface = subdivide(self.cage, len(v))
+        self.faces = self.surface.faces
+        self.vertices = self.surface.refine(v)
+        self.on_head = self.surface.refine(regions.on_head.astype(np.float32)) > 0.5
+        self.pinna = self.surface.refine(regions.pinna.astype(np.float32)) > 0.3
+        self.radius, self.azimuth, self.elevation = _around_skull(self.vertices)
+
+    def scalp(self, front: float) -> Mask:
+        """Where hair grows, [W], 0 to 1, for a hairline `front` degrees above the skull's centre."""
+        grown = scalp_mask(self.azimuth, self.elevation, front) * self.on_head * ~self.pinna
+        grown[self.radius < 0.5] = 0
+        return np.asarray(grown, np.float32)
+
+
+def scalp_mask(azimuth: NDArray[Any], elevation: NDArray[Any], front: float) -> Mask:
+    """Where hair grows by direction from the skull's centre, degrees; 0 to 1."""
+    line = np.interp(
+        np.abs(azimuth),
+        [0, 16, 30, 40, 46, 51, 56, 61, 70, 85, 103, 115, 140, 180],
+        [front, front, front - 2, front - 7, 18, 4, -9, -4, 1, 2, -4, -22, -35, -39],
+    )
+    return np.asarray(np.clip((elevation - line) / 9 + 0.5, 0, 1), np.float32)
+
+
+def _around_skull(points: Vertices) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    offset = points - CRANIUM
+    radius = np.linalg.norm(offset, axis=1)
+    azimuth = np.degrees(np.arctan2(offset[:, 0], offset[:, 2]))
+    elevation = np.degrees(np.arcsin(np.clip(offset[:, 1] / np.maximum(radius, 1e-6), -1, 1)))
+    return radius, azimuth, elevation
+
+
 class Regions:
     """Masks on the base mesh; they hold for every morph of it."""
 
     def __init__(self, head: HeadModel) -> None:
         self.head = head
-        v = head.vertices
         self.on_head = (head.head_weight > 0.99) & head.is_body
-        offset = v - CRANIUM
-        self.radius = np.linalg.norm(offset, axis=1)
-        self.azimuth = np.degrees(np.arctan2(offset[:, 0], offset[:, 2]))
-        self.elevation = np.degrees(np.arcsin(np.clip(offset[:, 1] / np.maximum(self.radius, 1e-6), -1, 1)))
         self.lips = self._moved_by("mouth-lowerlip-volume", "mouth-upperlip-volume")
-        self.ears = self._moved_by("ear-scale") > 0.12
+        scaled = self._moved_by("ear-scale")
+        self.ears = scaled > 0.12
+        self.pinna = scaled > 0.4
         self.eyes = np.clip(self.blob((0.31, 7.28, 1.45), 0.17) + self.blob((-0.31, 7.28, 1.45), 0.17), 0, 1)
         self.flush = np.clip(
             0.8 * (self.blob((0.5, 6.95, 1.35), 0.22) + self.blob((-0.5, 6.95, 1.35), 0.22))
@@ -58,17 +96,18 @@ class Regions:
                     reach[index] = np.maximum(reach[index], np.linalg.norm(delta, axis=1))
         return reach / max(float(reach.max()), 1e-6)
 
-    def scalp(self, front: float) -> Mask:
-        """Where hair grows, 0 to 1, for a hairline `front` degrees above the skull's centre."""
-        around = np.abs(self.azimuth)
-        line = np.interp(
-            around,
-            [0, 20, 38, 52, 62, 72, 86, 98, 115, 140, 180],
-            [front, front - 0.5, front - 3, front - 10, 20, 2, -14, -10, -27, -36, -39],
-        )
-        grown = np.clip((self.elevation - line) / 9 + 0.5, 0, 1) * self.on_head * ~self.ears
-        grown[self.radius < 0.5] = 0
-        return np.asarray(grown, np.float32)
+    @cached_property
+    def upper_lids(self) -> NDArray[np.intp]:
+        """Vertices of the skin along the upper lids' edges, left and right, from the nose outwards, [2, 8]."""
+        v = self.head.vertices
+        body = np.flatnonzero(self.on_head)
+        lashes = np.array(UPPER_LID) + np.array([[0], [RIGHT_LID]])
+        return np.asarray(body[cKDTree(v[body]).query(v[lashes])[1]])
+
+    @cached_property
+    def skin(self) -> Skin:
+        """The skin as it is drawn."""
+        return Skin(self)
 
     def beard(self) -> Mask:
         """Where a beard grows, 0 to 1."""

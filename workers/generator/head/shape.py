@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from workers.generator import latents as lt
 from workers.generator.head.geometry import HeadModel, Vertices
 
-SPREAD = 0.42
+SPREAD = 0.38
 """Slider units a σ; more makes caricatures."""
+
+LOW_SPREAD = 0.75
+"""Of that, for mouth and chin, where caricatures begin soonest."""
 
 ASYMMETRY_SEED = 5
 
@@ -38,9 +41,10 @@ def identity_weights(head: HeadModel, identity: Latent, age: float) -> dict[Path
 
     _add_macros(head, identity, age, add)
     amounts = _slider_directions(len(head.sliders)) @ identity[lt.SHAPE :] * SPREAD
-    for (name, sides), amount in zip(head.sliders.items(), amounts, strict=True):
+    for (name, sides), share in zip(head.sliders.items(), amounts, strict=True):
         for ends in sides.values():
             names = sorted(ends)
+            amount = share * LOW_SPREAD if name.startswith(("mouth", "chin")) else share
             if name == "head":
                 # Seven face outlines round a circle: two of them mixed by where the latent points.
                 _add_outline(ends, identity, add)

@@ -17,9 +17,10 @@ from workers.generator.registry import load_generator
 from workers.images import decode, to_pixels
 from workers.matchers.detector import load_detector
 from workers.training.export import export
+from workers.training.framing import FRAME
 from workers.training.loop import train
 from workers.training.measure import Measured
-from workers.training.packing import FRAME, Unusable, pack_photographs, read_packed
+from workers.training.packing import Unusable, pack_photographs, read_packed
 from workers.training.photographs import Photographs
 from workers.training.sources import is_labelled, open_source
 from workers.training.spec import Loss, Method, TrainingSpec

@@ -281,10 +281,13 @@ class TestRuns:
             {"placing_iterations": 3},
             {"anchored": False},
             {"anchored": False, "method": Method.IVIGAN, "loss": Loss.WGAN_GP},
+            {"anchored": False, "method": Method.SDGAN_TRIPLET, "embedding_interval": 2},
         ],
-        ids=["wgan-gp", "landmarks first", "no labels", "ivigan"],
+        ids=["wgan-gp", "landmarks first", "no labels", "ivigan", "triplet"],
     )
     def test_so_does_every_method(self, corpus: Corpus, tmp_path: Path, options: dict[str, Any]) -> None:
+        if options.get("method") is Method.SDGAN_TRIPLET:
+            pytest.importorskip("onnx")
         spec = TrainingSpec(seed=4, iterations=6, **{**RUN, **options})
         straight = Trainer(corpus, spec)
         assert train(straight, tmp_path / "straight")

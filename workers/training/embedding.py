@@ -15,10 +15,7 @@ from app.errors import Corrupt, Misconfigured
 from workers.matchers.detector import network_file
 from workers.matchers.files import check_sha256
 from workers.matchers.sface import FILE, SHA256, SIZE
-
-CHIP = (0.07, 0.034, 0.86)
-"""Left, top and width of the matcher's aligned face within our images, over their width: eyes and mouth of a frontal
-face come to lie where the matcher's own alignment would put them."""
+from workers.training.framing import CHIP
 
 
 class Embedding(nn.Module):

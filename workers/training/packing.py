@@ -21,9 +21,10 @@ from safetensors import SafetensorError, safe_open
 
 from app.errors import Corrupt, FacsimileError, RequestRefused
 from workers.images import Pixels, decode
-from workers.matchers.alignment import TEMPLATE_112, align
+from workers.matchers.alignment import align
 from workers.matchers.detector import load_detector
 from workers.training.files import save_whole, write_whole
+from workers.training.framing import FRAME
 
 PACKED = "photographs.json"
 
@@ -33,9 +34,6 @@ SUBJECTS_PER_PART = 32
 
 NAMED = 20
 """So many unusable pictures are named in a message; all of them are in `unusable.txt`."""
-
-FRAME = (TEMPLATE_112 / 112 - [0.5, 0.4607]) * 0.874 + [0.5, 0.43]
-"""Where the five points of a face come to lie, over the image's width: as in our renders."""
 
 
 class Unusable(FacsimileError):
@@ -47,7 +45,8 @@ class PackedSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: int = 1
+    schema_version: int = 2
+    """2: framed as the renders of parametric 2.0."""
     kind: Literal["photographs"] = "photographs"
     size: int = Field(64, ge=16, le=256)
     """Pixels a side; a power of two."""

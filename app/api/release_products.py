@@ -9,6 +9,7 @@ from app.api.deps import ReleaseName, ReleaseVersion, SampleName, Serving, Tenan
 from app.api.downloads import FOR_EVER, TO_BE_ASKED, send_product
 from app.api.openapi import headers
 from app.api.products import BEING_MADE, ArchiveQuery, ReportQuery, being_made, download, send_report, sent, wants_page
+from app.dataset.documents import Document
 from app.dataset.version import LATEST
 from app.jobs.products import Product
 
@@ -103,6 +104,48 @@ def download_release_contact_sheet(
 
 @download(
     router,
+    "/v1/releases/{name}/{version}/croissant",
+    "Download a release's Croissant metadata",
+    _described("The set in the words of Croissant 1.1.", Document.CROISSANT.media_type),
+)
+def download_release_croissant(
+    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
+) -> Response:
+    """JSON-LD, as the dataset had it: files with digests, record sets, licence, use cases, limits."""
+    product = services.release_products.document(tenant, name, version, Document.CROISSANT)
+    return _send(request, services, product, version)
+
+
+@download(
+    router,
+    "/v1/releases/{name}/{version}/data-card",
+    "Download a release's data card",
+    _described("What the set is, for people.", Document.DATA_CARD.media_type),
+)
+def download_release_data_card(
+    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
+) -> Response:
+    """Markdown with a YAML head, as the dataset had it: what, why, how, limits, provenance."""
+    product = services.release_products.document(tenant, name, version, Document.DATA_CARD)
+    return _send(request, services, product, version)
+
+
+@download(
+    router,
+    "/v1/releases/{name}/{version}/provenance",
+    "Download where a release comes from",
+    _described("The chain from request and corpus to the set.", Document.PROVENANCE.media_type),
+)
+def download_release_provenance(
+    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
+) -> Response:
+    """JSON-LD in the words of PROV-O, as the dataset had it."""
+    product = services.release_products.document(tenant, name, version, Document.PROVENANCE)
+    return _send(request, services, product, version)
+
+
+@download(
+    router,
     "/v1/releases/{name}/{version}/samples/{sample}",
     "Download one sample of a release",
     _described("The image, as in the archive.", "image/png", "image/jpeg"),
@@ -118,6 +161,25 @@ def download_release_sample(
     """By its `id` in the manifest."""
     product = services.release_products.sample(tenant, name, version, sample)
     return _send(request, services, product, version, inline=True)
+
+
+@download(
+    router,
+    "/v1/releases/{name}/{version}/samples/{sample}/c2pa",
+    "Download the C2PA manifest of one sample of a release",
+    _described("The manifest that lies beside the sample's file.", "application/c2pa"),
+)
+def download_release_sidecar(
+    request: Request,
+    tenant: Tenant,
+    name: ReleaseName,
+    version: ReleaseVersion,
+    sample: SampleName,
+    services: Serving,
+) -> Response:
+    """Only where `marking.c2pa` was `detached`; else the manifest is in the file itself, or there is none."""
+    product = services.release_products.sidecar(tenant, name, version, sample)
+    return _send(request, services, product, version)
 
 
 @download(

@@ -25,7 +25,8 @@ class ReleaseBody(Release):
     """A release, and where to go from it."""
 
     links: dict[str, str] = Field(
-        description="Relative paths: self, manifest, comparisons, report, contact_sheet, archive, parts, diff.",
+        description="Relative paths: self, manifest, comparisons, report, contact_sheet, croissant, data_card, provenance, "
+        "archive, parts, diff.",
         examples=[{"self": "/v1/releases/gate-smoke/1.2.0"}],
     )
 
@@ -39,6 +40,9 @@ class ReleaseBody(Release):
             "comparisons": f"{here}/comparisons",
             "report": f"{here}/report",
             "contact_sheet": f"{here}/contact-sheet",
+            "croissant": f"{here}/croissant",
+            "data_card": f"{here}/data-card",
+            "provenance": f"{here}/provenance",
             "archive": f"{here}/archive?layout=plain",
             "parts": f"{here}/parts",
             "diff": f"{here}/diff",

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 
+from app.dataset.documents import Document
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.release import RELEASE_FILE, Release
@@ -33,32 +34,42 @@ class ReleaseProducts:
     def manifest(self, tenant: str, name: str, version: str) -> Product:
         """The manifest, JSON."""
         release = self._releases.get(tenant, name, version)
-        return _called(release, self.products.manifest(tenant, release.dataset), "-manifest.json")
+        return _called(release, self.products.manifest(tenant, release.dataset), "manifest.json")
 
     def comparisons(self, tenant: str, name: str, version: str) -> Product:
         """The list of comparisons, CSV."""
         release = self._releases.get(tenant, name, version)
-        return _called(release, self.products.comparisons(tenant, release.dataset), "-comparisons.csv")
+        return _called(release, self.products.comparisons(tenant, release.dataset), "comparisons.csv")
 
     def contact_sheet(self, tenant: str, name: str, version: str) -> Product:
         """The contact sheet, PNG."""
         release = self._releases.get(tenant, name, version)
-        return _called(release, self.products.contact_sheet(tenant, release.dataset), "-contact-sheet.png")
+        return _called(release, self.products.contact_sheet(tenant, release.dataset), "contact-sheet.png")
 
     def report(self, tenant: str, name: str, version: str) -> Product:
         """The report as data, JSON."""
         release = self._releases.get(tenant, name, version)
-        return _called(release, self.products.report(tenant, release.dataset), "-report.json")
+        return _called(release, self.products.report(tenant, release.dataset), "report.json")
 
     def report_page(self, tenant: str, name: str, version: str) -> Product:
         """The report to read, HTML."""
         release = self._releases.get(tenant, name, version)
-        return _called(release, self.products.report_page(tenant, release.dataset), "-report.html")
+        return _called(release, self.products.report_page(tenant, release.dataset), "report.html")
+
+    def document(self, tenant: str, name: str, version: str, document: Document) -> Product:
+        """One of the documents about the set; raises NotFound for sets that were made before there were any."""
+        release = self._releases.get(tenant, name, version)
+        return _called(release, self.products.document(tenant, release.dataset, document), document.filename)
 
     def sample(self, tenant: str, name: str, version: str, sample: str) -> Product:
         """One sample by its label."""
         release = self._releases.get(tenant, name, version)
         return self.products.sample(tenant, release.dataset, sample)
+
+    def sidecar(self, tenant: str, name: str, version: str, sample: str) -> Product:
+        """The C2PA manifest that lies beside a sample; raises NotFound where there is none."""
+        release = self._releases.get(tenant, name, version)
+        return self.products.sidecar(tenant, release.dataset, sample)
 
     def dataset(self, tenant: str, name: str, version: str) -> str:
         """The dataset that a release is."""
@@ -72,17 +83,18 @@ class ReleaseProducts:
         release = self._releases.get(tenant, name, version)
         if layout.stored:
             found = self.products.archive(tenant, release.dataset, layout)
-            return _called(release, found, f"-{layout}{layout.suffix}")
-        product = _called(release, self.products.archive(tenant, release.dataset), ".tar")
+            return _called(release, found, f"{layout}{layout.suffix}")
+        product = self.products.archive(tenant, release.dataset)
         record = release_file(release)
         member = member_header(RELEASE_FILE, len(record)) + record + bytes(-len(record) % BLOCK)
         return replace(
             product,
+            filename=f"{release.name}-{release.version}.tar",
             etag=f"{product.etag}-{hashlib.sha256(record).hexdigest()[:16]}",
             segments=(Segment(len(member), literal=member), *product.segments),
             size=len(member) + product.size,
         )
 
 
-def _called(release: Release, product: Product, ending: str) -> Product:
-    return replace(product, filename=f"{release.name}-{release.version}{ending}")
+def _called(release: Release, product: Product, what: str) -> Product:
+    return replace(product, filename=f"{release.name}-{release.version}-{what}")

@@ -104,7 +104,13 @@ def test_what_is_downloaded_is_what_the_record_says(client: TestClient, released
     assert sample.content == files["samples/S0000001/S0000001_0001.png"]
 
 
-@pytest.mark.parametrize("what", ["manifest", "comparisons", "contact-sheet", "archive", "samples/S0000000_0000"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("manifest", "comparisons", "contact-sheet", "report", "croissant", "data-card", "provenance", "archive"),
+        "samples/S0000000_0000",
+    ],
+)
 def test_downloads_are_for_ever(client: TestClient, released: str, what: str) -> None:
     answer = client.get(f"{released}/{what}")
     assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
@@ -118,6 +124,20 @@ def test_downloads_are_for_ever(client: TestClient, released: str, what: str) ->
     latest = client.get(f"/v1/releases/gate-smoke/latest/{what}")
     assert latest.content == answer.content
     assert latest.headers["cache-control"] == "private, no-cache"
+
+
+def test_documents_are_the_datasets_own_under_the_releases_name(
+    client: TestClient, released: str, finished: str
+) -> None:
+    for path, filename in (
+        ("croissant", "gate-smoke-1.2.0-croissant.json"),
+        ("data-card", "gate-smoke-1.2.0-data-card.md"),
+        ("provenance", "gate-smoke-1.2.0-provenance.jsonld"),
+    ):
+        answer = client.get(f"{released}/{path}")
+        assert answer.content == client.get(f"/v1/datasets/{finished}/{path}").content
+        assert answer.headers["content-disposition"] == f'attachment; filename="{filename}"'
+    assert client.get(f"{released}/samples/S0000000_0000/c2pa").status_code == 404
 
 
 def test_archives_of_two_releases_of_one_dataset_have_two_etags(
@@ -163,7 +183,8 @@ def test_what_is_withdrawn_answers_410_with_the_reason(client: TestClient, relea
     assert answer.status_code == 200
     assert (answer.json()["digest"], answer.json()["reason"]) == (digest, "look-alikes")
     products = ("/manifest", "/comparisons", "/report", "/contact-sheet", "/archive", "/parts")
-    for path in ("", *products, "/samples/S0000000_0000"):
+    documents = ("/croissant", "/data-card", "/provenance")
+    for path in ("", *products, *documents, "/samples/S0000000_0000", "/samples/S0000000_0000/c2pa"):
         gone = client.get(f"{released}{path}")
         assert gone.status_code == 410, path
         assert gone.json()["error"] == "Withdrawn"

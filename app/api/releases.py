@@ -25,8 +25,8 @@ class ReleaseBody(Release):
     """A release, and where to go from it."""
 
     links: dict[str, str] = Field(
-        description="Relative paths: self, manifest, comparisons, report, contact_sheet, croissant, data_card, provenance, "
-        "archive, parts, diff.",
+        description="Relative paths: self, manifest, comparisons, report, contact_sheet, croissant, data_card, "
+        "provenance, archive, parts, diff.",
         examples=[{"self": "/v1/releases/gate-smoke/1.2.0"}],
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,13 @@ console = Console(stderr=True)
 Folder = Annotated[Path, typer.Argument(help="Folder of the corpus.")]
 
 
+class Renderer(StrEnum):
+    """What renders a corpus."""
+
+    OPENGL = "opengl"
+    CYCLES = "cycles"
+
+
 def _bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
@@ -45,17 +53,29 @@ def corpus_command(
     size: Annotated[int, typer.Option(min=16, max=1024, help="Pixels a side.")] = 64,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     processes: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
+    renderer: Annotated[Renderer, typer.Option(help="cycles is slow and looks better.")] = Renderer.OPENGL,
+    blender: Annotated[Path | None, typer.Option(help="For cycles: the Python in which bpy is installed.")] = None,
 ) -> None:
     """Render a labelled corpus on all cores; broken off, it goes on where it stopped."""
+    from workers.training.corpus.cycles import INSTALL, SUBJECTS_PER_PART, blender_version
     from workers.training.corpus.render import render_corpus
     from workers.training.corpus.store import CorpusSpec, corpus_digest
 
     spec = CorpusSpec(seed=seed, subjects=subjects, samples_per_subject=samples_per_subject, size=size)
+    if renderer is Renderer.CYCLES:
+        if blender is None:
+            raise RequestRefused([("blender", f"cycles needs Blender in a Python of its own: {INSTALL}")])
+        version = blender_version(blender)
+        by_cycles = {"renderer": "cycles", "blender": version, "subjects_per_part": SUBJECTS_PER_PART}
+        spec = CorpusSpec.model_validate({**spec.model_dump(), **by_cycles})
+    elif blender is not None:
+        raise RequestRefused([("blender", "only --renderer cycles needs it")])
     with _bar() as bar:
         task = bar.add_task("parts", total=spec.parts)
         render_corpus(
-            folder, spec, processes=processes, on_progress=lambda done, total: bar.update(task, completed=done)
-        )
+            folder, spec, processes=processes, blender=blender,
+            on_progress=lambda done, total: bar.update(task, completed=done),
+        )  # fmt: skip
     typer.echo(f"{folder}: {subjects * samples_per_subject:,} images, digest {corpus_digest(folder)}")
 
 

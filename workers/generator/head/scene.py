@@ -38,13 +38,17 @@ class Render:
 
 
 class Scene:
-    """A canvas with everything that does not change from head to head."""
+    """Everything that does not change from head to head."""
 
     def __init__(self) -> None:
-        self.canvas = Canvas()
         self.head = load_head()
         self.regions = load_regions()
         self.skin = self.regions.skin
+
+    @cached_property
+    def canvas(self) -> Canvas:
+        """What it is drawn on, made when first used; raises NoGraphics."""
+        return Canvas()
 
     @cached_property
     def _ball(self) -> tuple[Vertices, NDArray[Any]]:
@@ -77,11 +81,11 @@ class Scene:
         backdrop = background(observation[slice(*lt.FACTORS["background"])], height, width)
         return Render(rgb=head + (1 - alpha[..., None]) * backdrop, head=head, alpha=alpha, placed=placed)
 
-    def pieces(self, identity: Latent, observation: Latent, placed: Placed) -> list[Piece]:
-        """Everything that there is to draw of one head."""
+    def pieces(self, identity: Latent, observation: Latent, placed: Placed, *, all_round: bool = False) -> list[Piece]:
+        """Everything that there is to draw of one head; `all_round` with what the camera cannot see."""
         posed = self.skin.surface.refine(placed.posed)
         normals = vertex_normals(posed, self.skin.faces)
-        seen = facing(posed, normals, placed.camera)
+        seen = facing(posed, normals, placed.camera) | all_round
         pieces = [
             self._skin(identity, observation, placed, posed, normals, seen),
             # The cage throws the skin's shadow: four times fewer faces, and no eye can tell.
@@ -245,5 +249,5 @@ class Scene:
 
 @lru_cache(maxsize=1)
 def load_scene() -> Scene:
-    """The scene of this process; raises NoGraphics or HeadDataMissing."""
+    """The scene of this process; raises HeadDataMissing."""
     return Scene()

@@ -1,6 +1,8 @@
 """Rendering a corpus: every core draws parts; a part that is there is never drawn again."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from itertools import islice
@@ -15,6 +17,7 @@ from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation
 from workers.generator.head.placement import landmarks as place_landmarks
 from workers.generator.head.scene import load_scene
+from workers.training.corpus.cycles import Blender, BlenderFailed, load_blender, trace
 from workers.training.corpus.store import Columns, CorpusSpec, missing_parts, open_corpus, write_part
 
 SCALE_STREAM = 1_000_000
@@ -30,33 +33,38 @@ def render_corpus(
     spec: CorpusSpec,
     *,
     processes: int,
+    blender: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> None:
     """Render every part that is missing; `on_progress` gets parts done and in all.
 
-    Raises RenderFailed; whatever was finished stays, and a further call goes on from there.
+    `blender` is the Python that has Blender, for a corpus by Cycles. Raises RenderFailed; whatever was
+    finished stays, and a further call goes on from there.
     """
     open_corpus(folder, spec)
     todo = iter(missing_parts(folder, spec))
     done = spec.parts - len(missing_parts(folder, spec))
     on_progress(done, spec.parts)
     # A fresh interpreter each: an OpenGL context does not survive a fork.
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(render_part, folder, spec, number) for number in islice(todo, 2 * processes)}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
+        running = {pool.submit(render_part, folder, spec, number, blender) for number in islice(todo, 2 * processes)}
         while running:
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
+                if future.exception():
+                    pool.shutdown(wait=False, cancel_futures=True)
                 future.result()
                 done += 1
                 on_progress(done, spec.parts)
                 number = None if should_cancel() else next(todo, None)
                 if number is not None:
-                    running.add(pool.submit(render_part, folder, spec, number))
+                    running.add(pool.submit(render_part, folder, spec, number, blender))
 
 
-def render_part(folder: Path, spec: CorpusSpec, number: int) -> None:
-    """Draw and write one part."""
+def render_part(folder: Path, spec: CorpusSpec, number: int, blender: Path | None = None) -> None:
+    """Draw and write one part; `blender` as in `render_corpus`."""
     scene = load_scene()
     rows: list[tuple[Any, ...]] = []
     for subject in spec.part(number):
@@ -64,11 +72,15 @@ def render_part(folder: Path, spec: CorpusSpec, number: int) -> None:
         for sample in range(spec.samples_per_subject):
             observation = draw_observation(spec.seed, subject, sample, 0, _sigma(spec, subject, sample))
             try:
-                drawn = scene.draw(identity, observation, spec.size, spec.size)
-                points = place_landmarks(scene.head, scene.regions, identity, observation, drawn.placed)
+                if spec.renderer == "cycles":
+                    noise = subject * spec.samples_per_subject + sample
+                    head, placed = trace(_blender(spec, blender), scene, identity, observation, spec.size, noise)
+                else:
+                    drawn = scene.draw(identity, observation, spec.size, spec.size)
+                    head, placed = np.concatenate([drawn.head, drawn.alpha[..., None]], -1), drawn.placed
+                points = place_landmarks(scene.head, scene.regions, identity, observation, placed)
             except Exception as exc:
                 raise RenderFailed(f"part {number}, subject {subject}, sample {sample}: {exc}") from exc
-            head = np.concatenate([drawn.head, drawn.alpha[..., None]], -1)
             pixels = np.rint(head.clip(0, 1) * 255).astype(np.uint8)
             rows.append((pixels, points, identity, observation, np.int32(subject)))
     heads, landmarks, identities, observations, subjects = (np.stack(column) for column in zip(*rows, strict=True))
@@ -80,6 +92,27 @@ def render_part(folder: Path, spec: CorpusSpec, number: int) -> None:
         "subject": subjects,
     }
     write_part(folder, number, columns)
+
+
+def _end_with_parent() -> None:
+    """Go when the process that hands out parts goes, however it does; an executor's workers would wait for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _blender(spec: CorpusSpec, python: Path | None) -> Blender:
+    if python is None:
+        raise BlenderFailed("a corpus by cycles needs the Python that has Blender")
+    blender = load_blender(python)
+    if blender.version != spec.blender:
+        raise BlenderFailed(f"{python} has Blender {blender.version}, but the corpus is by {spec.blender}")
+    return blender
 
 
 def _sigma(spec: CorpusSpec, subject: int, sample: int) -> np.ndarray:

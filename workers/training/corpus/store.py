@@ -12,11 +12,19 @@ Columns of a part, N samples each (subjects are whole within a part):
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -43,6 +51,23 @@ class CorpusSpec(BaseModel):
     scale: tuple[float, float] = (0.2, 1.6)
     """σ of each sample's observation, uniform between these."""
     subjects_per_part: int = Field(64, gt=0)
+    renderer: Literal["opengl", "cycles"] = "opengl"
+    blender: str | None = None
+    """Version of the Blender whose Cycles traces it; another's pictures differ."""
+
+    @model_validator(mode="after")
+    def _cycles_is_blenders(self) -> Self:
+        if (self.renderer == "cycles") != (self.blender is not None):
+            raise ValueError("a corpus by cycles names the version of its Blender, and no other does")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what older corpora do not have, where it says nothing: their digests stay."""
+        written: dict[str, Any] = write(self)
+        if self.renderer == "opengl":
+            del written["renderer"], written["blender"]
+        return written
 
     @property
     def parts(self) -> int:

@@ -58,10 +58,13 @@ def corpus_command(
 ) -> None:
     """Render a labelled corpus on all cores; broken off, it goes on where it stopped."""
     from workers.training.corpus.cycles import INSTALL, SUBJECTS_PER_PART, blender_version
-    from workers.training.corpus.render import render_corpus
+    from workers.training.corpus.render import code_digest, render_corpus
     from workers.training.corpus.store import CorpusSpec, corpus_digest
 
-    spec = CorpusSpec(seed=seed, subjects=subjects, samples_per_subject=samples_per_subject, size=size)
+    spec = CorpusSpec(
+        seed=seed, subjects=subjects, samples_per_subject=samples_per_subject, size=size,
+        code=code_digest(renderer.value),
+    )  # fmt: skip
     if renderer is Renderer.CYCLES:
         if blender is None:
             raise RequestRefused([("blender", f"cycles needs Blender in a Python of its own: {INSTALL}")])

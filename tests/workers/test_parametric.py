@@ -137,7 +137,7 @@ def test_the_card_is_pinned_to_the_code_that_draws(monkeypatch: pytest.MonkeyPat
     folder = SHIPPED / "parametric"
     before = parametric_card(folder).digest
     assert before == parametric_card(folder).digest
-    monkeypatch.setattr(parametric, "_sources_digest", lambda: "another")
+    monkeypatch.setattr(parametric, "sources_digest", lambda: "another")
     assert parametric_card(folder).digest != before
 
 

@@ -108,6 +108,13 @@ class TestCorpus:
         with pytest.raises(RequestRefused, match="holds another corpus"):
             open_corpus(corpus_folder, SPEC.model_copy(update={"seed": 6}))
 
+    def test_a_corpus_of_another_version_of_the_renderer_is_not_gone_on_with(self, tmp_path: Path) -> None:
+        spec = SPEC.model_copy(update={"code": render.code_digest("opengl")})
+        open_corpus(tmp_path, spec)
+        open_corpus(tmp_path, spec)
+        with pytest.raises(RequestRefused, match="another version of the renderer"):
+            open_corpus(tmp_path, spec.model_copy(update={"code": render.code_digest("cycles")}))
+
     def test_an_unfinished_or_broken_corpus_is_named(self, corpus_folder: Path, tmp_path: Path) -> None:
         open_corpus(tmp_path, SPEC)
         with pytest.raises(Corrupt, match="3 of 3 parts are missing"):

@@ -52,7 +52,7 @@ def load_parametric(folder: Path) -> Parametric:
 def parametric_card(folder: Path) -> ModelCard:
     """The card, pinned to the code that draws: other code is another model, as other weights would be."""
     card = read_card(folder)
-    return card.model_copy(update={"sources_sha256": _sources_digest()})
+    return card.model_copy(update={"sources_sha256": sources_digest()})
 
 
 def why_unavailable() -> str | None:
@@ -70,7 +70,7 @@ def why_unavailable() -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _sources_digest() -> str:
+def sources_digest() -> str:
     """SHA-256 over the renderer's own source files, in order of their names."""
     sources = [Path(latents.__file__), *sorted((Path(latents.__file__).parent / "head").glob("*.py"))]
     digest = hashlib.sha256()

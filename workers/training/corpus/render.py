@@ -1,5 +1,6 @@
 """Rendering a corpus: every core draws parts; a part that is there is never drawn again."""
 
+import hashlib
 import multiprocessing
 import os
 import threading
@@ -17,6 +18,7 @@ from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation
 from workers.generator.head.placement import landmarks as place_landmarks
 from workers.generator.head.scene import load_scene
+from workers.generator.parametric import sources_digest
 from workers.training.corpus.cycles import Blender, BlenderFailed, load_blender, trace
 from workers.training.corpus.store import Columns, CorpusSpec, missing_parts, open_corpus, write_part
 
@@ -26,6 +28,14 @@ SCALE_STREAM = 1_000_000
 
 class RenderFailed(FacsimileError):
     """A part could not be rendered; says which subject and sample."""
+
+
+def code_digest(renderer: str) -> str:
+    """SHA-256 over the source files that decide what `opengl` or `cycles` draws."""
+    digest = hashlib.sha256(sources_digest().encode())
+    for name in ("blender_scene.py", "cycles.py", "exchange.py", "surface.py") if renderer == "cycles" else ():
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    return digest.hexdigest()
 
 
 def render_corpus(

@@ -54,6 +54,8 @@ class CorpusSpec(BaseModel):
     renderer: Literal["opengl", "cycles"] = "opengl"
     blender: str | None = None
     """Version of the Blender whose Cycles traces it; another's pictures differ."""
+    code: str | None = None
+    """SHA-256 of the code that draws: another's pictures may differ. Older corpora do not say."""
 
     @model_validator(mode="after")
     def _cycles_is_blenders(self) -> Self:
@@ -67,6 +69,8 @@ class CorpusSpec(BaseModel):
         written: dict[str, Any] = write(self)
         if self.renderer == "opengl":
             del written["renderer"], written["blender"]
+        if self.code is None:
+            del written["code"]
         return written
 
     @property
@@ -91,9 +95,10 @@ def open_corpus(folder: Path, spec: CorpusSpec) -> None:
     if path.exists():
         there = read_spec(folder)
         if there != spec:
-            raise RequestRefused(
-                [("folder", f"{folder} holds another corpus ({there}); name an empty folder or use its settings")]
-            )
+            what = f"holds another corpus ({there})"
+            if there == spec.model_copy(update={"code": there.code}):
+                what = "was begun by another version of the renderer, whose pictures may differ"
+            raise RequestRefused([("folder", f"{folder} {what}; name an empty folder or use its settings")])
         return
     write_whole(path, spec.model_dump_json(indent=1).encode())
 

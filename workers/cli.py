@@ -237,13 +237,13 @@ def evaluate_command(
     if json_:
         typer.echo(json.dumps(found.as_card(), indent=1, ensure_ascii=False))
         return
-    table = Table("measure", "judge", "value", "95% interval", "at the least", "met")
+    table = Table("measure", "judge", "value", "95% interval", "at the least", "met", "note")
     for row in found.rows:
-        interval = row.note if row.low is None else f"{row.low:.4g} … {row.high:.4g}"
+        interval = "" if row.low is None else f"{row.low:.4g} … {row.high:.4g}"
         met = "" if row.met is None else "yes" if row.met else "no"
         value = "not applicable" if row.value is None else f"{row.value:.4g}"
-        table.add_row(row.measure, row.judge, value, interval, row.asked, met)
-    Console(width=140).print(table)
+        table.add_row(row.measure, row.judge, value, interval, row.asked, met, row.note)
+    Console(width=160).print(table)
 
 
 def calibrate_command(

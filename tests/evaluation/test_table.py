@@ -90,6 +90,11 @@ def test_where_no_face_is_found_nothing_is_correlated(
     assert found["yaw seen against yaw asked for, correlation"].value is None
 
 
+def test_u_class_stands_beside_what_chance_leaves(measured: Callable[..., Evaluation], reading: Any) -> None:
+    (row,) = [row for row in measured(reading("cosine", COSINE)).rows if row.measure.startswith("U_class of 60 ")]
+    assert row.note == f"independent identities would leave {0.999**59:.2f}"
+
+
 def test_too_few_comparisons_for_an_fmr_are_said_and_nothing_is_divided_by_it(
     monkeypatch: pytest.MonkeyPatch, writing: Any, reading: Any, tell_tale: Any
 ) -> None:

@@ -47,6 +47,7 @@ class Row:
     """What a default model must reach."""
     met: bool | None = None
     note: str = ""
+    """What to know when reading the value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +248,9 @@ def _rows_of_sweep(judge: str, points: Sequence[CurvePoint]) -> list[Row]:
             value=change,
             asked="≤ 0.3",
             met=None if change is None else change <= 0.3,
-            note="" if change is not None else "too few comparisons: no FMR above 0 is at most 1e-2",
+            note="the more samples vary, the lower non-mated scores are"
+            if change is not None
+            else "too few comparisons: no FMR above 0 is at most 1e-2",
         ),
     ]
 
@@ -265,6 +268,8 @@ def _u_class(judge: Matcher, portraits: TemplateTable, at_one: CrossedScores) ->
         measure=f"U_class of {found.identities:,} unfiltered identities, threshold of FMR 1e-3 at σ = 1",
         judge=judge.name, value=found.u_class, low=found.interval.low, high=found.interval.high,
         asked="≥ 0.9", met=found.u_class >= 0.9,
+        # So many identities meet so many others that even faces drawn from everybody would rarely all be unlike.
+        note=f"independent identities would leave {(1 - FMR_OF_UNIQUENESS) ** (found.identities - 1):.2f}",
     )  # fmt: skip
 
 

@@ -65,10 +65,13 @@ def mesh(
     **uniforms: Any,
 ) -> Piece:
     """Quads [F, 4] as a piece; arrays of values are over the same vertices."""
-    used, index = np.unique(quads, return_inverse=True)
-    index = index.reshape(quads.shape)
+    used: Any = slice(None)
+    index = quads
+    if len(vertices) > 2 * len(quads):  # a small part of a large mesh
+        used, index = np.unique(quads, return_inverse=True)
+        index = index.reshape(quads.shape)
     points = vertices[used]
-    table = np.empty((len(used), _COLUMNS), np.float32)
+    table = np.empty((len(points), _COLUMNS), np.float32)
     table[:, 0:3] = points
     table[:, 3:6] = normals[used] if normals is not None else vertex_normals(points, index)
     table[:, 6:9] = colours[used] if np.ndim(colours) == 2 else colours

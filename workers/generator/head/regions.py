@@ -121,7 +121,7 @@ class Regions:
 
         A vertex that lies below the mean of its neighbours (lip line, nostrils, lid folds) is darker.
         """
-        faces = self.head.body_faces
+        faces = self.skin.cage
         total = np.zeros_like(vertices)
         mean = vertices[faces].mean(1)
         count = np.bincount(faces.ravel(), minlength=len(vertices))

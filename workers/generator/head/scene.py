@@ -85,16 +85,17 @@ class Scene:
         """Everything that there is to draw of one head; `all_round` with what the camera cannot see."""
         posed = self.skin.surface.refine(placed.posed)
         normals = vertex_normals(posed, self.skin.faces)
+        upright = vertex_normals(placed.still, self.skin.cage)
         seen = facing(posed, normals, placed.camera) | all_round
         pieces = [
-            self._skin(identity, observation, placed, posed, normals, seen),
+            self._skin(identity, observation, placed, posed, normals, upright, seen),
             # The cage throws the skin's shadow: four times fewer faces, and no eye can tell.
             caster(placed.posed, self.skin.cage),
         ]
         pieces += self._hair(identity, observation, placed, posed, normals, seen)
         pieces += self._eyes(identity, observation, placed)
         pieces += self._mouth(placed.posed)
-        pieces += self._short_strands(identity, observation, placed)
+        pieces += self._short_strands(identity, observation, placed, upright)
         if bool(lt.wears_glasses(identity, observation)):
             wire, quads = glasses(self.head, self.regions, identity, placed.rest)
             tone = np.array([0.02, 0.02, 0.025])
@@ -103,10 +104,10 @@ class Scene:
         return pieces
 
     def _skin(
-        self, identity: Latent, observation: Latent, placed: Placed, posed: Vertices, normals: Vertices, seen: Seen
-    ) -> Piece:
-        still = placed.still
-        open_sky = self.regions.cavity(still, vertex_normals(still, self.head.body_faces))
+        self, identity: Latent, observation: Latent, placed: Placed, posed: Vertices, normals: Vertices,
+        upright: Vertices, seen: Seen,
+    ) -> Piece:  # fmt: skip
+        open_sky = self.regions.cavity(placed.still, upright)
         return mesh(
             posed,
             self.skin.faces[seen[self.skin.faces].any(1)],
@@ -206,10 +207,9 @@ class Scene:
             )
         ]
 
-    def _short_strands(self, identity: Latent, observation: Latent, placed: Placed) -> list[Piece]:
+    def _short_strands(self, identity: Latent, observation: Latent, placed: Placed, normals: Vertices) -> list[Piece]:
         """Brows, lashes, beard."""
         still, camera, hair = placed.still, placed.camera, hair_colour(identity, observation)
-        normals = vertex_normals(still, self.head.body_faces)
 
         def follow(bundle: strands.Strands) -> Vertices:
             return placed.follow(bundle.reshape(-1, 3)).reshape(bundle.shape)

@@ -166,6 +166,8 @@ def test_members_of_a_dead_childs_session_are_ended(tmp_path: Path) -> None:
     assert leader.stdout
     member = int(leader.stdout.readline())
     leader.wait()
+    # Until it has become another program, a process may show no environment at all.
+    until(lambda: b"sleep" in Path(f"/proc/{member}/cmdline").read_bytes())
     assert not stop_left_over(leader.pid, "an identity", tmp_path / "another")
     assert not gone(member)
     assert stop_left_over(leader.pid, "an identity", tmp_path)

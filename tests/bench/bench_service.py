@@ -3,8 +3,8 @@
     python tests/bench/bench_service.py              # everything: about a quarter of an hour on two cores
     python tests/bench/bench_service.py throughput submit memory --model sdgan --json
 
-throughput  samples a second end to end (submit → succeeded, checks off, as many worker processes as cores), over
-            what the bare generator gives in as many processes at the same time, without files or store
+throughput  samples a second end to end (submit → succeeded, checks and judging off, as many worker processes as
+            cores), over what the bare generator gives in as many processes at the same time, without files or store
 submit      latency of POST /v1/datasets at 50 requests a second, while a worker is at work
 memory      resident memory of a worker process after 1,000 and after 20,000 samples
 """
@@ -43,8 +43,9 @@ class Client:
         self.http = httpx.Client(base_url=stack.url, headers=headers, timeout=60, limits=limits)
 
     def submit(self, **fields: Any) -> str:
-        """Submit a dataset without checks and comparisons."""
-        body = {"name": "bench", "checks": UNCHECKED, "comparisons": {"selection": "none"}, **fields}
+        """Submit a dataset without checks, comparisons and judging."""
+        without = {"checks": UNCHECKED, "comparisons": {"selection": "none"}, "report": {"judged_subjects": 0}}
+        body = {"name": "bench", **without, **fields}
         answer = self.http.post("/v1/datasets", json=body)
         answer.raise_for_status()
         return str(answer.json()["id"])

@@ -4,7 +4,7 @@ import json
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -61,18 +61,18 @@ def corpus_command(
     from workers.training.corpus.render import code_digest, render_corpus
     from workers.training.corpus.store import CorpusSpec, corpus_digest
 
-    spec = CorpusSpec(
-        seed=seed, subjects=subjects, samples_per_subject=samples_per_subject, size=size,
-        code=code_digest(renderer.value),
-    )  # fmt: skip
+    by_cycles: dict[str, Any] = {}
     if renderer is Renderer.CYCLES:
         if blender is None:
             raise RequestRefused([("blender", f"cycles needs Blender in a Python of its own: {INSTALL}")])
         version = blender_version(blender)
         by_cycles = {"renderer": "cycles", "blender": version, "subjects_per_part": SUBJECTS_PER_PART}
-        spec = CorpusSpec.model_validate({**spec.model_dump(), **by_cycles})
     elif blender is not None:
         raise RequestRefused([("blender", "only --renderer cycles needs it")])
+    spec = CorpusSpec(
+        seed=seed, subjects=subjects, samples_per_subject=samples_per_subject, size=size,
+        code=code_digest(renderer.value), **by_cycles,
+    )  # fmt: skip
     with _bar() as bar:
         task = bar.add_task("parts", total=spec.parts)
         render_corpus(

@@ -21,7 +21,7 @@ from app.storage import ObjectStore
 log = structlog.get_logger()
 
 _left_over: WeakKeyDictionary[ObjectStore, set[str]] = WeakKeyDictionary()
-"""Marks of orderly attempts that could not be taken off, for the store was away: the next attempt sees to them."""
+"""Marks of orderly attempts that could not be taken off, for the store was away: who counts next sees to them."""
 
 
 @dataclass
@@ -38,7 +38,6 @@ def counted(store: ObjectStore, marks: str, task: Task) -> Iterator[Outcome]:
     Unavailable, Cancelled and Unfinished are nobody's failure and go on upwards. Whatever else the work raises is
     recorded in its mark, and the outcome says that it failed.
     """
-    _take_off_left_over(store)
     mark = f"{marks}{uuid.uuid4().hex}"
     write_json(store, mark, {"error": "the worker was lost"})
     outcome = Outcome()

@@ -8,6 +8,7 @@ import pytest
 from workers.generator import latents as lt
 from workers.generator.head.hair import CUTS, groom, load_scalp
 from workers.generator.head.regions import load_regions
+from workers.generator.head.scatter import scatter
 from workers.generator.head.subdivision import subdivide
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
@@ -36,6 +37,19 @@ def test_vertices_that_no_face_uses_are_left_out_and_asking_for_them_fails() -> 
     assert len(surface.refine(np.zeros((12, 3)))) == 26
     with pytest.raises(ValueError, match="not on the surface"):
         surface.only(np.array([2]), np.zeros((12, 3)))
+
+
+def test_points_are_scattered_by_area_and_move_with_the_mesh() -> None:
+    vertices = np.array([[0, 0, 0], [3, 0, 0], [3, 1, 0], [0, 1, 0], [4, 0, 0], [4, 1, 0]], np.float32)
+    faces = np.array([[0, 1, 2, 3], [1, 4, 5, 2]])  # three times as large as the other
+    places = scatter(vertices, faces, 4_000, np.random.default_rng(1))
+    points = places.at(vertices)
+    assert (points[:, 0] < 3).mean() == pytest.approx(0.75, abs=0.03)
+    assert points[:, 1].mean() == pytest.approx(0.5, abs=0.02)
+    assert places.at(vertices + 2) == pytest.approx(points + 2)
+    assert places.first(7).at(vertices) == pytest.approx(points[:7])
+    only = scatter(vertices, faces, 100, np.random.default_rng(1), np.array([0.0, 1.0])).at(vertices)
+    assert only[:, 0].min() >= 3
 
 
 @pytest.mark.parametrize("style", list(CUTS))

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.generator import latents as lt
-from workers.generator.head.regions import Regions
+from workers.generator.head.regions import Mask, Regions
 from workers.generator.head.shape import Latent
 
 Colours = NDArray[np.float32]
@@ -59,8 +59,8 @@ def hairline(identity: Latent, observation: Latent) -> float:
     return front + float(9 * older * (identity[lt.SEX] >= 0) * lt.between(identity[lt.HAIRLINE], 0.2, 1))
 
 
-def skin_colours(regions: Regions, identity: Latent, observation: Latent) -> Colours:
-    """Colour of the skin as it is drawn, [W, 3]: flush, lids, lips, beard shadow, scalp under the hair."""
+def skin_colours(regions: Regions, identity: Latent, observation: Latent, grown: Mask) -> Colours:
+    """Colour of the skin as it is drawn, [W, 3]: flush, lids, lips, beard shadow, scalp where hair has `grown` [W]."""
     tone = skin_tone(identity)
     base = skin_colour(tone)
     male = identity[lt.SEX] >= 0
@@ -78,6 +78,6 @@ def skin_colours(regions: Regions, identity: Latent, observation: Latent) -> Col
         colour *= 1 - shadow * np.array([1, 0.92, 0.8])
     drawn = regions.skin.surface.refine(colour)
     style = lt.HAIR_STYLES[int(lt.hair_style(identity))]
-    grown = regions.skin.scalp(hairline(identity, observation))[:, None] * (0.07 if style == "bald" else 0.75)
-    drawn = drawn * (1 - grown) + hair_colour(identity, observation) * 0.7 * grown
+    scalp = grown[:, None] * (0.07 if style == "bald" else 0.75)
+    drawn = drawn * (1 - scalp) + hair_colour(identity, observation) * 0.7 * scalp
     return np.clip(drawn, 0, 1).astype(np.float32)

@@ -1,7 +1,7 @@
 """OpenGL 3.3 through EGL, on a GPU or by Mesa's software rasteriser: pieces in, an image with alpha out.
 
-No window is opened. Everything is drawn three times: as the key light sees it and as the sky
-does, for what they do not reach, and as the camera does.
+No window is opened. Everything is drawn three times: as the key light sees it and as the sky does, for what they do not
+reach, and as the camera does.
 """
 
 import os
@@ -78,16 +78,18 @@ def mesh(
     table[:, 9:12] = (vertices if place is None else place)[used]
     table[:, 12] = grown[used] if np.ndim(grown) else grown
     table[:, 13] = open_sky[used] if np.ndim(open_sky) else open_sky
-    triangles = np.concatenate([index[:, [0, 1, 2]], index[:, [0, 2, 3]]]).astype(np.int32)
-    return Piece(material=material, table=table, triangles=triangles, uniforms=uniforms, casts=casts)
+    return Piece(material=material, table=table, triangles=_triangles(index), uniforms=uniforms, casts=casts)
 
 
 def caster(vertices: Vertices, quads: NDArray[Any]) -> Piece:
     """Quads [F, 4] that throw a shadow and are not in the picture."""
     table = np.zeros((len(vertices), _COLUMNS), np.float32)
     table[:, 0:3] = vertices
-    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32)
-    return Piece(material=shaders.PLAIN, table=table, triangles=triangles, seen=False)
+    return Piece(material=shaders.PLAIN, table=table, triangles=_triangles(quads), seen=False)
+
+
+def _triangles(quads: NDArray[Any]) -> NDArray[np.int32]:
+    return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32)
 
 
 def ribbons(
@@ -153,7 +155,7 @@ class Canvas:
         self._gl = gl
         self._programs: list[Any] = [
             gl.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.fragment_shader(material))
-            for material in shaders.MATERIALS
+            for material in range(len(shaders.MATERIALS))
         ]
         self._shadow_program: Any = gl.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW)
         self._depths = [gl.depth_texture((SHADOW_PIXELS, SHADOW_PIXELS)) for _ in range(2)]

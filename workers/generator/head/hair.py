@@ -15,6 +15,7 @@ from scipy.spatial import Delaunay, cKDTree
 
 from workers.generator.head.geometry import Vertices
 from workers.generator.head.regions import CRANIUM, Skin
+from workers.generator.head.scatter import scatter
 
 Directions = NDArray[np.float64]
 
@@ -139,8 +140,7 @@ class Scalp:
         return cKDTree(self._directions(np.flatnonzero(self.skin.pinna)))
 
     def _directions(self, vertices: NDArray[Any]) -> Directions:
-        offset = self.skin.vertices[vertices] - CRANIUM
-        return np.asarray(offset / np.linalg.norm(offset, axis=1, keepdims=True), np.float64)
+        return _unit(self.skin.vertices[vertices] - CRANIUM).astype(np.float64)
 
     def locate(self, u: Directions) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
         """Vertices [N, 3], their weights [N, 3], and whether a direction [N, 3] meets the chart at all."""
@@ -162,13 +162,8 @@ class Scalp:
         faces = self.skin.faces
         grown = self.skin.scalp(LOWEST_HAIRLINE)
         faces = faces[grown[faces].min(1) > 0]
-        corners = self.skin.vertices[faces]
-        area = np.linalg.norm(np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]), axis=1)
-        picked = corners[rng.choice(len(faces), count, p=area / area.sum())]
-        a, b = rng.random((2, count, 1))
-        points = (picked[:, 0] * (1 - a) + picked[:, 1] * a) * (1 - b) + (picked[:, 3] * (1 - a) + picked[:, 2] * a) * b
-        offset = points - CRANIUM
-        return np.asarray(offset / np.linalg.norm(offset, axis=1, keepdims=True), np.float64)
+        points = scatter(self.skin.vertices, faces, count, rng).at(self.skin.vertices)
+        return _unit(points - CRANIUM)
 
 
 @lru_cache(maxsize=len(CUTS))
@@ -225,5 +220,5 @@ def _flat(u: Directions) -> Directions:
     return np.asarray(u[:, [0, 2]] / (1 + u[:, 1:2]), np.float64)
 
 
-def _unit(u: Directions) -> Directions:
+def _unit(u: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(u / np.linalg.norm(u, axis=-1, keepdims=True))

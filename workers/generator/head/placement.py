@@ -48,7 +48,7 @@ class Placed:
         return self.follow(self.eyes.mean(0) - np.array([0, 0, 0.8], np.float32))
 
     def follow(self, points: Vertices) -> Vertices:
-        """Move points fixed to the rigid head along with it."""
+        """Move points [..., 3] fixed to the rigid head along with it."""
         return np.asarray((points - self.centre) @ self.rotation.T + self.centre, np.float32)
 
     def project(self, points: Vertices) -> NDArray[np.float32]:

@@ -71,7 +71,7 @@ class Regions:
         self.lips = self._moved_by("mouth-lowerlip-volume", "mouth-upperlip-volume")
         scaled = self._moved_by("ear-scale")
         self.ears = scaled > 0.12
-        self.pinna = scaled > 0.4
+        self.pinna = scaled > 0.4  # the ear that sticks out, without the skin around it
         self.eyes = np.clip(self.blob((0.31, 7.28, 1.45), 0.17) + self.blob((-0.31, 7.28, 1.45), 0.17), 0, 1)
         self.flush = np.clip(
             0.8 * (self.blob((0.5, 6.95, 1.35), 0.22) + self.blob((-0.5, 6.95, 1.35), 0.22))

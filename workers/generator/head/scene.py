@@ -17,10 +17,8 @@ from workers.generator.head.glasses import glasses
 from workers.generator.head.hair import CUTS, groom, load_scalp
 from workers.generator.head.lighting import read_light
 from workers.generator.head.placement import Placed, gaze_direction, place_head
-from workers.generator.head.regions import load_regions, scalp_mask
+from workers.generator.head.regions import Mask, load_regions, scalp_mask
 from workers.generator.head.shape import Latent, vertex_normals
-
-Seen = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +33,24 @@ class Render:
     """[H, W] in [0, 1]: how much of the head, not the backdrop, a pixel shows."""
     placed: Placed
     """Where it lies; landmarks are read off it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Skin:
+    """The skin of one head, as what lies on it needs it."""
+
+    points: Vertices
+    """Subdivided and turned, [W, 3]."""
+    normals: Vertices
+    """[W, 3]"""
+    seen: NDArray[np.bool_]
+    """What the camera may see of it, [W]."""
+    cage_normals: Vertices
+    """Of the cage, not turned, [V, 3]."""
+    front: float
+    """Elevation of the hairline, degrees."""
+    grown: Mask
+    """Where hair grows, [W]."""
 
 
 class Scene:
@@ -83,19 +99,26 @@ class Scene:
 
     def pieces(self, identity: Latent, observation: Latent, placed: Placed, *, all_round: bool = False) -> list[Piece]:
         """Everything that there is to draw of one head; `all_round` with what the camera cannot see."""
-        posed = self.skin.surface.refine(placed.posed)
-        normals = vertex_normals(posed, self.skin.faces)
-        upright = vertex_normals(placed.still, self.skin.cage)
-        seen = facing(posed, normals, placed.camera) | all_round
+        points = self.skin.surface.refine(placed.posed)
+        normals = vertex_normals(points, self.skin.faces)
+        front = hairline(identity, observation)
+        skin = _Skin(
+            points=points,
+            normals=normals,
+            seen=facing(points, normals, placed.camera) | all_round,
+            cage_normals=vertex_normals(placed.still, self.skin.cage),
+            front=front,
+            grown=self.skin.scalp(front),
+        )
         pieces = [
-            self._skin(identity, observation, placed, posed, normals, upright, seen),
+            self._skin(identity, observation, placed, skin),
             # The cage throws the skin's shadow: four times fewer faces, and no eye can tell.
             caster(placed.posed, self.skin.cage),
         ]
-        pieces += self._hair(identity, observation, placed, posed, normals, seen)
+        pieces += self._hair(identity, observation, placed, skin)
         pieces += self._eyes(identity, observation, placed)
         pieces += self._mouth(placed.posed)
-        pieces += self._short_strands(identity, observation, placed, upright)
+        pieces += self._short_strands(identity, observation, placed, skin.cage_normals)
         if bool(lt.wears_glasses(identity, observation)):
             wire, quads = glasses(self.head, self.regions, identity, placed.rest)
             tone = np.array([0.02, 0.02, 0.025])
@@ -103,16 +126,13 @@ class Scene:
             pieces.append(mesh(placed.follow(wire), quads, colours=tone, material=shaders.PLAIN, gloss=0.4))
         return pieces
 
-    def _skin(
-        self, identity: Latent, observation: Latent, placed: Placed, posed: Vertices, normals: Vertices,
-        upright: Vertices, seen: Seen,
-    ) -> Piece:  # fmt: skip
-        open_sky = self.regions.cavity(placed.still, upright)
+    def _skin(self, identity: Latent, observation: Latent, placed: Placed, skin: _Skin) -> Piece:
+        open_sky = self.regions.cavity(placed.still, skin.cage_normals)
         return mesh(
-            posed,
-            self.skin.faces[seen[self.skin.faces].any(1)],
-            normals=normals,
-            colours=skin_colours(self.regions, identity, observation),
+            skin.points,
+            self.skin.faces[skin.seen[self.skin.faces].any(1)],
+            normals=skin.normals,
+            colours=skin_colours(self.regions, identity, observation, skin.grown),
             place=self.skin.vertices,
             open_sky=self.skin.surface.refine(open_sky),
             material=shaders.SKIN,
@@ -124,25 +144,23 @@ class Scene:
             shirt=0.03 + 0.5 * np.array([float(lt.between(observation[26 + k], 0, 1)) for k in (0, 1, 1)]) ** 1.5,
         )
 
-    def _hair(
-        self, identity: Latent, observation: Latent, placed: Placed, posed: Vertices, normals: Vertices, seen: Seen
-    ) -> list[Piece]:
+    def _hair(self, identity: Latent, observation: Latent, placed: Placed, skin: _Skin) -> list[Piece]:
         """A dark cap close to the skull, locks over it, and what hangs down behind the ears."""
         style = lt.HAIR_STYLES[int(lt.hair_style(identity))]
         cut = CUTS.get(style)
         if cut is None:
             return []
-        front = hairline(identity, observation)
         colour = hair_colour(identity, observation)
         lift = cut.lift * (1 + 0.25 * float(np.tanh(identity[lt.HAIR_RED])))
         lift *= 1 + 0.25 * float(np.tanh(observation[25]) * 0.5)  # a different day's hair
-        grown = self.skin.scalp(front)
-        under = posed + normals * (0.45 * lift * grown**2)[:, None]
-        faces = self.skin.faces[((grown > 0) & seen)[self.skin.faces].any(1)]
+        grown = skin.grown
+        under = skin.points + skin.normals * (0.45 * lift * grown**2)[:, None]
+        faces = self.skin.faces[((grown > 0) & skin.seen)[self.skin.faces].any(1)]
         pieces = [mesh(under, faces, place=self.skin.vertices, grown=grown, material=shaders.CAP, hair_colour=colour)]
         combed = groom(load_scalp(self.skin), style)
-        kept = (scalp_mask(combed.azimuth, combed.elevation, front) > combed.luck) & seen[combed.corners].any((1, 2))
-        points, out = combed.on(posed, normals, lift, kept)
+        kept = scalp_mask(combed.azimuth, combed.elevation, skin.front) > combed.luck
+        kept &= skin.seen[combed.corners].any((1, 2))
+        points, out = combed.on(skin.points, skin.normals, lift, kept)
         colours = colour * combed.shade[kept][:, None]
         pieces.append(
             ribbons(points, camera=placed.camera, width=cut.width, colours=colours, out=out, root_shade=0.5, gloss=1.0)
@@ -160,7 +178,7 @@ class Scene:
                     hair_colour=colour * 0.8,
                 )
             )
-            turned = placed.follow(locks.reshape(-1, 3)).reshape(locks.shape)
+            turned = placed.follow(locks)
             outwards = turned - placed.follow(np.array([[0.0, 7.0, 0.2]], np.float32))
             pieces.append(
                 ribbons(
@@ -210,19 +228,16 @@ class Scene:
     def _short_strands(self, identity: Latent, observation: Latent, placed: Placed, normals: Vertices) -> list[Piece]:
         """Brows, lashes, beard."""
         still, camera, hair = placed.still, placed.camera, hair_colour(identity, observation)
-
-        def follow(bundle: strands.Strands) -> Vertices:
-            return placed.follow(bundle.reshape(-1, 3)).reshape(bundle.shape)
-
         skin = skin_colour(skin_tone(identity))
         brow_colour = 0.8 * hair + 0.1 * skin
         bundle = strands.brows(self.regions, identity, still, normals)
-        shade = 0.7 + 0.6 * np.modf(np.arange(len(bundle)) * 0.618)[0]
         male = bool(identity[lt.SEX] >= 0)
         pieces = [
-            ribbons(follow(bundle), camera=camera, width=0.009, colours=brow_colour * shade[:, None], gloss=0.2),
             ribbons(
-                follow(strands.lid_lines(self.regions, still)),
+                placed.follow(bundle), camera=camera, width=0.009, colours=_mottled(brow_colour, bundle, 0.3), gloss=0.2
+            ),
+            ribbons(
+                placed.follow(strands.lid_lines(self.regions, still)),
                 camera=camera,
                 width=0.012 if male else 0.018,
                 colours=0.25 * skin * (1.0 if male else 0.4),
@@ -230,7 +245,7 @@ class Scene:
                 gloss=0.0,
             ),
             ribbons(
-                follow(strands.lashes(self.regions, still, male)),
+                placed.follow(strands.lashes(self.regions, still, male)),
                 camera=camera,
                 width=0.005 if male else 0.006,
                 colours=np.full(3, 0.012),
@@ -240,11 +255,15 @@ class Scene:
         ]
         beard = strands.beard(self.regions, identity, still, normals)
         if beard is not None:
-            shade = 0.65 + 0.7 * np.modf(np.arange(len(beard)) * 0.618)[0]
-            pieces.append(
-                ribbons(follow(beard), camera=camera, width=0.010, colours=hair * 0.9 * shade[:, None], gloss=0.4)
-            )
+            colours = _mottled(hair * 0.9, beard, 0.35)
+            pieces.append(ribbons(placed.follow(beard), camera=camera, width=0.010, colours=colours, gloss=0.4))
         return pieces
+
+
+def _mottled(colour: NDArray[np.float64], bundle: strands.Strands, share: float) -> NDArray[np.float64]:
+    """Colours of strands [S, 3], each lighter or darker than its neighbours by up to a share."""
+    shade = 1 - share + 2 * share * np.modf(np.arange(len(bundle)) * 0.618)[0]
+    return np.asarray(colour * shade[:, None])
 
 
 @lru_cache(maxsize=1)

@@ -13,9 +13,13 @@ from scipy.spatial import cKDTree
 from workers.generator import latents as lt
 from workers.generator.head.geometry import Vertices
 from workers.generator.head.regions import Regions
+from workers.generator.head.scatter import scatter
 from workers.generator.head.shape import Latent
 
 Strands = NDArray[np.float32]
+
+FULL_BEARD = 5_200
+"""Hairs of the densest beard."""
 
 
 @lru_cache(maxsize=1)
@@ -110,21 +114,12 @@ def beard(regions: Regions, identity: Latent, rest: Vertices, normals: Vertices)
     mask = regions.beard()
     faces = regions.head.body_faces
     faces = faces[mask[faces].min(1) > 0.05]
-    corners = regions.head.vertices[faces]
-    area = np.linalg.norm(np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]), axis=1)
-    share = area * mask[faces].mean(1)
-    picked = faces[rng.choice(len(faces), 5200, p=share / share.sum())]
-    u, w = rng.random((2, 5200, 1))
-    spread = rng.normal(0, 0.22, (5200, 3))
-    scale = rng.uniform(0.6, 1.2, (5200, 1))
-    count = int(5200 * density)
-    picked, u, w = picked[:count], u[:count], w[:count]
-
-    def inside(values: Vertices) -> NDArray[np.float32]:
-        a, b, c, d = (values[picked[:, k]] for k in range(4))
-        return np.asarray((a * (1 - u) + b * u) * (1 - w) + (d * (1 - u) + c * u) * w)
-
-    root, out = inside(rest), inside(normals)
+    places = scatter(regions.head.vertices, faces, FULL_BEARD, rng, mask[faces].mean(1))
+    spread = rng.normal(0, 0.22, (FULL_BEARD, 3))
+    scale = rng.uniform(0.6, 1.2, (FULL_BEARD, 1))
+    count = int(FULL_BEARD * density)
+    places = places.first(count)
+    root, out = places.at(rest), places.at(normals)
     direction = out * 0.5 + np.array([0, -0.9, 0.1]) + spread[:count]
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     length = 0.06 * (0.4 + density) * scale[:count]
@@ -139,7 +134,7 @@ def curtain(
     """Hair from ear to ear round the back, hanging down `length` decimetres.
 
     Returns a sheet, vertices [K, 3] and quads [F, 4], and the locks over it [S, P, 3] with a shade each [S]. It
-    begins behind the ears, so it can never fall over the face.
+    begins at the ears, so it can never fall over the face.
     """
     skull = rest[regions.on_head & (regions.head.vertices[:, 1] > 7.2) & ~regions.ears]
     half = float(np.abs(skull[:, 0]).max()) + 0.06

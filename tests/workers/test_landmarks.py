@@ -11,7 +11,7 @@ from workers.generator import latents as lt
 from workers.generator.head.placement import landmarks
 from workers.generator.head.scene import load_scene
 from workers.generator.landmarks import FEATURES, FIRST_MODELS, GLASSES, GROUPS, LANDMARKS, STROKES
-from workers.generator.network import Architecture, GeneratorNetwork, spots
+from workers.generator.network import FINE_SPOT, SPOT, Architecture, GeneratorNetwork, profiles, spots
 from workers.training.growth import grow
 
 SIZE = 256
@@ -91,16 +91,33 @@ class TestPlaces:
 class TestSketch:
     """What the image network is told."""
 
-    def test_spots_go_through_as_if_they_were_drawn(self) -> None:
+    def test_spots_and_strokes_go_through_a_convolution(self) -> None:
         network = GeneratorNetwork(sizes())
         flags = torch.full((3, lt.FLAGS), 2.0)
         places = torch.rand(3, LANDMARKS, 2)
         sketch = network.sketch(places, flags, 16)
         assert sketch.strokes is not None
         weight = torch.randn(5, LANDMARKS + len(STROKES), 1, 1)
-        maps = torch.cat([spots(places, 16), sketch.strokes], 1)
+        maps = torch.cat([spots(*profiles(places, 16, SPOT)), sketch.strokes], 1)
         expected = torch.nn.functional.conv2d(maps, weight)
-        assert torch.allclose(sketch.painted(weight), expected, atol=1e-3)
+        painted = sketch.painted(weight, 16)
+        assert painted is not None
+        assert torch.allclose(painted, expected, atol=1e-3)
+        assert sketch.painted(weight, 8) is None
+
+    @pytest.mark.parametrize(("resolution", "deviation"), [(64, SPOT), (128, FINE_SPOT)])
+    def test_fine_spots_are_painted_at_half_the_resolution_and_lose_little(
+        self, resolution: int, deviation: float
+    ) -> None:
+        network = GeneratorNetwork(sizes())
+        places = torch.rand(2, LANDMARKS, 2)
+        sketch = network.sketch(places, torch.full((2, lt.FLAGS), 2.0), resolution)
+        assert sketch.strokes is not None
+        assert sketch.spots.shape[-1] == resolution // 2
+        assert sketch.strokes.shape[-1] == resolution
+        enlarged = torch.nn.functional.interpolate(sketch.spots, scale_factor=2, mode="bilinear")
+        whole = spots(*profiles(places, resolution, deviation))
+        assert (enlarged - whole).abs().mean() < 0.15 * whole.mean()  # at 32 it would be 0.4
 
     def test_glasses_are_told_of_where_they_are_worn(self) -> None:
         network = GeneratorNetwork(sizes())
@@ -111,9 +128,9 @@ class TestSketch:
         assert sketch.strokes[0, -1].abs().max() == 0
         assert sketch.strokes[1, -1].max() > 0.5
         glasses = slice(GLASSES.start, GLASSES.stop)
-        assert sketch.down[0, glasses].abs().max() == 0
-        assert sketch.down[1, glasses].max() > 0
-        assert sketch.down[0, : GLASSES.start].max() > 0
+        assert sketch.spots[0, glasses].abs().max() == 0
+        assert sketch.spots[1, glasses].max() > 0
+        assert sketch.spots[0, : GLASSES.start].max() > 0
 
     def test_a_stroke_is_a_line_through_its_landmarks(self) -> None:
         network = GeneratorNetwork(sizes())

@@ -17,7 +17,7 @@ from app.errors import Corrupt
 from workers.digests import file_sha256
 from workers.generator import latents as lt
 from workers.generator.cards import read_card, write_card
-from workers.generator.network import Architecture, GeneratorNetwork, spots
+from workers.generator.network import SPOT, Architecture, GeneratorNetwork, profiles, spots
 from workers.generator.sdgan import load_sdgan
 from workers.generator.weights import save_model
 from workers.images import to_pixels
@@ -120,7 +120,8 @@ def test_sizes_that_the_network_cannot_make_are_refused(tmp_path: Path, sizes: A
 
 
 def test_spots_lie_where_their_landmarks_are() -> None:
-    drawn = spots(torch.tensor([[[0.25, 0.75], [0.53125, 0.09375]]]), 16)  # x, y
+    places = torch.tensor([[[0.25, 0.75], [0.53125, 0.09375]]])  # x, y
+    drawn = spots(*profiles(places, 16, SPOT))
     assert drawn.shape == (1, 2, 16, 16)
     assert divmod(int(drawn[0, 1].argmax()), 16) == (1, 8)
     rows, columns = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")

@@ -105,29 +105,26 @@ def mapping(inputs: int, width: int, outputs: int, layers: int) -> nn.Sequential
 
 @dataclass(frozen=True)
 class Sketch:
-    """Where things are, at one resolution."""
+    """Where things are, for one resolution."""
 
-    down: Tensor
-    """[B, K, R]: each landmark's spot along the vertical; 0 where it is not shown."""
-    across: Tensor
-    """[B, K, R]: and along the horizontal; the spot is their product."""
+    spots: Tensor
+    """[B, K, R, R], or of half of that a side, in [0, 1]: each landmark's spot; 0 where it is not shown."""
     strokes: Tensor | None
     """[B, S, R, R] in [0, 1]."""
 
-    def painted(self, weight: Tensor) -> Tensor:
-        """All maps through a 1 × 1 convolution of weight [C, K + S, 1, 1] → [B, C, R, R].
-
-        The spots are never drawn: a product of two profiles goes through as a product of matrices.
-        """
-        batch, count, resolution = self.down.shape
-        weight = weight[:, :, 0, 0].to(self.down.dtype)
-        scaled = weight[:, None, :count] * self.down.transpose(1, 2)[:, None]  # [B, C, R, K]
-        painted = scaled.flatten(1, 2) @ self.across
-        painted = painted.view(batch, len(weight), resolution, resolution)
-        if self.strokes is not None:
-            drawn = weight[:, count:] @ self.strokes.flatten(2)
-            painted = painted + drawn.view_as(painted)
-        return painted
+    def painted(self, weight: Tensor, resolution: int) -> Tensor | None:
+        """What is drawn at a resolution through a 1 × 1 convolution of weight [C, K + S, 1, 1] → [B, C, R, R]."""
+        count = self.spots.shape[1]
+        parts = [(self.spots, weight[:, :count]), (self.strokes, weight[:, count:])]
+        painted = [
+            # A product of matrices for each image: a plain one, or a convolution, would copy all maps.
+            torch.bmm(part[:, :, 0, 0].to(maps.dtype).expand(len(maps), -1, -1), maps.flatten(2)).view(
+                len(maps), -1, resolution, resolution
+            )
+            for maps, part in parts
+            if maps is not None and maps.shape[-1] == resolution
+        ]
+        return torch.stack(painted).sum(0) if len(painted) > 1 else painted[0] if painted else None
 
 
 def profiles(places: Tensor, resolution: int, deviation: float) -> tuple[Tensor, Tensor]:
@@ -137,9 +134,8 @@ def profiles(places: Tensor, resolution: int, deviation: float) -> tuple[Tensor,
     return down, across
 
 
-def spots(landmarks: Tensor, resolution: int) -> Tensor:
-    """Draw a soft spot at every landmark: [B, K, 2] → [B, K, R, R] in [0, 1]."""
-    down, across = profiles(landmarks, resolution, SPOT)
+def spots(down: Tensor, across: Tensor) -> Tensor:
+    """Draw soft spots from their profiles, [B, K, R] each → [B, K, R, R] in [0, 1]."""
     return down[:, :, :, None] * across[:, :, None, :]
 
 
@@ -174,11 +170,19 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, sketch: Sketch | None) -> Tensor:
         """[B, C, R/2, R/2] → [B, C', R, R]."""
-        x = _doubled(self.first(x))
-        if self.place is not None and self.place.bias is not None and sketch is not None:
-            x = x + (sketch.painted(self.place.weight) + self.place.bias.to(x.dtype)[:, None, None])
+        x = self._placed(self.first(x), sketch)
+        x = self._placed(_doubled(x), sketch)
+        if self.place is not None and self.place.bias is not None:
+            x = x + self.place.bias.to(x.dtype)[:, None, None]
         x = _styled(x, self.first_style(w))
         return _styled(self.second(x), self.second_style(w))
+
+    def _placed(self, x: Tensor, sketch: Sketch | None) -> Tensor:
+        """With what the sketch holds for this resolution."""
+        if self.place is None or sketch is None:
+            return x
+        painted = sketch.painted(self.place.weight, x.shape[-1])
+        return x if painted is None else x + painted
 
 
 def _doubled(x: Tensor) -> Tensor:
@@ -256,11 +260,15 @@ class GeneratorNetwork(nn.Module):
         narrow = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else landmarks.dtype
         if not self.architecture.strokes:
             down, across = profiles(landmarks, resolution, SPOT)
-            return Sketch(down.to(narrow), across.to(narrow), None)
+            return Sketch(spots(down.to(narrow), across.to(narrow)), None)
+        # A spot as wide as a pixel at half the resolution loses nothing by being painted there and enlarged with all
+        # else: a quarter of the cost.
+        half, deviation = (resolution // 2, FINE_SPOT) if resolution >= 128 else (min(resolution, 32), SPOT)
+        down, across = profiles(landmarks, half, deviation)
         worn = (flags[:, lt.GLASSES_FLAG] > 0).to(landmarks.dtype)
-        down, across = profiles(landmarks, resolution, SPOT if resolution < 128 else FINE_SPOT)
         shown = torch.ones_like(landmarks[..., 0])
         shown[:, GLASSES.start : GLASSES.stop] = worn[:, None]
+        drawn = spots((down * shown[..., None]).to(narrow), across.to(narrow))
         points = self.stroke_points.to(landmarks.device) @ landmarks
         stroke_down, stroke_across = profiles(points, resolution, max(0.006, 0.45 / resolution))
         maps = [
@@ -272,4 +280,4 @@ class GeneratorNetwork(nn.Module):
             )
         ]
         maps[-1] = maps[-1] * worn[:, None, None]
-        return Sketch((down * shown[..., None]).to(narrow), across.to(narrow), torch.stack(maps, 1).to(narrow))
+        return Sketch(drawn, torch.stack(maps, 1).to(narrow))

@@ -126,6 +126,12 @@ def run_command(
     r1_gamma: Annotated[float | None, typer.Option(min=0, help="0.05 with labels, 1 without.")] = None,
     judge_steps: Annotated[int | None, typer.Option(min=1, help="For each of the generator's; 5 for wgan-gp.")] = None,
     identity_weight: Annotated[float, typer.Option(min=0, help="Of a matcher's opinion, beside labels.")] = 0.0,
+    adversary_from: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the iterations after which the judge joins; with labels.")
+    ] = 0.4,
+    identity_from: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the iterations after which the matcher is asked.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     bfloat16: Annotated[bool, typer.Option(help="Mixed precision: faster on GPUs and on newer processors.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -153,7 +159,8 @@ def run_command(
             adversary_weight=adversary_weight,
             r1_gamma=r1_gamma if r1_gamma is not None else (0.05 if anchored else 1.0),
             discriminator_steps=judge_steps or (5 if critic else 1),
-            identity_weight=identity_weight, mixed_precision=bfloat16,
+            identity_weight=identity_weight, adversary_from=adversary_from, identity_from=identity_from,
+            mixed_precision=bfloat16,
         )  # fmt: skip
     except ValidationError as exc:
         raise RequestRefused([(str(e["loc"][0]) if e["loc"] else "settings", e["msg"]) for e in exc.errors()]) from exc

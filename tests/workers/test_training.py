@@ -444,6 +444,12 @@ class TestRuns:
         assert "judge" in trainer.step()
         assert not all(torch.equal(a, b) for a, b in zip(before, trainer.judge.network.parameters(), strict=True))
 
+    def test_the_matcher_is_asked_when_it_should(self, corpus: Corpus) -> None:
+        pytest.importorskip("onnx")
+        late = {**RUN, "adversary_from": 1.0, "identity_weight": 0.1, "identity_from": 0.5, "embedding_interval": 1}
+        trainer = Trainer(corpus, TrainingSpec(seed=3, iterations=4, **late))
+        assert ["identity" in trainer.step() for _ in range(4)] == [False, False, True, True]
+
     def test_other_settings_do_not_go_on_with_a_run(self, corpus: Corpus, tmp_path: Path) -> None:
         train(Trainer(corpus, TrainingSpec(iterations=1, **RUN)), tmp_path)
         with pytest.raises(RequestRefused, match="other settings"):

@@ -63,6 +63,8 @@ class TrainingSpec(BaseModel):
     """λ of wgan-gp."""
     identity_weight: float = Field(0.0, ge=0)
     """Of the matcher's say where renders are learned from their labels: made and real shall have one template."""
+    identity_from: float = Field(0.0, ge=0, le=1)
+    """Share of the iterations after which the matcher has its say; before, pictures are too soft to tell it much."""
     triplet_weight: float = Field(1.0, ge=0)
     triplet_margin: float = Field(0.5, gt=0)
     """By which a mated pair's cosine shall exceed a non-mated one's."""

@@ -142,7 +142,7 @@ class Trainer:
         if triplet:
             losses["triplet"] = self._triplet(fakes)
             total = total + spec.triplet_weight * spec.embedding_interval * losses["triplet"]
-        if asked and spec.identity_weight and made is not None:
+        if asked and spec.identity_weight and made is not None and self._progress >= spec.identity_from:
             losses["identity"] = self._likeness(made, batch)
             total = total + spec.identity_weight * spec.embedding_interval * losses["identity"]
         self._generator_steps.zero_grad(set_to_none=True)

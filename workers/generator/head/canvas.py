@@ -141,8 +141,9 @@ class Canvas:
     """An OpenGL context, its programs and its buffers; one a process."""
 
     def __init__(self) -> None:
-        # One thread a process: processes, not threads, are what fills the cores best.
-        os.environ.setdefault("LP_NUM_THREADS", "1")
+        # No thread of its own: processes fill the cores best, and Mesa's fences (22.3, and later ones) may be freed by
+        # the thread that waits while one that draws still unlocks them: once in hours, a process died of it.
+        os.environ.setdefault("LP_NUM_THREADS", "0")
         import moderngl
 
         try:

@@ -243,7 +243,7 @@ def test_the_fixture_of_the_pytest_plugin(here: Path, pytester: pytest.Pytester)
             gate = facsimile_dataset("{RELEASE}")
             assert len(gate.comparisons) == 48
             for comparison in gate.comparisons:
-                assert decode(comparison.reference.read_bytes()).shape == (64, 64, 3)
+                assert decode(comparison.reference.read_bytes()).shape == (128, 128, 3)
                 assert comparison.mated == (comparison.reference.parent == comparison.probe.parent)
         """
     )

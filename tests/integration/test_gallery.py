@@ -160,7 +160,7 @@ def test_a_preview_comes_at_once_and_from_the_shelf_the_second_time(service: Any
     body = {"model": "sdgan", "subjects": 2, "samples_per_subject": 3, "seed": 5, "variability": {"scale": 0.5}}
     first = service.http.post("/v1/previews", json=body)
     assert first.status_code == 200, first.text
-    assert decode(first.content).shape == (2 * 64, 3 * 64, 3)
+    assert decode(first.content).shape == (2 * 128, 3 * 128, 3)
     again = service.http.get(first.headers["location"])
     assert again.content == first.content
 

@@ -115,16 +115,15 @@ class Sketch:
     def painted(self, weight: Tensor, resolution: int) -> Tensor | None:
         """What is drawn at a resolution through a 1 × 1 convolution of weight [C, K + S, 1, 1] → [B, C, R, R]."""
         count = self.spots.shape[1]
-        parts = [(self.spots, weight[:, :count]), (self.strokes, weight[:, count:])]
-        painted = [
+        painted: Tensor | None = None
+        for maps, part in ((self.spots, weight[:, :count]), (self.strokes, weight[:, count:])):
+            if maps is None or maps.shape[-1] != resolution:
+                continue
             # A product of matrices for each image: a plain one, or a convolution, would copy all maps.
-            torch.bmm(part[:, :, 0, 0].to(maps.dtype).expand(len(maps), -1, -1), maps.flatten(2)).view(
-                len(maps), -1, resolution, resolution
-            )
-            for maps, part in parts
-            if maps is not None and maps.shape[-1] == resolution
-        ]
-        return torch.stack(painted).sum(0) if len(painted) > 1 else painted[0] if painted else None
+            each = part[:, :, 0, 0].to(maps.dtype).expand(len(maps), -1, -1)
+            drawn = torch.bmm(each, maps.flatten(2)).view(len(maps), -1, resolution, resolution)
+            painted = drawn if painted is None else painted + drawn
+        return painted
 
 
 def profiles(places: Tensor, resolution: int, deviation: float) -> tuple[Tensor, Tensor]:
@@ -261,10 +260,10 @@ class GeneratorNetwork(nn.Module):
         if not self.architecture.strokes:
             down, across = profiles(landmarks, resolution, SPOT)
             return Sketch(spots(down.to(narrow), across.to(narrow)), None)
-        # A spot as wide as a pixel at half the resolution loses nothing by being painted there and enlarged with all
+        # A spot as wide as a pixel at half the resolution loses little by being painted there and enlarged with all
         # else: a quarter of the cost.
-        half, deviation = (resolution // 2, FINE_SPOT) if resolution >= 128 else (min(resolution, 32), SPOT)
-        down, across = profiles(landmarks, half, deviation)
+        side, deviation = (resolution // 2, FINE_SPOT) if resolution >= 128 else (min(resolution, 32), SPOT)
+        down, across = profiles(landmarks, side, deviation)
         worn = (flags[:, lt.GLASSES_FLAG] > 0).to(landmarks.dtype)
         shown = torch.ones_like(landmarks[..., 0])
         shown[:, GLASSES.start : GLASSES.stop] = worn[:, None]

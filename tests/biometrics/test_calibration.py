@@ -116,6 +116,23 @@ def test_what_lies_outside_is_unreachable_and_the_range_is_told(fnmr: float) -> 
     assert found.scale_interval is None
 
 
+@pytest.mark.parametrize(
+    ("errors", "trials", "over"),
+    [
+        (11, 1_200, True),  # 12 were asked for: half the tolerance is 0.6 errors, the nearest counts are 11 and 13
+        (10, 1_200, False),
+        (31, 3_000, True),
+        (32, 3_000, False),  # half the tolerance is 1.5 errors
+        (5, 600, False),  # one error is more than all of the tolerance
+    ],
+)
+def test_it_does_not_aim_finer_than_one_error(errors: int, trials: int, over: bool) -> None:
+    nothing = fnmr_at_fmr(population()(1.0), 0.01)
+    point = replace(nothing, fnmr=replace(nothing.fnmr, value=errors / trials, errors=errors, trials=trials))
+    step = next_scale({1.0: point}, target(0.01, 0.01), Limits())
+    assert (step == "met") == over
+
+
 def test_a_spent_budget_says_what_was_missed() -> None:
     found = search(population(), target(0.01, 0.0501, 0.0001), budget=4, start=3.0)
     assert (found.outcome, found.evaluations) == ("not met", 4)

@@ -70,20 +70,24 @@ class Limits:
 def next_scale(points: Mapping[float, OperatingPoint], target: PlannedTarget, limits: Limits) -> float | Outcome:
     """The scale to measure next, or how the search has ended.
 
-    It ends as *met* when an FNMR lies within half the tolerance (or, where nothing better can be tried, within all
-    of it), *unreachable* when FNMR at an end of the limits lies on the wrong side of the target, and both ends are
-    known; and as *not met* when the budget is spent or no scale is left between its neighbours.
+    It ends as *met* when an FNMR lies within half the tolerance, or within all of it where it is one error off or
+    nothing better can be tried; as *unreachable* when FNMR at an end of the limits lies on the wrong side of the
+    target, and both ends are known; and as *not met* when the budget is spent or no scale is left between its
+    neighbours.
     """
     if not points:
         return _rounded(limits.start, limits)
     wanted = target.fnmr
-    missed = min(abs(point.fnmr.value - wanted) for point in points.values())
-    if missed <= target.tolerance / 2 * wanted:
+    slack = target.tolerance * wanted
+    nearest = min((point.fnmr for point in points.values()), key=lambda fnmr: abs(fnmr.value - wanted))
+    missed = abs(nearest.value - wanted)
+    one_error = (1 + 1e-9) / nearest.trials  # so that a difference of two quotients is not a little more than one
+    if missed <= min(max(slack / 2, one_error), slack):
         return "met"
-    settled: Outcome = "met" if missed <= target.tolerance * wanted else "not met"
+    settled: Outcome = "met" if missed <= slack else "not met"
     ends = {end: points[end].fnmr.value for end in (limits.low, limits.high) if end in points}
-    too_hard = ends.get(limits.low, 0.0) > wanted * (1 + target.tolerance)
-    too_easy = ends.get(limits.high, 1.0) < wanted * (1 - target.tolerance)
+    too_hard = ends.get(limits.low, 0.0) > wanted + slack
+    too_easy = ends.get(limits.high, 1.0) < wanted - slack
     if settled != "met" and (too_hard or too_easy):
         unknown = [end for end in (limits.low, limits.high) if end not in points]
         return unknown[0] if unknown and len(points) < limits.budget else "unreachable"
@@ -214,16 +218,12 @@ def conclude(
         target=target,
         scale=nearest if there else None,
         measured=told(points[nearest], interval) if there else None,
-        proven=interval is not None
-        and target.fnmr - slack <= interval.low
-        and interval.high <= target.fnmr + slack,
+        proven=interval is not None and target.fnmr - slack <= interval.low and interval.high <= target.fnmr + slack,
         scale_interval=(scale_interval.low, scale_interval.high) if there and scale_interval else None,
         searched=searched,
         reachable=reachable,
         curve=tuple(
-            CurvePoint(
-                scale=float(scale), measured=told(points[scale], intervals.get(scale)), smoothed=float(smoothed)
-            )
+            CurvePoint(scale=float(scale), measured=told(points[scale], intervals.get(scale)), smoothed=float(smoothed))
             for scale, smoothed in zip(scales.tolist(), smooth, strict=True)
         ),
         evaluations=len(found),
@@ -320,9 +320,7 @@ def _intervals(
     curves = [replicates for replicates in drawn.values() if replicates is not None]
     if len(curves) < max(2, len(scales)):
         return intervals, None
-    crossings = np.array(
-        [_crossing(np.array(scales), curve, target.fnmr) for curve in np.stack(curves, axis=1)]
-    )
+    crossings = np.array([_crossing(np.array(scales), curve, target.fnmr) for curve in np.stack(curves, axis=1)])
     return intervals, percentile_interval(crossings, "curve refitted in a bootstrap by subject", bootstrap.confidence)
 
 

@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +166,8 @@ def test_threads_of_a_forked_worker_sign(picture: Any, credentials: Credentials,
     """A worker's parent publishes what it can sign with, then forks; its children sign, several threads each."""
     assert marking_card(settings).c2pa is not None
     plain = encode(picture, MARK, quality=None)
-    with multiprocessing.get_context("fork").Pool(2) as children:
-        signed = children.starmap(_sign_in_threads, [(plain, settings)] * 2)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as children:
+        signed = list(children.map(_sign_in_threads, [plain] * 2, [settings] * 2))
     checker = Checker()
     states = [checker.check(data, "image/png").state for some in signed for data in some]
     assert states == ["valid"] * 32

@@ -15,6 +15,7 @@ from app.api.metrics import Metrics
 from app.config import Settings
 from app.dataset.content import SHA256
 from app.dataset.evaluation import EVALUATION_ID
+from app.dataset.model import CARD_NAME
 from app.dataset.names import DATASET_ID
 from app.dataset.version import LATEST, RELEASE_NAME, VERSION, is_release_name, is_version
 from app.errors import NotAuthenticated, NotFound
@@ -38,7 +39,6 @@ from app.storage import ObjectStore
 PREVIEW_ID = "^[0-9a-f]{64}$"
 CALIBRATION_ID = "^[0-9a-f]{64}$"
 SAMPLE_NAME = "^S[0-9]{7}_[0-9]{4}$"
-MODEL_NAME = "^[a-z0-9][a-z0-9._-]{0,63}$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,13 +159,13 @@ SampleName = Annotated[
 ]
 ModelName = Annotated[
     str,
-    Path(description="Its name, or `default`.", json_schema_extra={"pattern": MODEL_NAME}),
-    _spelt(MODEL_NAME, "model"),
+    Path(description="Its name, or `default`.", json_schema_extra={"pattern": CARD_NAME}),
+    _spelt(CARD_NAME, "model"),
 ]
 MatcherName = Annotated[
     str,
-    Path(description="Its name.", json_schema_extra={"pattern": MODEL_NAME}),
-    _spelt(MODEL_NAME, "matcher"),
+    Path(description="Its name.", json_schema_extra={"pattern": CARD_NAME}),
+    _spelt(CARD_NAME, "matcher"),
 ]
 CalibrationId = Annotated[
     str,

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
+from app.dataset.model import CARD_NAME
 from app.dataset.plan import Plan, PlannedTarget
 from app.dataset.request import (
-    NAME,
     Attributes,
     ComparisonsSpec,
     DatasetRequest,
@@ -32,7 +32,7 @@ class _Frozen(BaseModel):
 class CalibrationRequest(_Frozen):
     """A question to a model: which scale gives its sets this difficulty? The answer belongs to the model."""
 
-    model: Annotated[str, Field(pattern=NAME)] = "default"
+    model: Annotated[str, Field(pattern=CARD_NAME)] = "default"
     target: Target
     factors: dict[str, Scale] = {}
     """The mix that the scale multiplies; factors not named keep 1."""

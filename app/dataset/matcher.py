@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.dataset.request import NAME
+from app.dataset.model import CARD_NAME
 
 
 class MatcherCard(BaseModel):
@@ -10,7 +10,7 @@ class MatcherCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=NAME)
+    name: str = Field(pattern=CARD_NAME)
     version: str
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the network's weights, by which scores of other weights are told apart."""

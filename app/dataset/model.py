@@ -8,6 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+CARD_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""How a model or a matcher may be called."""
+
 _NORMAL = NormalDist()
 
 
@@ -116,7 +119,7 @@ class ModelCard(_Data):
     """All that is known of one generator. Unknown fields are kept: a card may say more than code reads."""
 
     schema_version: int = 1
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    name: str = Field(pattern=CARD_NAME)
     version: str
     kind: str
     description: str

@@ -8,13 +8,13 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
 from app.dataset.layout import Layout
+from app.dataset.model import CARD_NAME
 
 MAX_SCALE = 4.0
 """Beyond this the latents' bounded maps are saturated; more would promise what no model gives."""
 
 SEED_LIMIT = 2**63 - 1
 
-NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 """How models and matchers are called."""
 
 # Strict: "0.5" and true are not numbers, and nobody who sends them should be guessed at. 1 is one.
@@ -31,7 +31,7 @@ class _Part(BaseModel):
 class Target(_Part):
     """The difficulty wanted: the FNMR that a matcher shall have on the set at a threshold of this FMR."""
 
-    matcher: Annotated[str, Field(pattern=NAME)]
+    matcher: Annotated[str, Field(pattern=CARD_NAME)]
     """Name of a matcher that the service has, e.g. `sface`."""
     fmr: Annotated[float, Field(gt=0, le=0.1, strict=True, allow_inf_nan=False)]
     """False match rate over the set's non-mated comparisons, at most."""
@@ -148,7 +148,7 @@ class DatasetRequest(_Part):
     """One request for a synthetic identity set."""
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
-    model: Annotated[str, Field(pattern=NAME)] = "default"
+    model: Annotated[str, Field(pattern=CARD_NAME)] = "default"
     subjects: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
     samples_per_subject: Annotated[StrictInt, Field(ge=1, le=10_000)]
     distractors: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = 0
@@ -206,7 +206,7 @@ class DatasetRequest(_Part):
 class PreviewRequest(_Part):
     """A small contact sheet, for choosing a variability: a row a subject, a column a sample."""
 
-    model: Annotated[str, Field(pattern=NAME)] = "default"
+    model: Annotated[str, Field(pattern=CARD_NAME)] = "default"
     subjects: Annotated[StrictInt, Field(ge=1, le=64)] = 4
     samples_per_subject: Annotated[StrictInt, Field(ge=1, le=64)] = 6
     seed: Annotated[StrictInt, Field(ge=0, le=SEED_LIMIT)] = 0

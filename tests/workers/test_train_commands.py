@@ -49,6 +49,9 @@ def test_photographs_become_a_model(mine: Path, tmp_path: Path, monkeypatch: pyt
     before = (out / "checkpoint.safetensors").read_bytes()
     assert "4 iterations" in run(*options), "a run that is done stays as it is"
     assert (out / "checkpoint.safetensors").read_bytes() == before
+    with pytest.raises(RequestRefused, match=r"out: 'Ours' cannot name a model"):
+        run("export", packed, "--run", out, "--out", tmp_path / "models" / "Ours")
+    assert not (tmp_path / "models").exists()
     assert "model ours 0.1.0" in run("export", packed, "--run", out, "--out", tmp_path / "models" / "ours")
     card = json.loads((tmp_path / "models" / "ours" / "card.json").read_text())
     assert card["training"]["corpus"]["subjects"] == 3

@@ -2,16 +2,25 @@
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from app.dataset.model import ModelCard
-from app.errors import Corrupt
+from app.dataset.model import CARD_NAME, ModelCard
+from app.errors import Corrupt, RequestRefused
 
 MAX_BYTES = 4 * 1024 * 1024
 """A card larger than this is refused before it is read."""
+
+
+def check_name(setting: str, name: str, reserved: Collection[str] = ()) -> None:
+    """Raise RequestRefused, for the setting that gave it, if a new model cannot have this name."""
+    if not re.fullmatch(CARD_NAME, name) or name in reserved:
+        but = f", and none of {', '.join(sorted(reserved))}" if reserved else ""
+        what = f"{name!r} cannot name a model: take lower-case letters, digits, '.', '_' and '-'{but}"
+        raise RequestRefused([(setting, what)])
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -16,8 +16,9 @@ import torch
 from safetensors import SafetensorError
 
 from app.dataset.model import ModelCard
-from app.errors import Conflict, Corrupt, Misconfigured, RequestRefused
+from app.errors import Conflict, Corrupt, Misconfigured
 from workers.generator import sdbegan
+from workers.generator.cards import check_name
 from workers.generator.registry import RESERVED
 from workers.generator.web_files import Files, open_web_files
 from workers.generator.weights import save_model
@@ -36,7 +37,6 @@ GRID_TOLERANCE = 0.01
 
 NEVER_DEFAULT = "it was trained on photographs of real people (MS-Celeb-1M, since withdrawn by its publisher)"
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +55,7 @@ def import_sdgan_web(source: Path, out: Path, name: str = "sdbegan") -> Imported
     Raises Corrupt for files that are not what they should be, RequestRefused for a name that cannot be given, and
     Conflict where the model's folder exists.
     """
-    if not _NAME.fullmatch(name) or name in RESERVED:
-        raise RequestRefused(
-            [("name", f"{name!r} cannot name this model: take lower-case letters, digits, '.', '_' and '-', "
-              f"and none of {', '.join(sorted(RESERVED))}")]
-        )  # fmt: skip
+    check_name("name", name, RESERVED)
     folder = out / name
     if folder.exists() or folder.is_symlink():
         raise Conflict(f"{folder} exists already; remove it, or give the model another name")

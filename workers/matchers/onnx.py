@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app.dataset.model import CARD_NAME
 from app.errors import Corrupt
 from workers.images import Pixels
 from workers.matchers.alignment import align
@@ -37,7 +38,7 @@ class MatcherCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    name: str = Field(pattern=CARD_NAME)
     version: str = Field(min_length=1)
     file: str = Field(pattern=r"^[^/\\]+\.onnx$")
     """In the card's own folder."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.dataset.model import ModelCard, ShareAttribute
 from workers.generator import latents as lt
-from workers.generator.cards import write_card
+from workers.generator.cards import check_name, write_card
 from workers.generator.sdgan import KIND, load_sdgan
 from workers.generator.weights import save_model
 from workers.matchers.sface import SFace
@@ -48,8 +48,10 @@ def export(
     """Write weights and card of a run's averaged generator, measure what it gives, and write that into the card.
 
     `history` says what the settings do not tell of how it was trained. Glasses are offered as an attribute where a
-    classifier sees them as asked. `licence` may be given for a model of renders.
+    classifier sees them as asked. `licence` may be given for a model of renders. Raises RequestRefused for a name that
+    no model can have, before anything is measured.
     """
+    check_name("out", name)
     network, spec, layout = trainer.average, trainer.spec, trainer.layout
     size = network.architecture.resolution
     photographs = layout.colours == 3

@@ -253,7 +253,7 @@ def test_the_fixture_of_the_pytest_plugin(here: Path, pytester: pytest.Pytester)
 
 
 BLURRED = """
-# A matcher that lost what it could do: it sees faces of 14 pixels.
+# A matcher that lost what it could do: it sees faces of 8 pixels.
 import sys
 from pathlib import Path
 
@@ -265,7 +265,7 @@ from workers.matchers.sface import SFace, load_sface
 
 class Blurred(SFace):
     def template(self, chip):
-        small = cv2.resize(chip, (14, 14), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(chip, (8, 8), interpolation=cv2.INTER_AREA)
         return super().template(cv2.resize(small, (112, 112), interpolation=cv2.INTER_LINEAR))
 
 

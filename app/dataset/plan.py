@@ -112,6 +112,11 @@ class PlannedTarget(_Frozen):
     start: float = 1.0
     """The scale that the search begins with: what a calibration of the model found, if there was one."""
 
+    @property
+    def slack(self) -> float:
+        """By so much an FNMR may be off and still meet the target."""
+        return self.tolerance * self.fnmr
+
 
 class PlannedMarking(_Frozen):
     """See `app.dataset.request.MarkingSpec`."""

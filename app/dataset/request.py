@@ -15,8 +15,6 @@ MAX_SCALE = 4.0
 
 SEED_LIMIT = 2**63 - 1
 
-"""How models and matchers are called."""
-
 # Strict: "0.5" and true are not numbers, and nobody who sends them should be guessed at. 1 is one.
 Share = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 Scale = Annotated[float, Field(ge=0, le=MAX_SCALE, strict=True, allow_inf_nan=False)]

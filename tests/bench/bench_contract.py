@@ -169,7 +169,7 @@ class Bench:
             "scale": scale,
             "delivered": delivered.model_dump(),
             "off": delivered.fnmr.value / fnmr - 1,
-            "met": abs(delivered.fnmr.value - fnmr) <= target.tolerance * fnmr,
+            "met": abs(delivered.fnmr.value - fnmr) <= target.slack,
             "new_scales": len(points) - len(known),
         }
         if self.judge:

@@ -78,7 +78,7 @@ def next_scale(points: Mapping[float, OperatingPoint], target: PlannedTarget, li
     if not points:
         return _rounded(limits.start, limits)
     wanted = target.fnmr
-    slack = target.tolerance * wanted
+    slack = target.slack
     nearest = min((point.fnmr for point in points.values()), key=lambda fnmr: abs(fnmr.value - wanted))
     missed = abs(nearest.value - wanted)
     one_error = (1 + 1e-9) / nearest.trials  # so that a difference of two quotients is not a little more than one
@@ -212,7 +212,7 @@ def conclude(
     there = outcome != "unreachable"
     interval = intervals.get(nearest) if there else None
     searched, reachable = (float(scales[0]), float(scales[-1])), (float(smooth[0]), float(smooth[-1]))
-    slack = target.tolerance * target.fnmr
+    slack = target.slack
     return Calibration(
         outcome=outcome,
         target=target,

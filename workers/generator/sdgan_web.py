@@ -38,7 +38,6 @@ GRID_TOLERANCE = 0.01
 NEVER_DEFAULT = "it was trained on photographs of real people (MS-Celeb-1M, since withdrawn by its publisher)"
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Imported:
     """What came of an import."""

@@ -17,7 +17,7 @@ def measure_contract(
         raise Corrupt("the calibration found no scale, and yet there is a set")
     delivered = measure(judgements.scores(asked.matcher.name, fmr=asked.fmr), asked.fmr, bootstrap)
     value = delivered.fnmr.value
-    met = abs(value - asked.fnmr) <= asked.tolerance * asked.fnmr
+    met = abs(value - asked.fnmr) <= asked.slack
     low, high = delivered.fnmr.by_subject or delivered.fnmr.exact
     return Contract(
         asked=asked,

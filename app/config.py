@@ -11,9 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import Misconfigured
 
-PLACEHOLDERS = frozenset(
-    {"", "change-me", "changeme", "change_me", "placeholder", "secret", "password", "minioadmin"}
-)
+PLACEHOLDERS = frozenset({"", "change-me", "changeme", "change_me", "placeholder", "secret", "password", "minioadmin"})
 
 
 class StoreSettings(BaseModel):
@@ -44,7 +42,11 @@ class StoreSettings(BaseModel):
             return None
         parts = urlsplit(value if "://" in value else f"//{value}")
         named = parts.hostname is not None and parts.port != 0  # a port that is no number raises by itself
-        if not named or "@" in value or value not in (parts.netloc, f"http://{parts.netloc}", f"https://{parts.netloc}"):
+        if (
+            not named
+            or "@" in value
+            or value not in (parts.netloc, f"http://{parts.netloc}", f"https://{parts.netloc}")
+        ):
             raise ValueError("it is host:port, or a URL without user and path, like https://s3.example:9000")
         return value
 
@@ -152,9 +154,7 @@ class WorkerSettings(BaseModel):
 class Settings(BaseSettings):
     """All settings of the API and the workers."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="FACSIMILE_", env_nested_delimiter="__", frozen=True, extra="ignore"
-    )
+    model_config = SettingsConfigDict(env_prefix="FACSIMILE_", env_nested_delimiter="__", frozen=True, extra="ignore")
 
     environment: Literal["production", "embedded", "development"] = "production"
     """`development` accepts placeholder secrets and has a watermark key that everybody knows; `embedded`, the stack on
@@ -191,11 +191,7 @@ class Settings(BaseSettings):
         key = self.worker.watermark_key
         if key is not None and self.environment != "development":
             text = key.get_secret_value().strip()
-            if (
-                text.lower() in PLACEHOLDERS
-                or text == DEVELOPMENT_WATERMARK_KEY
-                or len(text) < SHORTEST_WATERMARK_KEY
-            ):
+            if text.lower() in PLACEHOLDERS or text == DEVELOPMENT_WATERMARK_KEY or len(text) < SHORTEST_WATERMARK_KEY:
                 raise Misconfigured(
                     "FACSIMILE_WORKER__WATERMARK_KEY is a placeholder or too short; set it to a secret of "
                     f"{SHORTEST_WATERMARK_KEY} characters or more, or leave it out to offer no watermark"

@@ -1,6 +1,6 @@
 """The API's only wiring: settings in, application out.
 
-    uvicorn app.main:create_app --factory --host 127.0.0.1 --port 8000
+uvicorn app.main:create_app --factory --host 127.0.0.1 --port 8000
 """
 
 import signal
@@ -119,16 +119,12 @@ def create_app(
         app.include_router(resource.router)
     install_error_handlers(app)
     # The last added is the outermost.
-    app.add_middleware(
-        BodyLimit, max_bytes=settings.limits.body_bytes, upload_bytes=settings.limits.upload_bytes
-    )
+    app.add_middleware(BodyLimit, max_bytes=settings.limits.body_bytes, upload_bytes=settings.limits.upload_bytes)
     app.add_middleware(Observe, metrics=services.metrics)
     return app
 
 
-def _services(
-    settings: Settings, store: ObjectStore, queue: TaskQueue, clock: Callable[[], float]
-) -> Services:
+def _services(settings: Settings, store: ObjectStore, queue: TaskQueue, clock: Callable[[], float]) -> Services:
     catalogue, matcher_catalogue = ModelCatalogue(store), MatcherCatalogue(store)
     released = ReleaseService(store, clock)
     received = UploadService(store, settings.limits, clock)

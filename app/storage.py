@@ -156,7 +156,12 @@ class S3Store:
         """See ObjectStore."""
         with _translated(key):
             self._client.put_object(
-                self._bucket, key, stream, -1, part_size=PART_BYTES, content_type=content_type,
+                self._bucket,
+                key,
+                stream,
+                -1,
+                part_size=PART_BYTES,
+                content_type=content_type,
                 num_parallel_uploads=1,
             )
 

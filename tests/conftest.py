@@ -245,9 +245,7 @@ def finish_dataset(store: ObjectStore, tenant: str, dataset: str) -> None:
         report = write_shard(store, plan, at, shard)
         tally.add(report)
         rows.extend(stored.row for stored in report.samples)
-    compared = list_comparisons(
-        plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors, plan.seed
-    )
+    compared = list_comparisons(plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors, plan.seed)
     lines = [f"{sample_name(*pair.reference)},{sample_name(*pair.probe)},{int(pair.mated)}" for pair in compared]
     listed = "\n".join(["reference,probe,mated", *lines, ""]).encode()
     store.put(at.comparisons, listed)
@@ -302,9 +300,7 @@ def write_shard(store: ObjectStore, plan: Plan, at: DatasetKeys, shard: int) -> 
             )
             samples.append(StoredSample(row=row, offset=start + tarfile.BLOCKSIZE))
         members = tar.tell()
-    report = ShardReport(
-        shard=shard, samples=tuple(samples), rejected=(), missing=(), tar_bytes=members, device="cpu"
-    )
+    report = ShardReport(shard=shard, samples=tuple(samples), rejected=(), missing=(), tar_bytes=members, device="cpu")
     # tarfile fills its last record up; the workers' own writer ends in exactly two zero blocks.
     store.put(at.shard_samples(shard), tar.getvalue()[:members] + bytes(2 * tarfile.BLOCKSIZE))
     write_json(store, at.shard_report(shard), report)

@@ -61,9 +61,7 @@ def test_variables_reach_their_fields(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["FACSIMILE_STORE__ACCESS_KEY", "FACSIMILE_STORE__SECRET_KEY"])
 @pytest.mark.parametrize("value", ["", "change-me", " Change-Me ", "minioadmin", "password", None])
-def test_placeholders_of_the_store_are_refused(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str | None
-) -> None:
+def test_placeholders_of_the_store_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None) -> None:
     monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name)
     with pytest.raises(Misconfigured, match=f"{name} is left at its placeholder"):
         Settings()

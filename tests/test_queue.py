@@ -11,9 +11,21 @@ from app.errors import QueueUnavailable
 from app.queue import CeleryQueue, Task, make_celery, open_queue
 
 NAMES = {
-    queue.ADVANCE, queue.SURVEY, queue.CHOOSE, queue.CALIBRATE, queue.GENERATE, queue.JUDGE, queue.REPORT,
-    queue.LAYOUT, queue.ASSEMBLE, queue.RECONCILE, queue.RETAIN, queue.PREVIEW, queue.TRY, queue.EVALUATE,
-}  # fmt: skip
+    queue.ADVANCE,
+    queue.SURVEY,
+    queue.CHOOSE,
+    queue.CALIBRATE,
+    queue.GENERATE,
+    queue.JUDGE,
+    queue.REPORT,
+    queue.LAYOUT,
+    queue.ASSEMBLE,
+    queue.RECONCILE,
+    queue.RETAIN,
+    queue.PREVIEW,
+    queue.TRY,
+    queue.EVALUATE,
+}
 
 
 @pytest.fixture
@@ -65,9 +77,14 @@ def test_markers_tell_tasks_apart() -> None:
 def test_a_queue_that_does_not_answer(dead_queue: CeleryQueue, operation: str) -> None:
     task = Task(queue.ADVANCE, "acme", "ds_1")
     arguments: dict[str, tuple[object, ...]] = {
-        "ping": (), "enqueue": (task,), "enqueue_preview": ("acme", "d", "{}"), "working": (task,),
-        "done": (task,), "depth": (), "allow": ("acme", 10),
-    }  # fmt: skip
+        "ping": (),
+        "enqueue": (task,),
+        "enqueue_preview": ("acme", "d", "{}"),
+        "working": (task,),
+        "done": (task,),
+        "depth": (),
+        "allow": ("acme", 10),
+    }
     with pytest.raises(QueueUnavailable, match="does not answer") as failed:
         getattr(dead_queue, operation)(*arguments[operation])
     assert failed.value.__cause__ is not None

@@ -71,9 +71,7 @@ def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None])
                 _give_up(store, at, task, reason)
                 return
             with counted(store, marks, task) as outcome:
-                work(
-                    Attempt(task=task, at=at, plan=_effective(store, at, plan), store=store, resources=resources)
-                )
+                work(Attempt(task=task, at=at, plan=_effective(store, at, plan), store=store, resources=resources))
             if outcome.failed:
                 return
         except NotFound:

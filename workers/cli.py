@@ -70,15 +70,22 @@ def corpus_command(
     elif blender is not None:
         raise RequestRefused([("blender", "only --renderer cycles needs it")])
     spec = CorpusSpec(
-        seed=seed, subjects=subjects, samples_per_subject=samples_per_subject, size=size,
-        code=code_digest(renderer.value), **by_cycles,
-    )  # fmt: skip
+        seed=seed,
+        subjects=subjects,
+        samples_per_subject=samples_per_subject,
+        size=size,
+        code=code_digest(renderer.value),
+        **by_cycles,
+    )
     with _bar() as bar:
         task = bar.add_task("parts", total=spec.parts)
         render_corpus(
-            folder, spec, processes=processes, blender=blender,
+            folder,
+            spec,
+            processes=processes,
+            blender=blender,
             on_progress=lambda done, total: bar.update(task, completed=done),
-        )  # fmt: skip
+        )
     typer.echo(f"{folder}: {subjects * samples_per_subject:,} images, digest {corpus_digest(folder)}")
 
 
@@ -152,16 +159,24 @@ def run_command(
     critic = loss is Loss.WGAN_GP
     try:
         spec = TrainingSpec(
-            method=method, loss=loss, anchored=anchored, seed=seed, iterations=iterations, pairs=pairs, base=base,
+            method=method,
+            loss=loss,
+            anchored=anchored,
+            seed=seed,
+            iterations=iterations,
+            pairs=pairs,
+            base=base,
             placing_iterations=placing_iterations if anchored and not hold_landmarks else 0,
             hold_landmarks=hold_landmarks,
             learning_rate=learning_rate or (2e-3 if anchored else 5e-4),
             adversary_weight=adversary_weight,
             r1_gamma=r1_gamma if r1_gamma is not None else (0.05 if anchored else 1.0),
             discriminator_steps=judge_steps or (5 if critic else 1),
-            identity_weight=identity_weight, adversary_from=adversary_from, identity_from=identity_from,
+            identity_weight=identity_weight,
+            adversary_from=adversary_from,
+            identity_from=identity_from,
             mixed_precision=bfloat16,
-        )  # fmt: skip
+        )
     except ValidationError as exc:
         raise RequestRefused([(str(e["loc"][0]) if e["loc"] else "settings", e["msg"]) for e in exc.errors()]) from exc
     trainer = Trainer(open_source(data), spec, device)
@@ -170,9 +185,12 @@ def run_command(
     with _bar() as bar:
         task = bar.add_task("iterations", total=iterations)
         run(
-            trainer, out, sheet_every=sheet_every, tensorboard=tensorboard,
+            trainer,
+            out,
+            sheet_every=sheet_every,
+            tensorboard=tensorboard,
             on_progress=lambda done, total, losses: bar.update(task, completed=done, description=_told(losses)),
-        )  # fmt: skip
+        )
     error = trainer.held_out_error()
     typer.echo(f"{out}: {trainer.iteration:,} iterations" + ("" if error is None else f", held-out error {error:.4f}"))
 
@@ -295,9 +313,13 @@ def calibrate_command(
 
         def evaluate(scale: float) -> "CrossedScores":
             table = templates_at(
-                plan, scale, generator=generator, choice=None, matcher=judge,
+                plan,
+                scale,
+                generator=generator,
+                choice=None,
+                matcher=judge,
                 on_progress=lambda done: bar.update(task, completed=done),
-            )  # fmt: skip
+            )
             return compare_all(table, subjects=subjects, metric=metric_of(judge), fmr=fmr)
 
         limits = Limits(high=plan.largest_scale)

@@ -48,9 +48,7 @@ def ask_calibration(
     summary="Look at a calibration",
     responses={200: _THERE, 202: _RUNS, **errors(404)},
 )
-def get_calibration(
-    _: Tenant, calibration_id: CalibrationId, services: Serving, response: Response
-) -> CalibrationJob:
+def get_calibration(_: Tenant, calibration_id: CalibrationId, services: Serving, response: Response) -> CalibrationJob:
     """202 while it is being made; then the scale, the curve with its intervals, and what is reachable."""
     return _answer(services.calibrations.get(calibration_id), response)
 

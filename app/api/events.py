@@ -55,9 +55,7 @@ _EXAMPLE = 'event: progress\ndata: {"id": "ds_06fa3k9x2m7q0v4c8d1e", "state": "r
         **errors(404),
     },
 )
-async def watch_dataset(
-    request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving
-) -> Response:
+async def watch_dataset(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
     """Server-sent events. Connect again at any time: the first event says how things stand."""
 
     def look() -> Dataset:

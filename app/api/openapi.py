@@ -69,8 +69,7 @@ _HEADERS = {
 def headers(**described: str) -> dict[str, Any]:
     """Describe response headers; underscores stand for hyphens."""
     return {
-        name.replace("_", "-"): {"description": text, "schema": {"type": "string"}}
-        for name, text in described.items()
+        name.replace("_", "-"): {"description": text, "schema": {"type": "string"}} for name, text in described.items()
     }
 
 

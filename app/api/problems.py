@@ -30,9 +30,7 @@ _TEXTS = {
 }
 
 
-def problems_of(
-    errors: Iterable[Any], document: object, model: type[BaseModel] | None = None
-) -> list[tuple[str, str]]:
+def problems_of(errors: Iterable[Any], document: object, model: type[BaseModel] | None = None) -> list[tuple[str, str]]:
     """List (field, text) for pydantic's errors; each field once, its alternatives joined by 'or'.
 
     `document` is the body as parsed, None where the errors are of query, path or header parameters. `model`,

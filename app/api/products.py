@@ -63,9 +63,7 @@ def send_report(
     request: Request, products: ProductService, product: Product, *, page: bool, cache_control: str = TO_BE_ASKED
 ) -> Response:
     """Answer GET or HEAD for a report, as a page that may do nothing or as data."""
-    answer = send_product(
-        request, products, product, "inline" if page else "attachment", cache_control=cache_control
-    )
+    answer = send_product(request, products, product, "inline" if page else "attachment", cache_control=cache_control)
     answer.headers["Vary"] = "Accept"
     if page:
         answer.headers["Content-Security-Policy"] = PAGE_POLICY
@@ -157,9 +155,7 @@ def download_manifest(request: Request, tenant: Tenant, dataset_id: DatasetId, s
     "Download the list of comparisons",
     sent("Which samples to compare.", "text/csv; charset=utf-8", also=(409,)),
 )
-def download_comparisons(
-    request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving
-) -> Response:
+def download_comparisons(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
     """CSV: a line for each mated and non-mated comparison."""
     product = services.products.comparisons(tenant, dataset_id)
     return send_product(request, services.products, product, "attachment")
@@ -171,9 +167,7 @@ def download_comparisons(
     "See some of the samples",
     sent("A picture of a few subjects' samples.", "image/png", also=(409,)),
 )
-def download_contact_sheet(
-    request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving
-) -> Response:
+def download_contact_sheet(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
     """PNG: a row a subject, a column a sample."""
     product = services.products.contact_sheet(tenant, dataset_id)
     return send_product(request, services.products, product, "inline")

@@ -27,12 +27,15 @@ def matchers(url: UrlOption = None, key: KeyOption = None, json_: JsonOption = F
         ["name", "version", "judges", "score", "provenance"],
         [
             [
-                card["name"], card["version"], "every set" if card["judge"] else "if named", card["score"],
+                card["name"],
+                card["version"],
+                "every set" if card["judge"] else "if named",
+                card["score"],
                 card["provenance"],
             ]
             for card in found["matchers"]
         ],
-    )  # fmt: skip
+    )
 
 
 def calibrate(
@@ -57,11 +60,17 @@ def calibrate(
     """Find the scale at which a model's sets are as hard as asked; made once, then known to everyone."""
     request: Json = {"target": {"matcher": matcher, "fmr": fmr, "fnmr": fnmr}}
     for path, value in (
-        ("target.tolerance", tolerance), ("model", model), ("subjects", subjects), ("samples_per_subject", samples),
-        ("attributes.sex", requests.shares(sex, "--sex")), ("attributes.age", requests.age(age)),
-        ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")), ("attributes.glasses", glasses),
-        ("image.size", requests.size(size)), ("image.format", image_format),
-    ):  # fmt: skip
+        ("target.tolerance", tolerance),
+        ("model", model),
+        ("subjects", subjects),
+        ("samples_per_subject", samples),
+        ("attributes.sex", requests.shares(sex, "--sex")),
+        ("attributes.age", requests.age(age)),
+        ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")),
+        ("attributes.glasses", glasses),
+        ("image.size", requests.size(size)),
+        ("image.format", image_format),
+    ):
         requests.put(request, path, value)
     for name, value in requests.factors(factor or []).items():
         requests.put(request, f"factors.{name}", value)
@@ -94,13 +103,16 @@ def _show(found: Json) -> None:
         ["scale", "FNMR", "95% by subject", "FMR", "not completed"],
         [
             [
-                f"{point['scale']:g}", f"{rate['value']:.4f}", _between(rate),
-                f"{point['measured']['fmr']['value']:.5f}", f"{rate['failed']} of {rate['failed'] + rate['trials']}",
+                f"{point['scale']:g}",
+                f"{rate['value']:.4f}",
+                _between(rate),
+                f"{point['measured']['fmr']['value']:.5f}",
+                f"{rate['failed']} of {rate['failed'] + rate['trials']}",
             ]
             for point in result["curve"]
             for rate in (point["measured"]["fnmr"],)
         ],
-    )  # fmt: skip
+    )
     low, high = result["reachable"]
     fields(
         [

@@ -74,16 +74,30 @@ def generate(
     """
     request = requests.read_request(file)
     for path, value in (
-        ("name", name), ("model", model), ("subjects", subjects), ("samples_per_subject", samples),
-        ("distractors", distractors), ("seed", seed), ("variability.scale", scale),
-        ("variability.target.fnmr", fnmr), ("variability.target.fmr", fmr), ("variability.target.matcher", matcher),
-        ("variability.target.tolerance", tolerance), ("report.judged_subjects", judged),
-        ("attributes.sex", requests.shares(sex, "--sex")), ("attributes.age", requests.age(age)),
-        ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")), ("attributes.glasses", glasses),
-        ("image.size", requests.size(size)), ("image.format", image_format), ("image.quality", quality),
-        ("comparisons.selection", comparisons), ("checks.unique", unique), ("checks.face_found", face_found),
+        ("name", name),
+        ("model", model),
+        ("subjects", subjects),
+        ("samples_per_subject", samples),
+        ("distractors", distractors),
+        ("seed", seed),
+        ("variability.scale", scale),
+        ("variability.target.fnmr", fnmr),
+        ("variability.target.fmr", fmr),
+        ("variability.target.matcher", matcher),
+        ("variability.target.tolerance", tolerance),
+        ("report.judged_subjects", judged),
+        ("attributes.sex", requests.shares(sex, "--sex")),
+        ("attributes.age", requests.age(age)),
+        ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")),
+        ("attributes.glasses", glasses),
+        ("image.size", requests.size(size)),
+        ("image.format", image_format),
+        ("image.quality", quality),
+        ("comparisons.selection", comparisons),
+        ("checks.unique", unique),
+        ("checks.face_found", face_found),
         ("layouts", [asked.value for asked in layout] if layout else None),
-    ):  # fmt: skip
+    ):
         requests.put(request, path, value)
     requests.put_factors(request, factor or [])
     for field, option in (("subjects", "--subjects"), ("samples_per_subject", "--samples")):

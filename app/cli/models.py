@@ -42,9 +42,7 @@ models = typer.Typer(
 
 
 @models.callback(invoke_without_command=True)
-def list_models(
-    ctx: typer.Context, url: UrlOption = None, key: KeyOption = None, json_: JsonOption = False
-) -> None:
+def list_models(ctx: typer.Context, url: UrlOption = None, key: KeyOption = None, json_: JsonOption = False) -> None:
     """Show the models on offer, or what one of them can do: models NAME."""
     if ctx.invoked_subcommand is not None:
         return
@@ -56,12 +54,15 @@ def list_models(
         ["name", "version", "size", "", "description"],
         [
             [
-                card["name"], str(card["version"]), _sizes(card),
-                "default" if card["name"] == found["default"] else "", card["description"],
+                card["name"],
+                str(card["version"]),
+                _sizes(card),
+                "default" if card["name"] == found["default"] else "",
+                card["description"],
             ]
             for card in found["models"]
         ],
-    )  # fmt: skip
+    )
 
 
 @models.command()
@@ -96,12 +97,17 @@ def preview(
     """Make a small contact sheet, for choosing a variability: a row a subject, a column a sample."""
     request: dict[str, Any] = {}
     for path, value in (
-        ("model", model), ("subjects", subjects), ("samples_per_subject", samples), ("seed", seed),
-        ("variability.scale", scale), ("attributes.sex", requests.shares(sex, "--sex")),
+        ("model", model),
+        ("subjects", subjects),
+        ("samples_per_subject", samples),
+        ("seed", seed),
+        ("variability.scale", scale),
+        ("attributes.sex", requests.shares(sex, "--sex")),
         ("attributes.age", requests.age(age)),
-        ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")), ("attributes.glasses", glasses),
+        ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")),
+        ("attributes.glasses", glasses),
         ("image.size", requests.size(size)),
-    ):  # fmt: skip
+    ):
         requests.put(request, path, value)
     requests.put_factors(request, factor or [])
     if out.is_dir() or not out.absolute().parent.is_dir():

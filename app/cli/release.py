@@ -66,11 +66,15 @@ def list_releases(
         return
     rows = [
         [
-            item["version"], "latest" if item["version"] == found["latest"] else "", item["digest"][:16],
-            str(item["counts"]["samples"]), item["created_at"][:16], item["notes"],
+            item["version"],
+            "latest" if item["version"] == found["latest"] else "",
+            item["digest"][:16],
+            str(item["counts"]["samples"]),
+            item["created_at"][:16],
+            item["notes"],
         ]
         for item in found["releases"]
-    ]  # fmt: skip
+    ]
     rows += [
         [item["version"], "withdrawn", item["digest"][:16], "", item["withdrawn_at"][:16], item["reason"]]
         for item in found["withdrawn"]

@@ -127,9 +127,13 @@ class Bars:
         if self._progress is None:
             count = DownloadColumn() if unit == "B" else MofNCompleteColumn()
             self._progress = Progress(
-                TextColumn("{task.description:<26}"), BarColumn(), count, TimeElapsedColumn(), TimeRemainingColumn(),
+                TextColumn("{task.description:<26}"),
+                BarColumn(),
+                count,
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
                 console=self._console,
-            )  # fmt: skip
+            )
             self._task = self._progress.add_task(what, total=total)
             self._progress.start()
         if self._task is not None:

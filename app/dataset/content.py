@@ -75,9 +75,7 @@ class ContentDigest:
 
     def add(self, row: SampleRow) -> None:
         """Take in the next sample."""
-        self._samples.add(
-            row.subject, [row.id, row.file, row.role, row.pixel_sha256, row.file_sha256, row.attributes]
-        )
+        self._samples.add(row.subject, [row.id, row.file, row.role, row.pixel_sha256, row.file_sha256, row.attributes])
         self._pixels.add(row.subject, [row.id, row.pixel_sha256])
 
     def finish(self, summary: dict[str, Any]) -> Content:
@@ -92,9 +90,7 @@ class ContentDigest:
                 "samples": samples,
             }
         )
-        return Content(
-            digest=hashlib.sha256(text.encode()).hexdigest(), samples=samples, pixels=self._pixels.root()
-        )
+        return Content(digest=hashlib.sha256(text.encode()).hexdigest(), samples=samples, pixels=self._pixels.root())
 
 
 def content_of(summary: dict[str, Any], rows: Iterable[SampleRow]) -> Content:

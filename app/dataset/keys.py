@@ -237,4 +237,3 @@ def owner_of(unfinished_key: str) -> tuple[str, str]:
     """(tenant, dataset) in the key of an unfinished marker."""
     tenant, dataset = unfinished_key[len(UNFINISHED) :].split("/")
     return tenant, dataset
-

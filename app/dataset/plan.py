@@ -380,9 +380,7 @@ def _sigma(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, s
         for name in request.variability.factors
         if name not in offered
     )
-    return {
-        name: request.variability.scale * request.variability.factors.get(name, 1.0) for name in offered
-    }
+    return {name: request.variability.scale * request.variability.factors.get(name, 1.0) for name in offered}
 
 
 def _target(
@@ -443,9 +441,7 @@ def _attributes(
         attribute = card.attributes.get(name)
         if attribute is None:
             offered = ", ".join(card.attributes) or "none"
-            problems.append(
-                (f"attributes.{name}", f"model {card.name!r} cannot honour it; its attributes: {offered}")
-            )
+            problems.append((f"attributes.{name}", f"model {card.name!r} cannot honour it; its attributes: {offered}"))
         elif isinstance(attribute, ChoiceAttribute):
             asked.extend(_choice(name, wish, attribute, identities, card, problems))
         elif isinstance(attribute, RangeAttribute):
@@ -524,8 +520,7 @@ def _image(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, s
         problems.append(
             (
                 "image.size",
-                f"model {card.name!r} does not make {size[0]}×{size[1]} (and nothing is upscaled); "
-                f"it makes {offered}",
+                f"model {card.name!r} does not make {size[0]}×{size[1]} (and nothing is upscaled); it makes {offered}",
             )
         )
     quality = (request.image.quality or 95) if request.image.format == "jpeg" else None

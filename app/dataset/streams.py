@@ -19,9 +19,7 @@ class Purpose(IntEnum):
     OBSERVATION = 2
 
 
-def uniforms(
-    seed: int, purpose: Purpose, subject: int, sample: int, attempt: int, count: int
-) -> NDArray[np.float64]:
+def uniforms(seed: int, purpose: Purpose, subject: int, sample: int, attempt: int, count: int) -> NDArray[np.float64]:
     """Draw `count` numbers strictly between 0 and 1, float64 [count], 53 bits each."""
     bits = np.random.Philox(key=[seed, int(purpose)], counter=[0, attempt, sample, subject]).random_raw(count)
     return ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53

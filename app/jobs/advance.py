@@ -53,9 +53,7 @@ def advance_if_phase_ended(store: ObjectStore, queue: TaskQueue, tenant: str, da
         advance(store, queue, tenant, dataset)
 
 
-def reconcile(
-    store: ObjectStore, queue: TaskQueue, clock: Callable[[], float] = time.time
-) -> dict[str, int]:
+def reconcile(store: ObjectStore, queue: TaskQueue, clock: Callable[[], float] = time.time) -> dict[str, int]:
     """Advance every unfinished dataset, and clear away what an interrupted submission left.
 
     Returns how many datasets were looked at, tasks enqueued and left-overs cleared.

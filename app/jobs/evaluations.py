@@ -186,9 +186,14 @@ class EvaluationService:
         return dataset, release
 
     def _accepted(
-        self, tenant: str, evaluation: str, request: EvaluationRequest, body: dict[str, Any], dataset: str,
+        self,
+        tenant: str,
+        evaluation: str,
+        request: EvaluationRequest,
+        body: dict[str, Any],
+        dataset: str,
         release: str | None,
-    ) -> AcceptedEvaluation:  # fmt: skip
+    ) -> AcceptedEvaluation:
         baseline = None
         if isinstance(request.baseline, Earlier):
             baseline = self._earlier(tenant, request.baseline.evaluation, dataset)

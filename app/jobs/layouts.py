@@ -52,8 +52,6 @@ class LayoutService:
             return
         left_s = failed_at + TRY_AGAIN_S - self._clock()
         if left_s > 0:
-            raise Conflict(
-                f"layout {layout.value!r} could not be made: {reason}; ask again in {left_s / 60:.0f} min"
-            )
+            raise Conflict(f"layout {layout.value!r} could not be made: {reason}; ask again in {left_s / 60:.0f} min")
         self._store.delete_prefix(at.attempts(f"{LAYOUT.rsplit('.', 1)[-1]}-{layout.number:06d}"))
         self._store.delete(key)

@@ -15,9 +15,7 @@ from app.storage import ObjectStore
 class PreviewService:
     """Asks workers for contact sheets and fetches them; each call is one tenant's."""
 
-    def __init__(
-        self, store: ObjectStore, queue: TaskQueue, models: ModelCatalogue, settings: Settings
-    ) -> None:
+    def __init__(self, store: ObjectStore, queue: TaskQueue, models: ModelCatalogue, settings: Settings) -> None:
         self._store = store
         self._queue = queue
         self._models = models

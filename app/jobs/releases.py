@@ -73,9 +73,7 @@ class ReleaseService:
         self._clock = clock
         self._audit = AuditLog(store, clock)
 
-    def create(
-        self, tenant: str, name: str, version: str, request: ReleaseRequest, *, by: str
-    ) -> tuple[Release, bool]:
+    def create(self, tenant: str, name: str, version: str, request: ReleaseRequest, *, by: str) -> tuple[Release, bool]:
         """Make a succeeded dataset a release, or find that it is that one already (False).
 
         Of several at a time exactly one makes it. `by` is the id of the API key. Raises RequestRefused, NotFound, and
@@ -316,9 +314,7 @@ class ReleaseService:
         for found in self._store.list(prefix):
             version, _, what = found.key.removeprefix(prefix).partition("/")
             (withdrawn if what == "withdrawn.json" else there).add(version)
-        return Versions(
-            name=name, versions=_ranked(there - withdrawn), withdrawn=_ranked(withdrawn)
-        )
+        return Versions(name=name, versions=_ranked(there - withdrawn), withdrawn=_ranked(withdrawn))
 
 
 def release_file(release: Release) -> bytes:

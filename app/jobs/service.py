@@ -196,9 +196,7 @@ class DatasetService:
             card,
             dataset=dataset,
             seed=secrets.randbelow(SEED_LIMIT) if request.seed is None else request.seed,
-            shard_size=shard_size_for(
-                total, most=self._settings.shard_size, shards=self._settings.shards_per_dataset
-            ),
+            shard_size=shard_size_for(total, most=self._settings.shard_size, shards=self._settings.shards_per_dataset),
             max_comparisons=limits.comparisons_per_dataset,
             matchers=self._matchers.all(),
             marking=read_marking(self._store) if marked else MarkingCard(),
@@ -235,9 +233,7 @@ class DatasetService:
         except ObjectNotFound:
             return None
         if record["body"] != body_digest:
-            raise Conflict(
-                "this Idempotency-Key was used with another body; use a new key for a new request"
-            )
+            raise Conflict("this Idempotency-Key was used with another body; use a new key for a new request")
         try:
             return self.get(tenant, record["dataset"])
         except NotFound:

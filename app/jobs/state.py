@@ -1,7 +1,7 @@
 """The state machine. What exists in the store is the state; what is missing is the work.
 
-    accepted → running → assembling → succeeded
-                                    ↘ failed | cancelled (from any state before)
+accepted → running → assembling → succeeded
+                                ↘ failed | cancelled (from any state before)
 """
 
 from dataclasses import dataclass

@@ -114,11 +114,23 @@ def _detach(data: Path, port: int, workers: int, json_: bool) -> None:
     with log.open("ab") as file:
         process = subprocess.Popen(
             [
-                sys.executable, "-P", "-m", "app.cli.main", "up",
-                "--data", str(folder.root), "--port", str(port), "--workers", str(workers),
+                sys.executable,
+                "-P",
+                "-m",
+                "app.cli.main",
+                "up",
+                "--data",
+                str(folder.root),
+                "--port",
+                str(port),
+                "--workers",
+                str(workers),
             ],
-            stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     deadline = time.monotonic() + DETACHED_READY_S
     while not (service := read_json(folder.service)):
         if process.poll() is not None:

@@ -43,9 +43,20 @@ def quickstart(
     try:
         started = time.monotonic()
         command = [
-            "generate", "--name", "quickstart", "--model", model, "--subjects", str(subjects),
-            "--samples", str(samples), "--seed", str(seed), "--out", str(out),
-        ]  # fmt: skip
+            "generate",
+            "--name",
+            "quickstart",
+            "--model",
+            model,
+            "--subjects",
+            str(subjects),
+            "--samples",
+            str(samples),
+            "--seed",
+            str(seed),
+            "--out",
+            str(out),
+        ]
         if ModelCatalogue(open_store(stack.settings().store)).get(model).checks.unique is None:
             console.print("\nthis model has no measured threshold for the uniqueness check, so it is left out")
             command.append("--no-unique")

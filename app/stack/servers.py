@@ -100,15 +100,24 @@ def s3(folder: DataFolder, ports: Ports, credentials: Credentials) -> ChildSpec:
     return ChildSpec(
         name="s3",
         command=(
-            str(binaries.weed()), "mini",
+            str(binaries.weed()),
+            "mini",
             f"-dir={folder.s3}",
-            "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-            f"-s3.port={ports.s3}", f"-filer.port={ports.filer}", f"-master.port={ports.master}",
-            f"-volume.port={ports.volume}", f"-admin.port={ports.admin}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-s3.port={ports.s3}",
+            f"-filer.port={ports.filer}",
+            f"-master.port={ports.master}",
+            f"-volume.port={ports.volume}",
+            f"-admin.port={ports.admin}",
             # The master would hand read and write tokens to anybody who asks over HTTP.
             "-disableHttp",
-            "-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
-            "-s3.allowDeleteBucketNotEmpty=false", "-s3.autoCreateBucket=false",
+            "-webdav=false",
+            "-admin.ui=false",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-s3.allowDeleteBucketNotEmpty=false",
+            "-s3.autoCreateBucket=false",
             "-master.telemetry=false",
             # The volumes tell the master all that it needs; with its old state it may take 5 s more to be ready.
             "-master.resumeState=false",
@@ -121,7 +130,7 @@ def s3(folder: DataFolder, ports: Ports, credentials: Credentials) -> ChildSpec:
         log=folder.log("s3"),
         # Nobody writes any more when its turn comes, and what it confirmed survives kill -9.
         stop=((SIGTERM, 6.0),),
-    )  # fmt: skip
+    )
 
 
 def s3_ready(settings: Settings) -> Check:
@@ -148,17 +157,33 @@ def worker(folder: DataFolder, handed: dict[str, str], count: int) -> ChildSpec:
     return ChildSpec(
         name="worker",
         command=(
-            sys.executable, "-m", "celery", "-A", "workers.main", "worker",
-            "--pool=prefork", "-c", str(count), "-Q", ",".join(QUEUES), "-n", "embedded@%h",
-            "--without-gossip", "--without-mingle", "--loglevel", "WARNING",
-            "-B", "-s", str(folder.beat_schedule),
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "workers.main",
+            "worker",
+            "--pool=prefork",
+            "-c",
+            str(count),
+            "-Q",
+            ",".join(QUEUES),
+            "-n",
+            "embedded@%h",
+            "--without-gossip",
+            "--without-mingle",
+            "--loglevel",
+            "WARNING",
+            "-B",
+            "-s",
+            str(folder.beat_schedule),
         ),
         environment=environment(folder, handed),
         directory=folder.run,
         log=folder.log("worker"),
         # First to end what it does, then to put it back; a task run twice leaves the same bytes.
         stop=((SIGTERM, 8.0), (SIGQUIT, 5.0)),
-    )  # fmt: skip
+    )
 
 
 def worker_ready(settings: Settings) -> Check:
@@ -185,15 +210,23 @@ def api(folder: DataFolder, handed: dict[str, str], port: int) -> ChildSpec:
     return ChildSpec(
         name="api",
         command=(
-            sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory",
-            "--host", "127.0.0.1", "--port", str(port), "--no-access-log",
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "app.main:create_app",
+            "--factory",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--no-access-log",
         ),
         environment=environment(folder, handed),
         directory=folder.run,
         log=folder.log("api"),
         # After the second signal uvicorn no longer waits for open event streams.
         stop=((SIGTERM, 3.0), (SIGINT, 3.0)),
-    )  # fmt: skip
+    )
 
 
 def api_ready(port: int) -> Check:

@@ -49,9 +49,7 @@ ROUTES = [
 def test_without_a_good_key_everything_is_401(
     anonymous: TestClient, method: str, path: str, headers: dict[str, Any]
 ) -> None:
-    answer = anonymous.request(
-        method, path.format(id="ds_" + "0" * 20), headers={"X-Request-Id": "mine-1", **headers}
-    )
+    answer = anonymous.request(method, path.format(id="ds_" + "0" * 20), headers={"X-Request-Id": "mine-1", **headers})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
     assert answer.headers["x-request-id"] == "mine-1"
@@ -72,9 +70,7 @@ def test_another_tenants_dataset_is_not_there(
     assert unknown.status_code == 404
     if method != "HEAD":
         # Nor does the answer differ from that for a dataset that never was.
-        assert answer.json()["detail"].replace(finished, "") == unknown.json()["detail"].replace(
-            "ds_" + "0" * 20, ""
-        )
+        assert answer.json()["detail"].replace(finished, "") == unknown.json()["detail"].replace("ds_" + "0" * 20, "")
     assert memory_store.objects == before
     assert stranger.get("/v1/datasets").json() == {"datasets": [], "next": None}
     assert client.get(f"/v1/datasets/{finished}").status_code == 200
@@ -83,9 +79,7 @@ def test_another_tenants_dataset_is_not_there(
 def test_another_tenants_preview_is_not_there(
     client: TestClient, stranger: TestClient, memory_store: Any, memory_queue: Any
 ) -> None:
-    memory_queue.on_preview = lambda tenant, digest: memory_store.put(
-        f"tenants/{tenant}/previews/{digest}.png", b"PNG"
-    )
+    memory_queue.on_preview = lambda tenant, digest: memory_store.put(f"tenants/{tenant}/previews/{digest}.png", b"PNG")
     where = client.post("/v1/previews", json={}).headers["location"]
     assert client.get(where).status_code == 200
     assert stranger.get(where).status_code == 404

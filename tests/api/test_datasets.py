@@ -68,9 +68,7 @@ def test_failure_brings_its_reason(client: TestClient, submit: Submit, memory_st
 def test_the_same_key_gives_the_same_dataset(client: TestClient, body: dict[str, Any], memory_queue: Any) -> None:
     del body["seed"]
     first = client.post("/v1/datasets", json=body, headers={"Idempotency-Key": "nightly 7"})
-    again = client.post(
-        "/v1/datasets", json=dict(reversed(body.items())), headers={"Idempotency-Key": "nightly 7"}
-    )
+    again = client.post("/v1/datasets", json=dict(reversed(body.items())), headers={"Idempotency-Key": "nightly 7"})
     assert (first.status_code, again.status_code) == (202, 202)
     assert again.json() == first.json()
     assert again.headers["location"] == first.headers["location"]

@@ -114,9 +114,7 @@ def test_from_upload_to_verdict(
     assert not [key for key in memory_store.objects if key.startswith(keys.UNFINISHED_EVALUATIONS)]
 
 
-def test_the_history_of_a_release(
-    client: TestClient, dataset: str, send: Callable[..., str], worker: Worker
-) -> None:
+def test_the_history_of_a_release(client: TestClient, dataset: str, send: Callable[..., str], worker: Worker) -> None:
     for version in ("1.0.0", "1.1.0"):
         assert client.put(f"/v1/releases/gate/{version}", json={"dataset": dataset}).status_code == 201
     made = []
@@ -172,9 +170,14 @@ def test_the_history_of_a_release(
     ],
 )
 def test_what_is_refused(
-    change: dict[str, Any], what: str, client: TestClient, dataset: str, send: Callable[..., str], memory_store: Any,
+    change: dict[str, Any],
+    what: str,
+    client: TestClient,
+    dataset: str,
+    send: Callable[..., str],
+    memory_store: Any,
     memory_queue: Any,
-) -> None:  # fmt: skip
+) -> None:
     body = {"dataset": dataset, "scores": {"upload": send()}} | change
     memory_queue.sent.clear()
     answer = client.post("/v1/evaluations", json={name: value for name, value in body.items() if value is not None})
@@ -328,9 +331,15 @@ def test_as_many_at_a_time_as_may_be(
 
 
 def test_the_command_sends_files_and_waits(
-    client: TestClient, dataset: str, send: Callable[..., str], worker: Worker, memory_store: Any, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    client: TestClient,
+    dataset: str,
+    send: Callable[..., str],
+    worker: Worker,
+    memory_store: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     for name, worse in (("old", 0.0), ("new", 2.5)):
         digest = send(worse=worse)
         data = keys.UploadKeys("acme", digest).data("")

@@ -159,9 +159,12 @@ def test_a_hundred_watchers_hold_no_threads(api: FastAPI, client: TestClient, su
         async def one(http: httpx.AsyncClient) -> None:
             texts.append(await watch(http))
 
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=api), base_url="http://test", headers=client.headers, timeout=20
-        ) as http, anyio.create_task_group() as tasks:
+        async with (
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app=api), base_url="http://test", headers=client.headers, timeout=20
+            ) as http,
+            anyio.create_task_group() as tasks,
+        ):
             for _ in range(100):
                 tasks.start_soon(one, http)
             await anyio.sleep(0.3)

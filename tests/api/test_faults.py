@@ -80,9 +80,7 @@ def test_the_queue_fails_at_each_step_of_a_submission(
     key: str | None,
 ) -> None:
     headers = {} if key is None else {"Idempotency-Key": key}
-    memory_queue.fault = lambda asked: (
-        QueueUnavailable("the queue does not answer") if asked == operation else None
-    )
+    memory_queue.fault = lambda asked: QueueUnavailable("the queue does not answer") if asked == operation else None
     answer = client.post("/v1/datasets", json=body, headers=headers)
     assert answer.status_code == 503
     assert answer.json()["error"] == "QueueUnavailable"
@@ -94,9 +92,7 @@ def test_the_queue_fails_at_each_step_of_a_submission(
     assert client.post("/v1/datasets", json=body, headers=headers).status_code == 202
 
 
-def test_with_the_queue_down_what_is_there_can_be_read(
-    client: TestClient, finished: str, memory_queue: Any
-) -> None:
+def test_with_the_queue_down_what_is_there_can_be_read(client: TestClient, finished: str, memory_queue: Any) -> None:
     memory_queue.fault = lambda operation: QueueUnavailable("the queue does not answer")
     for path in ("", "/manifest", "/archive", "/samples/S0000000_0000", "/events"):
         assert client.get(f"/v1/datasets/{finished}{path}").status_code == 200
@@ -133,9 +129,7 @@ def test_a_deletion_that_breaks_off_leaves_nothing_for_ever(
     assert answer.status_code == 204
 
 
-def test_every_read_answers_503_when_the_store_is_down(
-    client: TestClient, finished: str, memory_store: Any
-) -> None:
+def test_every_read_answers_503_when_the_store_is_down(client: TestClient, finished: str, memory_store: Any) -> None:
     assert client.get("/v1/models").status_code == 200
     memory_store.fault = lambda operation, key: StoreUnavailable(STORE_DOWN)
     here = f"/v1/datasets/{finished}"

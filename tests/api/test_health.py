@@ -74,9 +74,7 @@ def test_metrics(client: TestClient, submit: Callable[..., str], anonymous: Test
     answer = anonymous.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     text = answer.text
-    assert (
-        'facsimile_http_requests_total{method="GET",route="/v1/datasets/{dataset_id}",status="200"} 3.0' in text
-    )
+    assert 'facsimile_http_requests_total{method="GET",route="/v1/datasets/{dataset_id}",status="200"} 3.0' in text
     assert 'facsimile_http_requests_total{method="GET",route="unmatched",status="404"} 1.0' in text
     assert 'method="OTHER"' in text
     assert dataset not in text
@@ -130,9 +128,7 @@ def logging_put_back() -> Iterator[None]:
     structlog.configure(**ours)
 
 
-def test_logs_are_json_lines_without_locals(
-    capsys: pytest.CaptureFixture[str], logging_put_back: None
-) -> None:
+def test_logs_are_json_lines_without_locals(capsys: pytest.CaptureFixture[str], logging_put_back: None) -> None:
     configure_logging("info")
     secret = "fcs_secret"
     structlog.get_logger().info("ours", number=1)

@@ -60,19 +60,23 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
     upload = sha256(b"scores").hexdigest()
     assert client.put(f"/v1/uploads/{upload}", content=b"scores").status_code == 201
     asked = {"dataset": dataset, "scores": {"upload": upload}}
-    return app, key, {
-        "dataset_id": dataset,
-        "preview_id": preview,
-        "calibration_id": client.post("/v1/calibrations", json={"target": target}).json()["id"],
-        "evaluation_id": client.post("/v1/evaluations", json=asked).json()["id"],
-        "upload_id": upload,
-        "sample": "S0000001_0001",
-        "model": "toy",
-        "matcher": "m",
-        "release": "gate",
-        "version": "1.0.0",
-        "digest": release["digest"],
-    }
+    return (
+        app,
+        key,
+        {
+            "dataset_id": dataset,
+            "preview_id": preview,
+            "calibration_id": client.post("/v1/calibrations", json={"target": target}).json()["id"],
+            "evaluation_id": client.post("/v1/evaluations", json=asked).json()["id"],
+            "upload_id": upload,
+            "sample": "S0000001_0001",
+            "model": "toy",
+            "matcher": "m",
+            "release": "gate",
+            "version": "1.0.0",
+            "digest": release["digest"],
+        },
+    )
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +172,6 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     assert examples[0]["subjects"] > 0
 
 
-def test_the_example_of_a_request_is_accepted(
-    client: TestClient, document: dict[str, Any]
-) -> None:
+def test_the_example_of_a_request_is_accepted(client: TestClient, document: dict[str, Any]) -> None:
     example = document["components"]["schemas"]["DatasetRequest"]["examples"][0]
     assert client.post("/v1/datasets", json=example).status_code == 202

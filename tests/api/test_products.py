@@ -38,9 +38,7 @@ def test_whole(client: TestClient, finished: str, product: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == media_type
-    assert answer.headers["content-disposition"] == (
-        f'{disposition}; filename="{filename.format(id=finished)}"'
-    )
+    assert answer.headers["content-disposition"] == (f'{disposition}; filename="{filename.format(id=finished)}"')
     assert answer.headers["accept-ranges"] == "bytes"
     assert int(answer.headers["content-length"]) == len(answer.content) > 0
     head = client.head(path)
@@ -176,13 +174,21 @@ def test_lists_of_etags() -> None:
 @pytest.mark.parametrize(
     ("accept", "html"),
     [
-        ("", False), ("*/*", False), ("application/json", False), ("text/html", True), ("TEXT/HTML;level=1", True),
-        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True), ("text/*", True),
-        ("text/html;q=0.5, application/json", False), ("text/html;q=0, */*", False),
+        ("", False),
+        ("*/*", False),
+        ("application/json", False),
+        ("text/html", True),
+        ("TEXT/HTML;level=1", True),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        ("text/*", True),
+        ("text/html;q=0.5, application/json", False),
+        ("text/html;q=0, */*", False),
         ("text/html, application/json", False),
-        ("application/json;q=0.4, text/html;q=0.9", True), ("text/html;q=abc", False), (",;=q,,text/html;q=9", False),
+        ("application/json;q=0.4, text/html;q=0.9", True),
+        ("text/html;q=abc", False),
+        (",;=q,,text/html;q=9", False),
     ],
-)  # fmt: skip
+)
 def test_which_form_of_the_report_an_accept_header_prefers(accept: str, html: bool) -> None:
     assert prefers_html(accept) is html
 

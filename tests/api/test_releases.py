@@ -206,16 +206,17 @@ def test_lists_are_paged(client: TestClient, finished: str) -> None:
         client.put(f"/v1/releases/{name}/1.0.0", json={"dataset": finished})
     client.put("/v1/releases/a/1.1.0-rc.1", json={"dataset": finished})
     page = client.get("/v1/releases?limit=2").json()
-    assert page["releases"][0] == {
-        "name": "a", "latest": "1.0.0", "versions": ["1.1.0-rc.1", "1.0.0"], "withdrawn": []
-    }  # fmt: skip
+    assert page["releases"][0] == {"name": "a", "latest": "1.0.0", "versions": ["1.1.0-rc.1", "1.0.0"], "withdrawn": []}
     rest = client.get(f"/v1/releases?limit=2&after={page['next']}").json()
     assert ([item["name"] for item in rest["releases"]], rest["next"]) == (["c"], None)
     digest = client.get("/v1/releases/b/1.0.0").json()["digest"]
     found = client.get(f"/v1/releases/by-digest/{digest}").json()["releases"]
     assert {(item["name"], item["version"]) for item in found} == {
-        ("a", "1.0.0"), ("a", "1.1.0-rc.1"), ("b", "1.0.0"), ("c", "1.0.0")
-    }  # fmt: skip
+        ("a", "1.0.0"),
+        ("a", "1.1.0-rc.1"),
+        ("b", "1.0.0"),
+        ("c", "1.0.0"),
+    }
     entries = client.get("/v1/audit?limit=3").json()
     more = client.get(f"/v1/audit?limit=3&after={entries['next']}").json()
     assert len(more["entries"]) == 1
@@ -224,9 +225,14 @@ def test_lists_are_paged(client: TestClient, finished: str) -> None:
 def test_another_tenant_sees_nothing(client: TestClient, stranger: TestClient, released: str, finished: str) -> None:
     digest = client.get(released).json()["digest"]
     for path in (
-        released, f"{released}/archive", f"{released}/parts", f"{released}/manifest", f"{released}/diff?to=latest",
-        "/v1/releases/gate-smoke", f"/v1/releases/by-digest/{digest}",
-    ):  # fmt: skip
+        released,
+        f"{released}/archive",
+        f"{released}/parts",
+        f"{released}/manifest",
+        f"{released}/diff?to=latest",
+        "/v1/releases/gate-smoke",
+        f"/v1/releases/by-digest/{digest}",
+    ):
         assert stranger.get(path).status_code == 404
     assert stranger.put(HERE, json={"dataset": finished}).status_code == 404
     assert withdraw(stranger).status_code == 404
@@ -256,9 +262,11 @@ def test_the_difference_of_two_releases(
     assert found["samples"]["added"] == {"count": 1, "first": ["S0000003_0001"]}
     assert found["samples"]["relabelled"]["first"] == ["S0000003_0000"]
     assert found["subjects"] == {
-        "added": {"count": 0, "first": []}, "removed": {"count": 0, "first": []},
-        "changed": {"count": 1, "first": ["S0000003"]}, "unchanged": 3,
-    }  # fmt: skip
+        "added": {"count": 0, "first": []},
+        "removed": {"count": 0, "first": []},
+        "changed": {"count": 1, "first": ["S0000003"]},
+        "unchanged": 3,
+    }
     assert found["measures"] == [
         {"field": "measures.sface.fnmr", "before": 0.01, "after": 0.02},
         {"field": "measures.sface.interval", "before": [0.0, 0.01], "after": [0.0, 0.02]},
@@ -298,10 +306,16 @@ def test_every_call_answers_503_when_the_store_is_down(
 ) -> None:
     memory_store.fault = lambda operation, key: StoreUnavailable("the object store does not answer")
     for method, path in (
-        ("GET", "/v1/releases"), ("GET", "/v1/releases/gate-smoke"), ("GET", released), ("GET", f"{released}/archive"),
-        ("GET", f"{released}/manifest"), ("GET", f"{released}/diff?to=1.2.0"), ("GET", "/v1/audit"),
-        ("GET", "/v1/retention"), ("GET", f"/v1/releases/by-digest/{'0' * 64}"),
-    ):  # fmt: skip
+        ("GET", "/v1/releases"),
+        ("GET", "/v1/releases/gate-smoke"),
+        ("GET", released),
+        ("GET", f"{released}/archive"),
+        ("GET", f"{released}/manifest"),
+        ("GET", f"{released}/diff?to=1.2.0"),
+        ("GET", "/v1/audit"),
+        ("GET", "/v1/retention"),
+        ("GET", f"/v1/releases/by-digest/{'0' * 64}"),
+    ):
         assert client.request(method, path).status_code == 503, path
     assert client.put(HERE, json={"dataset": finished}).status_code == 503
     assert withdraw(client).status_code == 503

@@ -88,9 +88,13 @@ def resampled(count: int) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     owners = np.repeat(np.arange(subjects), 5)
     scores = ScoreSet(
-        mated=rng.normal(4, 1, len(owners)), mated_subjects=owners, non_mated=rng.normal(0, 1, len(references)),
-        non_mated_references=references, non_mated_probes=probes, subjects=subjects,
-    )  # fmt: skip
+        mated=rng.normal(4, 1, len(owners)),
+        mated_subjects=owners,
+        non_mated=rng.normal(0, 1, len(references)),
+        non_mated_references=references,
+        non_mated_probes=probes,
+        subjects=subjects,
+    )
 
     def run() -> float:
         return bootstrap.at_fmr(scores, TARGET, Bootstrap(replicates=1_000)).fnmr.value

@@ -90,9 +90,7 @@ def ssim(first: Pixels, second: Pixels) -> float:
 
 
 def visibility(plain: list[Pixels], marked: list[Pixels]) -> dict[str, float]:
-    psnr = [
-        10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)) for a, b in zip(plain, marked, strict=True)
-    ]
+    psnr = [10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)) for a, b in zip(plain, marked, strict=True)]
     alike = [ssim(a, b) for a, b in zip(plain, marked, strict=True)]
     return {
         "psnr_db_mean": round(float(np.mean(psnr)), 2),
@@ -169,8 +167,10 @@ def shift(name: str, plain: list[Pixels], marked: list[Pixels], subjects: NDArra
 def signing(images: list[Pixels]) -> dict[str, Any]:
     """Signatures a second on one thread, bytes added, and whether a reader accepts every one."""
     mark = Mark(dataset="ds_bench", sample="S0000000_0000", model="bench 1", model_digest="0" * 64)
-    files = {"image/png": [encode(image, mark, quality=None) for image in images],
-             "image/jpeg": [encode(image, mark, quality=95) for image in images]}  # fmt: skip
+    files = {
+        "image/png": [encode(image, mark, quality=None) for image in images],
+        "image/jpeg": [encode(image, mark, quality=95) for image in images],
+    }
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         signer, checker = Signer(load_credentials(C2paSettings(self_made=folder))), Checker()

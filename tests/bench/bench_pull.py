@@ -61,11 +61,15 @@ def make_release(stack: EmbeddedStack, samples: int, model: str, size: int) -> D
     headers = {"Authorization": f"Bearer {stack.api_key}"}
     with httpx.Client(base_url=stack.url, headers=headers, timeout=60) as http:
         body = {
-            "name": "bench", "model": model, "subjects": samples // 10, "samples_per_subject": 10,
+            "name": "bench",
+            "model": model,
+            "subjects": samples // 10,
+            "samples_per_subject": 10,
             "image": {"size": size},
-            "checks": {"unique": False, "face_found": False}, "comparisons": {"selection": "none"},
+            "checks": {"unique": False, "face_found": False},
+            "comparisons": {"selection": "none"},
             "report": {"judged_subjects": 0},
-        }  # fmt: skip
+        }
         dataset = http.post("/v1/datasets", json=body).raise_for_status().json()["id"]
         while (state := http.get(f"/v1/datasets/{dataset}").json()["state"]) != "succeeded":
             if state in ("failed", "cancelled"):
@@ -143,9 +147,10 @@ def measure(stack: EmbeddedStack, folder: Path, samples: int, model: str, size: 
         timed("files", lambda: raw_files(store, keys, folder / f"files-{number}"))  # noqa: B023
         for what, source, kind in (("pull", None, Client), ("service", None, Through), ("mirror", url, Client)):
             puller = Puller(
-                cache=Cache(folder / f"cache-{what}-{number}"), workers=WORKERS,
+                cache=Cache(folder / f"cache-{what}-{number}"),
+                workers=WORKERS,
                 client=Lazily(lambda kind=kind: kind(stack.url, stack.api_key)),
-            )  # fmt: skip
+            )
             into = folder / f"{what}-{number}"
 
             def pull(puller: Puller = puller, into: Path = into, source: str | None = source) -> dict[str, Any]:

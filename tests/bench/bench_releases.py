@@ -24,9 +24,12 @@ from rich.console import Console
 from app.stack.embedded import EmbeddedStack
 
 SMALL = {
-    "model": "parametric", "subjects": 2, "samples_per_subject": 2,
-    "checks": {"unique": False, "face_found": False}, "report": {"judged_subjects": 0},
-}  # fmt: skip
+    "model": "parametric",
+    "subjects": 2,
+    "samples_per_subject": 2,
+    "checks": {"unique": False, "face_found": False},
+    "report": {"judged_subjects": 0},
+}
 LIMITS = {"FACSIMILE_LIMITS__REQUESTS_PER_MINUTE_PER_TENANT": "1000000"}
 out = Console(stderr=True)
 

@@ -123,10 +123,14 @@ def throughput(models: list[str], samples: dict[str, int]) -> list[dict[str, Any
 
 def submit(model: str, seconds: float = 20.0, per_s: float = 50.0) -> dict[str, Any]:
     """Latency of submitting at a steady rate; every request is due at its time, whatever the ones before took."""
-    with tempfile.TemporaryDirectory() as folder, EmbeddedStack(
-        Path(folder) / "data", workers=1,
-        env_overrides={"FACSIMILE_LIMITS__UNFINISHED_DATASETS_PER_TENANT": "100000"},
-    ) as stack:  # fmt: skip
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EmbeddedStack(
+            Path(folder) / "data",
+            workers=1,
+            env_overrides={"FACSIMILE_LIMITS__UNFINISHED_DATASETS_PER_TENANT": "100000"},
+        ) as stack,
+    ):
         client = Client(stack)
         for _ in range(20):
             client.submit(subjects=1, samples_per_subject=1, model=model)

@@ -106,10 +106,12 @@ class World:
         count, samples = self.subjects, self.samples
         first, second = np.triu_indices(samples, 1)
         parts = [
-            rng.standard_normal(count), rng.standard_normal((count, samples)),
-            rng.standard_normal((count, len(first))), rng.standard_normal(count),
+            rng.standard_normal(count),
+            rng.standard_normal((count, samples)),
+            rng.standard_normal((count, len(first))),
+            rng.standard_normal(count),
             rng.standard_normal((count, count * (samples - 1)), np.float32),
-        ]  # fmt: skip
+        ]
         rest = np.sqrt(1 - correlation**2)
         changed = [
             correlation * part + part.dtype.type(rest) * rng.standard_normal(part.shape, part.dtype.type)
@@ -179,12 +181,16 @@ def simulate(
                         cell[verdict] += 1
     return [
         {
-            "correlation": correlation, "base_fnmr": base, "planted": rise, "limit": limit, "runs": runs,
+            "correlation": correlation,
+            "base_fnmr": base,
+            "planted": rise,
+            "limit": limit,
+            "runs": runs,
             "within_the_limit": rise <= limit + 1e-12,
             **{str(verdict): count / runs for verdict, count in cell.items()},
         }
         for (correlation, base, rise, limit), cell in counts.items()
-    ]  # fmt: skip
+    ]
 
 
 def wrong(row: dict[str, Any]) -> float:

@@ -43,8 +43,6 @@ def table() -> MakeTable:
         centre = rng.normal(size=(subjects, 1, dimensions))
         found = (centre + spread * rng.normal(size=(subjects, samples, dimensions))).reshape(-1, dimensions)
         found /= np.linalg.norm(found, axis=1, keepdims=True)
-        return TemplateTable(
-            templates=found.astype(np.float32), subjects=np.repeat(np.arange(subjects), samples)
-        )
+        return TemplateTable(templates=found.astype(np.float32), subjects=np.repeat(np.arange(subjects), samples))
 
     return make

@@ -66,10 +66,13 @@ def test_a_replicate_is_what_its_comparisons_written_out_would_give(seed: int, t
     rng = np.random.default_rng(seed)
     references, probes = np.triu_indices(8, 1)
     scores = ScoreSet(
-        mated=np.round(rng.normal(1, 1, 16), 1 if tied else 9), mated_subjects=np.repeat(np.arange(8), 2),
-        non_mated=np.round(rng.normal(0, 1, 28), 1 if tied else 9), non_mated_references=references,
-        non_mated_probes=probes, subjects=8,
-    )  # fmt: skip
+        mated=np.round(rng.normal(1, 1, 16), 1 if tied else 9),
+        mated_subjects=np.repeat(np.arange(8), 2),
+        non_mated=np.round(rng.normal(0, 1, 28), 1 if tied else 9),
+        non_mated_references=references,
+        non_mated_probes=probes,
+        subjects=8,
+    )
     how = Bootstrap(replicates=20, seed=seed)
     weights = all_weights(8, how).astype(int)
     thresholds, misses = bootstrap.replicate_fnmr_at_fmrs(scores, [target], how)
@@ -92,13 +95,19 @@ def test_a_replicates_eer_is_that_of_its_comparisons_written_out(seed: int, tied
     rng = np.random.default_rng(seed)
     references, probes = np.triu_indices(8, 1)
     scores = ScoreSet(
-        mated=np.round(rng.normal(shift, 1, 16), 1 if tied else 9), mated_subjects=np.repeat(np.arange(8), 2),
-        non_mated=np.round(rng.normal(0, 1, 28), 1 if tied else 9), non_mated_references=references,
-        non_mated_probes=probes, subjects=8,
-    )  # fmt: skip
+        mated=np.round(rng.normal(shift, 1, 16), 1 if tied else 9),
+        mated_subjects=np.repeat(np.arange(8), 2),
+        non_mated=np.round(rng.normal(0, 1, 28), 1 if tied else 9),
+        non_mated_references=references,
+        non_mated_probes=probes,
+        subjects=8,
+    )
     how = Bootstrap(replicates=21, seed=seed, confidence=0.999)
-    values = [eer(plain).value for plain in (expanded(scores, row.astype(int)) for row in all_weights(8, how))
-              if len(plain.non_mated)]  # fmt: skip
+    values = [
+        eer(plain).value
+        for plain in (expanded(scores, row.astype(int)) for row in all_weights(8, how))
+        if len(plain.non_mated)
+    ]
     found = eer_by_subject(scores, how)
     assert found.value == eer(scores).value
     assert found.by_subject is not None

@@ -41,9 +41,13 @@ def population(seed: int = 0, ceiling: float = 9.0) -> Callable[[float], ScoreSe
 
     def evaluate(sigma: float) -> ScoreSet:
         return ScoreSet(
-            mated=5 - min(sigma, ceiling) + noise, mated_subjects=mated_subjects, non_mated=non_mated,
-            non_mated_references=references, non_mated_probes=probes, subjects=SUBJECTS,
-        )  # fmt: skip
+            mated=5 - min(sigma, ceiling) + noise,
+            mated_subjects=mated_subjects,
+            non_mated=non_mated,
+            non_mated_references=references,
+            non_mated_probes=probes,
+            subjects=SUBJECTS,
+        )
 
     return evaluate
 

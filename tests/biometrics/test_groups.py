@@ -45,8 +45,10 @@ def test_by_hand() -> None:
     assert (found.fnmr_max_min.value, found.fnmr_max_min.worst) == (2.0, "m")
     assert found.unlabelled == 1
     assert [(cross.groups, cross.errors, cross.trials) for cross in found.cross] == [
-        (("f", "f"), 2, 4), (("f", "m"), 1, 2), (("m", "m"), 1, 4),
-    ]  # fmt: skip
+        (("f", "f"), 2, 4),
+        (("f", "m"), 1, 2),
+        (("m", "m"), 1, 4),
+    ]
     assert any("2 subjects" in flag for flag in female.flags)
     assert any("FMR rests on 2 errors" in flag for flag in female.flags)
 
@@ -66,9 +68,13 @@ def test_a_real_difference_exceeds_chance(clustered: MakeScores) -> None:
     assert scores.mated_subjects is not None
     harder = np.where(scores.mated_subjects % 2, scores.mated - 1.5, scores.mated)
     unequal = ScoreSet(
-        mated=harder, mated_subjects=scores.mated_subjects, non_mated=scores.non_mated,
-        non_mated_references=scores.non_mated_references, non_mated_probes=scores.non_mated_probes, subjects=200,
-    )  # fmt: skip
+        mated=harder,
+        mated_subjects=scores.mated_subjects,
+        non_mated=scores.non_mated,
+        non_mated_references=scores.non_mated_references,
+        non_mated_probes=scores.non_mated_probes,
+        subjects=200,
+    )
     found = differential(unequal, ["f", "m"] * 100, 1.5, attribute="sex", bootstrap=HOW)
     assert found.fnmr_max_min.worst == "m"
     assert found.fnmr_max_min.value is not None
@@ -99,8 +105,15 @@ def test_groups_too_small_to_compare_are_flagged(clustered: MakeScores) -> None:
 
 def test_age_bands() -> None:
     assert age_bands([17.9, 18, 29.9, 30, 59, 60, 90, None]) == [
-        "<18", "18–29", "18–29", "30–44", "45–59", "60+", "60+", None,
-    ]  # fmt: skip
+        "<18",
+        "18–29",
+        "18–29",
+        "30–44",
+        "45–59",
+        "60+",
+        "60+",
+        None,
+    ]
     with pytest.raises(ValueError, match="ascend"):
         age_bands([20], [30, 20])
     with pytest.raises(ValueError, match="no age"):

@@ -136,13 +136,16 @@ def test_a_straight_line_in_ln_n_is_read_off_exactly() -> None:
     # Thresholds 0.1·ln N exactly (just above best non-mated scores that are equal for all probes).
     sizes = (10, 100, 1_000)
     mates = np.linspace(0, 1, 101, dtype=np.float32)
-    best = np.broadcast_to(
-        np.float32(0.1) * np.log(np.array(sizes, np.float32))[None, :, None], (1, 3, 101)
-    ).copy()
+    best = np.broadcast_to(np.float32(0.1) * np.log(np.array(sizes, np.float32))[None, :, None], (1, 3, 101)).copy()
     searches = Searches(
-        sizes=sizes, mates=mates, best_mated=best, best_non_mated=best, subjects=np.arange(101),
-        probes_failed=0, references_failed=0,
-    )  # fmt: skip
+        sizes=sizes,
+        mates=mates,
+        best_mated=best,
+        best_non_mated=best,
+        subjects=np.arange(101),
+        probes_failed=0,
+        references_failed=0,
+    )
     (point,) = extrapolate(searches, [5_000], 0.5, bootstrap=HOW)
     # 0.1 · ln 5000 = 0.8517: 0.00 … 0.85 are below, 86 of 101.
     assert point.threshold == pytest.approx(0.85172, abs=1e-4)

@@ -56,9 +56,10 @@ def test_fnmr_at_fmr_agrees_with_scikit_learns_curve(tied: bool, target: float) 
 @pytest.mark.parametrize("tied", [False, True])
 def test_rates_agree_with_pyeer_and_operating_points_are_safer(tied: bool) -> None:
     pyeer = pytest.importorskip(
-        "pyeer.eer_info", reason="pyeer 0.5.6 is an oracle that wants setuptools < 81, so no extra installs it",
+        "pyeer.eer_info",
+        reason="pyeer 0.5.6 is an oracle that wants setuptools < 81, so no extra installs it",
         exc_type=ImportError,
-    )  # fmt: skip
+    )
     scores = drawn(tied)
     theirs = pyeer.get_eer_stats(scores.mated, scores.non_mated)
     for at in range(0, len(theirs.thrs), 97 if not tied else 1):
@@ -69,8 +70,9 @@ def test_rates_agree_with_pyeer_and_operating_points_are_safer(tied: bool) -> No
     step = abs(ours.fmr - ours.fnmr) + (high - low)
     assert ours.value == pytest.approx(theirs.eer, abs=step + 1e-12)
     for target, threshold, fnmr in (
-        (1e-2, theirs.fmr100_th, theirs.fmr100), (1e-3, theirs.fmr1000_th, theirs.fmr1000),
-    ):  # fmt: skip
+        (1e-2, theirs.fmr100_th, theirs.fmr100),
+        (1e-3, theirs.fmr1000_th, theirs.fmr1000),
+    ):
         point = rates.fnmr_at_fmr(scores, target)
         assert point.fmr.value <= target
         landed = rates.fmr(scores, threshold).value
@@ -83,9 +85,10 @@ def test_rates_agree_with_pyeer_and_operating_points_are_safer(tied: bool) -> No
 
 def test_pyeer_lands_over_the_target_where_scores_tie() -> None:
     pyeer = pytest.importorskip(
-        "pyeer.eer_info", reason="pyeer 0.5.6 is an oracle that wants setuptools < 81, so no extra installs it",
+        "pyeer.eer_info",
+        reason="pyeer 0.5.6 is an oracle that wants setuptools < 81, so no extra installs it",
         exc_type=ImportError,
-    )  # fmt: skip
+    )
     # 1,000 non-mated: 12 at 1.0 and the others below: FMR is 0.012 or 0. The nearest to 0.01 is 0.012.
     scores = ScoreSet(
         mated=np.array([0.95, 1.0, 1.1, 2.0]), non_mated=np.concatenate([np.ones(12), np.linspace(0, 0.9, 988)])

@@ -61,19 +61,31 @@ def test_wrong_codes_are_refused() -> None:
     codes = np.array([0]), np.array([1])
     with pytest.raises(ScoresRefused, match=r"outside 0 … 0"):
         ScoreSet(
-            mated=np.zeros(1), non_mated=np.zeros(1), mated_subjects=codes[0],
-            non_mated_references=codes[0], non_mated_probes=codes[1], subjects=1,
-        )  # fmt: skip
+            mated=np.zeros(1),
+            non_mated=np.zeros(1),
+            mated_subjects=codes[0],
+            non_mated_references=codes[0],
+            non_mated_probes=codes[1],
+            subjects=1,
+        )
     with pytest.raises(ScoresRefused, match="one subject on both sides"):
         ScoreSet(
-            mated=np.zeros(1), non_mated=np.zeros(1), mated_subjects=codes[0],
-            non_mated_references=codes[0], non_mated_probes=codes[0], subjects=2,
-        )  # fmt: skip
+            mated=np.zeros(1),
+            non_mated=np.zeros(1),
+            mated_subjects=codes[0],
+            non_mated_references=codes[0],
+            non_mated_probes=codes[0],
+            subjects=2,
+        )
     with pytest.raises(ScoresRefused, match="2 entries for 1 scores"):
         ScoreSet(
-            mated=np.zeros(1), non_mated=np.zeros(1), mated_subjects=np.zeros(2),
-            non_mated_references=codes[0], non_mated_probes=codes[1], subjects=2,
-        )  # fmt: skip
+            mated=np.zeros(1),
+            non_mated=np.zeros(1),
+            mated_subjects=np.zeros(2),
+            non_mated_references=codes[0],
+            non_mated_probes=codes[1],
+            subjects=2,
+        )
 
 
 def test_unknown_subjects_have_no_tail() -> None:

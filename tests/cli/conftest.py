@@ -35,10 +35,19 @@ def row(subject: int, sample: int) -> SampleRow:
     name = f"S{subject:07d}_{sample:04d}"
     content = file_of(name)
     return SampleRow(
-        id=name, subject=name[:8], role="probe" if sample else "reference", file=f"samples/{name[:8]}/{name}.png",
-        width=8, height=8, bytes=len(content), pixel_sha256=hashlib.sha256(b"pixels" + content).hexdigest(),
-        file_sha256=hashlib.sha256(content).hexdigest(), identity_attempt=0, attempt=0, attributes={},
-    )  # fmt: skip
+        id=name,
+        subject=name[:8],
+        role="probe" if sample else "reference",
+        file=f"samples/{name[:8]}/{name}.png",
+        width=8,
+        height=8,
+        bytes=len(content),
+        pixel_sha256=hashlib.sha256(b"pixels" + content).hexdigest(),
+        file_sha256=hashlib.sha256(content).hexdigest(),
+        identity_attempt=0,
+        attempt=0,
+        attributes={},
+    )
 
 
 class FakeService:
@@ -73,9 +82,7 @@ class FakeService:
         self.layouts: dict[str, bytes] = {}
         """Archives by layout."""
 
-    comparisons = (
-        b"reference,probe,mated\nS0000000_0000,S0000000_0001,1\nS0000000_0000,S0000001_0001,0\n"
-    )
+    comparisons = b"reference,probe,mated\nS0000000_0000,S0000000_0001,1\nS0000000_0000,S0000001_0001,0\n"
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -124,23 +131,34 @@ class FakeService:
     def dataset(self, state: str) -> Json:
         done = state in ("succeeded", "assembling")
         return {
-            "id": "ds_1", "name": "faces", "state": state, "created_at": "2026-01-02T03:04:05.678+00:00",
-            "model": {"name": "parametric", "version": "1"}, "seed": 7, "request": {},
+            "id": "ds_1",
+            "name": "faces",
+            "state": state,
+            "created_at": "2026-01-02T03:04:05.678+00:00",
+            "model": {"name": "parametric", "version": "1"},
+            "seed": 7,
+            "request": {},
             "progress": {
-                "identities_checked": 0, "samples_done": len(self.rows) if done else 0,
-                "samples_total": len(self.rows), "fraction": 1.0 if done else 0.0,
+                "identities_checked": 0,
+                "samples_done": len(self.rows) if done else 0,
+                "samples_total": len(self.rows),
+                "fraction": 1.0 if done else 0.0,
             },
             "counts": self.counts() if state == "succeeded" else None,
             "failure": "a shard died five times" if state == "failed" else None,
             "digests": self.digests() if state == "succeeded" else None,
             "links": {},
-        }  # fmt: skip
+        }
 
     def counts(self) -> dict[str, int]:
         return {
-            "subjects": 3, "distractors": 0, "samples": len(self.rows), "rejected": 0, "shortfall": self.shortfall,
+            "subjects": 3,
+            "distractors": 0,
+            "samples": len(self.rows),
+            "rejected": 0,
+            "shortfall": self.shortfall,
             "bytes": sum(item.bytes for item in self.rows),
-        }  # fmt: skip
+        }
 
     def digests(self) -> dict[str, str]:
         return {
@@ -160,11 +178,16 @@ class FakeService:
 
     def summary(self) -> Json:
         return {
-            "dataset": "ds_1", "counts": self.counts(), "digests": self.digests(), "request": {"subjects": 3},
-            "model": {"name": "parametric", "version": "1.0.0", "digest": "d" * 64}, "sigma": {"pose": 1.0}, "seed": 7,
+            "dataset": "ds_1",
+            "counts": self.counts(),
+            "digests": self.digests(),
+            "request": {"subjects": 3},
+            "model": {"name": "parametric", "version": "1.0.0", "digest": "d" * 64},
+            "sigma": {"pose": 1.0},
+            "seed": 7,
             "comparisons": {"sha256": hashlib.sha256(self.comparisons).hexdigest()},
             "products": {name: hashlib.sha256(content).hexdigest() for name, content in REPORT.items()},
-        }  # fmt: skip
+        }
 
     def manifest(self) -> bytes:
         return b"".join(manifest_lines(self.summary(), self.rows))
@@ -172,12 +195,23 @@ class FakeService:
     def release(self) -> Release:
         content = content_of(self.summary(), self.rows)
         return Release(
-            name="gate-smoke", version=self.version, digest=content.digest, samples_digest=content.samples,
-            pixels_digest=content.pixels, manifest_sha256=hashlib.sha256(self.manifest()).hexdigest(),
-            comparisons_sha256=hashlib.sha256(self.comparisons).hexdigest(), dataset="ds_1", dataset_name="faces",
-            notes="", created_at="2026-01-02T03:04:05+00:00", created_by="k1", seed=7, sigma={"pose": 1.0},
-            model=ReleasedModel(name="parametric", version="1.0.0", digest="d" * 64), counts=self.counts(),
-        )  # fmt: skip
+            name="gate-smoke",
+            version=self.version,
+            digest=content.digest,
+            samples_digest=content.samples,
+            pixels_digest=content.pixels,
+            manifest_sha256=hashlib.sha256(self.manifest()).hexdigest(),
+            comparisons_sha256=hashlib.sha256(self.comparisons).hexdigest(),
+            dataset="ds_1",
+            dataset_name="faces",
+            notes="",
+            created_at="2026-01-02T03:04:05+00:00",
+            created_by="k1",
+            seed=7,
+            sigma={"pose": 1.0},
+            model=ReleasedModel(name="parametric", version="1.0.0", digest="d" * 64),
+            counts=self.counts(),
+        )
 
     def tar(self) -> bytes:
         return self.archive_of({})
@@ -270,9 +304,7 @@ def clock() -> Time:
 
 
 @pytest.fixture
-def service(
-    monkeypatch: pytest.MonkeyPatch, clock: Time, tmp_path_factory: pytest.TempPathFactory
-) -> FakeService:
+def service(monkeypatch: pytest.MonkeyPatch, clock: Time, tmp_path_factory: pytest.TempPathFactory) -> FakeService:
     """The fake behind every command of this test, named by the environment; waiting takes no time."""
     fake = FakeService()
     monkeypatch.setattr(connect, "TRANSPORT", httpx.MockTransport(fake))

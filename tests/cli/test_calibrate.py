@@ -11,14 +11,27 @@ from app.cli.main import run
 
 RATE = {"value": 0.05, "errors": 45, "trials": 900, "failed": 2, "exact": [0.04, 0.07], "by_subject": [0.03, 0.08]}
 RESULT = {
-    "outcome": "met", "scale": 1.3, "scale_interval": [1.1, 1.5], "searched": [1.0, 1.3], "reachable": [0.02, 0.05],
+    "outcome": "met",
+    "scale": 1.3,
+    "scale_interval": [1.1, 1.5],
+    "searched": [1.0, 1.3],
+    "reachable": [0.02, 0.05],
     "curve": [{"scale": 1.3, "measured": {"threshold": 0.5, "fmr": RATE, "fnmr": RATE}, "smoothed": 0.05}],
-    "samples": 1800, "comparisons": 900, "note": "FNMR 0.05 at scale 1.3",
-}  # fmt: skip
+    "samples": 1800,
+    "comparisons": 900,
+    "note": "FNMR 0.05 at scale 1.3",
+}
 PROGRESS = {
-    "identities_checked": 0, "samples_done": 0, "samples_total": 900, "fraction": 0.0, "phase": "calibrate",
-    "scales_tried": 1, "scales_most": 10, "judged_done": 0, "judged_total": 900,
-}  # fmt: skip
+    "identities_checked": 0,
+    "samples_done": 0,
+    "samples_total": 900,
+    "fraction": 0.0,
+    "phase": "calibrate",
+    "scales_tried": 1,
+    "scales_most": 10,
+    "judged_done": 0,
+    "judged_total": 900,
+}
 
 
 @pytest.fixture

@@ -14,12 +14,16 @@ from app.cli import plugins
 from app.cli.main import run
 
 CARD = {
-    "name": "parametric", "version": "1.0.0", "kind": "parametric", "description": "[drawn] heads",
+    "name": "parametric",
+    "version": "1.0.0",
+    "kind": "parametric",
+    "description": "[drawn] heads",
     "sizes": [[128, 160]],
     "latent": {"identity": 8, "observation": {"pose": [0, 3], "age": [3, 4]}},
     "attributes": {"sex": {"kind": "choice", "values": {"female": [None, 0], "male": [0, None]}}},
-    "licence": "CC0", "provenance": "no photograph",
-}  # fmt: skip
+    "licence": "CC0",
+    "provenance": "no photograph",
+}
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,19 +207,47 @@ def test_a_contributed_command_without_its_packages_says_what_is_missing(
 REPORT: dict[str, Any] = {
     "summary": ["[3] subjects, 6 samples.", "Nothing is missing."],
     "dataset": {
-        "id": "ds_1", "name": "faces", "created_at": "2026-01-02", "seed": 7, "request": {}, "width": 8, "height": 8,
-        "format": "png", "sigma": {},
+        "id": "ds_1",
+        "name": "faces",
+        "created_at": "2026-01-02",
+        "seed": 7,
+        "request": {},
+        "width": 8,
+        "height": 8,
+        "format": "png",
+        "sigma": {},
     },
     "model": dict.fromkeys(("name", "version", "digest", "kind", "description", "licence", "provenance"), "x"),
     "comparisons": {"selection": "none", "mated": 0, "non_mated": 0, "left_out": 0, "sha256": ""},
     "counts": dict.fromkeys(
-        ("asked_subjects", "asked_samples", "asked_distractors", "subjects", "distractors", "samples", "bytes",
-         "rejected_samples", "rejected_identities", "shortfall"), 0,
+        (
+            "asked_subjects",
+            "asked_samples",
+            "asked_distractors",
+            "subjects",
+            "distractors",
+            "samples",
+            "bytes",
+            "rejected_samples",
+            "rejected_identities",
+            "shortfall",
+        ),
+        0,
     ),
-    "filter": None, "rejected_samples": [], "rejected_identities": [], "shortfall": [],
-    "judged": {"subjects": 0, "distractors": 0, "samples": 0}, "judges": [], "drift": [], "quality": None,
-    "contract": None, "calibration": None, "limits": [], "absent": {}, "of a later version": 1,
-}  # fmt: skip
+    "filter": None,
+    "rejected_samples": [],
+    "rejected_identities": [],
+    "shortfall": [],
+    "judged": {"subjects": 0, "distractors": 0, "samples": 0},
+    "judges": [],
+    "drift": [],
+    "quality": None,
+    "contract": None,
+    "calibration": None,
+    "limits": [],
+    "absent": {},
+    "of a later version": 1,
+}
 
 
 def test_a_report_is_told_in_sentences_or_written_into_a_file(

@@ -46,14 +46,20 @@ def test_a_dataset_is_made_downloaded_and_verified(
     assert files(out) == whole
     result = json.loads(capsys.readouterr().out)
     assert result["verified"] == {
-        "files": 6, "pixels": None, "wrong": [], "digest": service.release().digest, "release": None,
-    }  # fmt: skip
+        "files": 6,
+        "pixels": None,
+        "wrong": [],
+        "digest": service.release().digest,
+        "release": None,
+    }
     (request,) = service.keys.values()
     assert request == {
-        "name": "faces", "subjects": 3, "samples_per_subject": 2,
+        "name": "faces",
+        "subjects": 3,
+        "samples_per_subject": 2,
         "variability": {"factors": {"pose": 0.5}},
         "attributes": {"sex": {"female": 1.0}, "age": {"min": 18.0, "max": 70.0}},
-    }  # fmt: skip
+    }
 
 
 def test_without_an_image_reader_it_says_that_pixels_were_not_checked(
@@ -246,11 +252,17 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tuple[ta
 @pytest.mark.parametrize(
     "evil",
     [
-        member("../evil"), member("samples/../../evil"), member("/tmp/evil-of-a-test"), member("a\\..\\evil"),
-        member("samples/link", tarfile.SYMTYPE, "/etc/passwd"), member("samples/hard", tarfile.LNKTYPE, "x"),
-        member("samples/device", tarfile.CHRTYPE), member(".facsimile/state.json"), member(".bashrc"),
+        member("../evil"),
+        member("samples/../../evil"),
+        member("/tmp/evil-of-a-test"),
+        member("a\\..\\evil"),
+        member("samples/link", tarfile.SYMTYPE, "/etc/passwd"),
+        member("samples/hard", tarfile.LNKTYPE, "x"),
+        member("samples/device", tarfile.CHRTYPE),
+        member(".facsimile/state.json"),
+        member(".bashrc"),
     ],
-)  # fmt: skip
+)
 def test_no_path_leads_out_of_the_folder(
     service: Any, tmp_path: Path, evil: tuple[tarfile.TarInfo, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:

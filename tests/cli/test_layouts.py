@@ -89,9 +89,21 @@ def test_generate_downloads_layouts_beside_the_samples(
     out = tmp_path / "set"
     service.being_made = 1
     command = [
-        "generate", "--subjects", "3", "--samples", "2", "--layout", "lfw", "--layout", "plain", "--layout", "zip",
-        "--out", str(out), "--json",
-    ]  # fmt: skip
+        "generate",
+        "--subjects",
+        "3",
+        "--samples",
+        "2",
+        "--layout",
+        "lfw",
+        "--layout",
+        "plain",
+        "--layout",
+        "zip",
+        "--out",
+        str(out),
+        "--json",
+    ]
     assert run(command) == 0
     (body,) = service.keys.values()
     assert body["layouts"] == ["lfw", "plain", "zip"]

@@ -150,9 +150,7 @@ def test_a_full_disk_is_told_and_gone_on_from(
     assert result(capsys)["there"] == 3
 
 
-def test_a_flipped_byte_is_named_and_pulled_anew(
-    service: Any, pull: Pull, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_flipped_byte_is_named_and_pulled_anew(service: Any, pull: Pull, capsys: pytest.CaptureFixture[str]) -> None:
     assert pull() == OK
     victim = Path("gate") / service.rows[4].file
     data = bytearray(victim.read_bytes())
@@ -208,9 +206,7 @@ def test_a_sample_that_the_service_has_wrong_is_named_and_the_others_come(
     assert "manifest.json" not in files()
 
 
-def test_another_release_is_not_laid_over_one(
-    service: Any, pull: Pull, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_release_is_not_laid_over_one(service: Any, pull: Pull, capsys: pytest.CaptureFixture[str]) -> None:
     assert pull() == OK
     service.rows = service.rows[:4]
     service.version = "1.3.0"
@@ -240,9 +236,7 @@ def test_lock_pins_and_pull_fetches_what_is_locked(
     assert service.release().digest not in Path("facsimile.lock").read_text()
 
 
-def test_what_does_not_fit_the_lock_is_refused(
-    service: Any, pull: Pull, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_does_not_fit_the_lock_is_refused(service: Any, pull: Pull, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lock", "gate-smoke@1.2.0"]) == OK
     assert pull(out="before") == OK
     service.rows = service.rows[:4]  # the service has changed what must not change
@@ -305,9 +299,13 @@ def serve() -> Iterator[Callable[[Path], str]]:
 
 
 def test_mirrors_need_no_service(
-    service: Any, mirror: Path, serve: Callable[[Path], str], pull: Pull, tmp_path: Path,
+    service: Any,
+    mirror: Path,
+    serve: Callable[[Path], str],
+    pull: Pull,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     (tmp_path / "tars").mkdir()
     (tmp_path / "tars/as-it-comes.tar").write_bytes(service.release_tar())
     with tarfile.open(tmp_path / "tars/made-again.tar", "w", format=tarfile.PAX_FORMAT) as tar:
@@ -316,10 +314,14 @@ def test_mirrors_need_no_service(
     monkeypatch.delenv("FACSIMILE_API_KEY")
     url = serve(tmp_path)
     sources = [
-        str(mirror), f"{url}/mirror/", f"{url}/mirror", str(tmp_path / "tars/as-it-comes.tar"),
-        f"{url}/tars/as-it-comes.tar?X-Signature=secret", str(tmp_path / "tars/made-again.tar"),
+        str(mirror),
+        f"{url}/mirror/",
+        f"{url}/mirror",
+        str(tmp_path / "tars/as-it-comes.tar"),
+        f"{url}/tars/as-it-comes.tar?X-Signature=secret",
+        str(tmp_path / "tars/made-again.tar"),
         f"{url}/tars/made-again.tar",
-    ]  # fmt: skip
+    ]
     for number, source in enumerate(sources):
         monkeypatch.setenv("FACSIMILE_CACHE", str(tmp_path / f"cache-{number}"))
         out = f"out-{number}"
@@ -339,9 +341,7 @@ def test_a_mirror_that_was_changed_does_not_fit_the_lock(
     assert not Path("gate/samples").exists()
 
 
-def test_a_mirror_of_another_release_is_told(
-    mirror: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mirror_of_another_release_is_told(mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["pull", "gate-smoke@1.1.0", "--out", "gate", "--from", str(mirror)]) == USAGE
     assert "holds gate-smoke@1.2.0, not gate-smoke@1.1.0" in capsys.readouterr().err
     assert run(["pull", "gate-smoke@1.1.0", "--out", "gate", "--from", "nowhere"]) == USAGE
@@ -405,9 +405,14 @@ LFW = {"A/A_0001.png": b"one" * 999, "A/A_0002.png": b"two" * 999, "pairs.txt": 
 
 @pytest.mark.parametrize(("layout", "kind"), [("lfw", "tar"), ("zip", "zip")])
 def test_another_layout_is_waited_for_and_unpacked(
-    service: Any, pull: Pull, archives: Callable[[], int], clock: Any, layout: str, kind: str,
+    service: Any,
+    pull: Pull,
+    archives: Callable[[], int],
+    clock: Any,
+    layout: str,
+    kind: str,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     service.layouts = {layout: packed(kind, LFW)}
     service.being_made = 3
     service.break_after = [1000, 500]

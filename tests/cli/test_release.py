@@ -11,13 +11,20 @@ from app.cli.main import run
 
 Json = dict[str, Any]
 RELEASE: Json = {
-    "name": "gate", "version": "1.0.0", "digest": "d" * 64, "counts": {"samples": 6},
-    "created_at": "2026-01-02T03:04:05.678+00:00", "notes": "first",
-}  # fmt: skip
+    "name": "gate",
+    "version": "1.0.0",
+    "digest": "d" * 64,
+    "counts": {"samples": 6},
+    "created_at": "2026-01-02T03:04:05.678+00:00",
+    "notes": "first",
+}
 TOMBSTONE: Json = {
-    "name": "gate", "version": "0.9.0", "digest": "e" * 64, "reason": "look-alikes",
+    "name": "gate",
+    "version": "0.9.0",
+    "digest": "e" * 64,
+    "reason": "look-alikes",
     "withdrawn_at": "2026-01-03T03:04:05.678+00:00",
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -65,9 +72,7 @@ def test_a_version_that_is_taken(releasing: list[Any], capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("ref", ["gate", "gate@latest", "Gate@1.0.0", "gate@v1", "../x@1.0.0"])
-def test_a_reference_must_name_a_version(
-    releasing: list[Any], ref: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_reference_must_name_a_version(releasing: list[Any], ref: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["release", "create", ref, "ds_1"]) == 2
     assert run(["release", "withdraw", ref, "--reason", "x", "--confirm", ref]) == 2
     assert releasing == []
@@ -81,9 +86,7 @@ def test_names_are_listed_over_all_pages(releasing: list[Any], capsys: pytest.Ca
     assert "latest" in capsys.readouterr().out
 
 
-def test_versions_are_listed_with_those_withdrawn(
-    releasing: list[Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_versions_are_listed_with_those_withdrawn(releasing: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["release", "list", "gate"]) == 0
     shown = capsys.readouterr().out
     assert "1.0.0" in shown
@@ -96,9 +99,7 @@ def test_a_withdrawal_is_confirmed(releasing: list[Any], monkeypatch: pytest.Mon
     assert run([*withdraw, "--confirm", "gate@0.9.1"]) == 2
     assert releasing == []
     assert run([*withdraw, "--confirm", "gate@0.9.0"]) == 0
-    assert releasing == [
-        ("DELETE", "/v1/releases/gate/0.9.0", {"reason": "look-alikes", "confirm": "gate@0.9.0"})
-    ]
+    assert releasing == [("DELETE", "/v1/releases/gate/0.9.0", {"reason": "look-alikes", "confirm": "gate@0.9.0"})]
     for typed, code in (("", 1), ("yes\n", 2), ("gate@0.9.0\n", 0)):
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
         assert run(withdraw) == code

@@ -42,9 +42,7 @@ def card() -> ModelCard:
 def plan_of(card: ModelCard) -> Callable[..., Plan]:
     """Makes a plan from the fields of a request; `seed`, `shard_size` and `max_comparisons` may be given too."""
 
-    def make(
-        seed: int = 7, shard_size: int = 200, max_comparisons: int = 10**13, **fields: Any
-    ) -> Plan:
+    def make(seed: int = 7, shard_size: int = 200, max_comparisons: int = 10**13, **fields: Any) -> Plan:
         request = DatasetRequest.model_validate({"name": "test", **fields})
         return make_plan(
             request, card, dataset="ds_test", seed=seed, shard_size=shard_size, max_comparisons=max_comparisons

@@ -54,8 +54,7 @@ def test_every_value_is_given_exactly_as_often_as_counted(counts: list[int], key
 def test_two_attributes_are_independent() -> None:
     # Halves and halves over 4000 subjects: 1000 in each corner, standard deviation 16.
     corners = Counter(
-        (cell_of(subject, (2000, 2000), key=448), cell_of(subject, (2000, 2000), key=449))
-        for subject in range(4000)
+        (cell_of(subject, (2000, 2000), key=448), cell_of(subject, (2000, 2000), key=449)) for subject in range(4000)
     )
     assert all(abs(corners[corner] - 1000) < 5 * 16 for corner in [(0, 0), (0, 1), (1, 0), (1, 1)])
 

@@ -87,11 +87,7 @@ def test_balanced_has_every_mated_pair_and_uses_every_probe_equally(
             {(subject, sample): sample for subject in range(subjects) for sample in range(1, samples)}
         )
         assert Counter(pair.reference for pair in half) == Counter(
-            {
-                (subject, sample): samples - 1 - sample
-                for subject in range(subjects)
-                for sample in range(samples - 1)
-            }
+            {(subject, sample): samples - 1 - sample for subject in range(subjects) for sample in range(samples - 1)}
         )
 
 

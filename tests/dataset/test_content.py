@@ -25,12 +25,19 @@ SUMMARY: dict[str, Any] = {
 def row(subject: int, sample: int, **fields: Any) -> SampleRow:
     name = f"S{subject:07d}_{sample:04d}"
     text = {
-        "id": name, "subject": name[:8], "role": "probe" if sample else "reference",
-        "width": 8, "height": 8, "bytes": 9,
-        "file": f"samples/{name[:8]}/{name}.png", "pixel_sha256": hashlib.sha256(b"p" + name.encode()).hexdigest(),
-        "file_sha256": hashlib.sha256(b"f" + name.encode()).hexdigest(), "identity_attempt": 0, "attempt": 0,
+        "id": name,
+        "subject": name[:8],
+        "role": "probe" if sample else "reference",
+        "width": 8,
+        "height": 8,
+        "bytes": 9,
+        "file": f"samples/{name[:8]}/{name}.png",
+        "pixel_sha256": hashlib.sha256(b"p" + name.encode()).hexdigest(),
+        "file_sha256": hashlib.sha256(b"f" + name.encode()).hexdigest(),
+        "identity_attempt": 0,
+        "attempt": 0,
         "attributes": {"sex": "female", "age": 41.3, "glasses": True},
-    }  # fmt: skip
+    }
     return SampleRow.model_validate(text | fields)
 
 
@@ -51,9 +58,12 @@ def by_hand(rows: list[SampleRow], summary: dict[str, Any]) -> str:
                 node += line([item.id, item.file, item.role, item.pixel_sha256, item.file_sha256, item.attributes])
         root += line([subject, hashlib.sha256(node).hexdigest()])
     over = {
-        "content": "facsimile content 1", "model": summary["model"]["digest"], "sigma": summary["sigma"],
-        "comparisons": summary["comparisons"]["sha256"], "samples": hashlib.sha256(root).hexdigest(),
-    }  # fmt: skip
+        "content": "facsimile content 1",
+        "model": summary["model"]["digest"],
+        "sigma": summary["sigma"],
+        "comparisons": summary["comparisons"]["sha256"],
+        "samples": hashlib.sha256(root).hexdigest(),
+    }
     return hashlib.sha256(line(over).rstrip()).hexdigest()
 
 

@@ -160,8 +160,6 @@ def test_the_manifest_is_a_stream() -> None:
 
 
 def test_a_choice_lists_only_exceptions_from_the_first_draw() -> None:
-    choice = IdentityChoice(
-        matcher="m", matcher_digest="d", threshold=0.5, attempts={4: 2}, rejected=(), missing={}
-    )
+    choice = IdentityChoice(matcher="m", matcher_digest="d", threshold=0.5, attempts={4: 2}, rejected=(), missing={})
     assert [choice.attempt(subject) for subject in (3, 4, 5)] == [0, 2, 0]
     assert IdentityChoice.model_validate_json(choice.model_dump_json()) == choice

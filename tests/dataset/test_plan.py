@@ -35,13 +35,10 @@ def test_subjects_samples_and_distractors_come_out_as_asked_whatever_the_shard_s
     assert all(1 <= len(plan.shard(number)) <= shard_size for number in range(plan.shards))
     per_subject = Counter(place.subject for place in in_shards)
     assert per_subject == Counter(
-        dict.fromkeys(range(subjects), samples_per_subject)
-        | dict.fromkeys(range(subjects, subjects + distractors), 1)
+        dict.fromkeys(range(subjects), samples_per_subject) | dict.fromkeys(range(subjects, subjects + distractors), 1)
     )
     roles = Counter(role(plan, *place) for place in in_shards)
-    assert roles == +Counter(
-        reference=subjects, probe=subjects * (samples_per_subject - 1), distractor=distractors
-    )
+    assert roles == +Counter(reference=subjects, probe=subjects * (samples_per_subject - 1), distractor=distractors)
 
 
 @given(**sizes)
@@ -140,9 +137,7 @@ def test_attributes_are_honoured_exactly_in_count(
         "age": {"min": 30, "max": 42},
         "glasses": glasses,
     }
-    plan = plan_of(
-        seed=seed, subjects=subjects, samples_per_subject=1, distractors=distractors, attributes=wanted
-    )
+    plan = plan_of(seed=seed, subjects=subjects, samples_per_subject=1, distractors=distractors, attributes=wanted)
     found: dict[str, list[str | float | bool]] = {name: [] for name in wanted}
     for subject in range(plan.identities):
         slices = plan.quantiles(subject)
@@ -171,9 +166,7 @@ def test_the_edges_of_a_slice_are_the_edges_of_the_value(plan_of: PlanOf, card: 
 
 def test_which_subject_gets_which_value_depends_on_the_seed(plan_of: PlanOf) -> None:
     def sexes(seed: int) -> list[tuple[float, float]]:
-        plan = plan_of(
-            seed=seed, subjects=60, samples_per_subject=1, attributes={"sex": {"female": 0.5, "male": 0.5}}
-        )
+        plan = plan_of(seed=seed, subjects=60, samples_per_subject=1, attributes={"sex": {"female": 0.5, "male": 0.5}})
         return [plan.quantiles(subject)[0] for subject in range(60)]
 
     assert sexes(1) == sexes(1)
@@ -223,9 +216,7 @@ def test_images(plan_of: PlanOf, image: dict[str, Any], expected: tuple[int, int
         ({"subjects": 2, "samples_per_subject": 1, "comparisons": {"selection": "complete"}}, "complete"),
     ],
 )
-def test_the_selection_that_is_meant_when_none_is_named(
-    plan_of: PlanOf, fields: dict[str, Any], expected: str
-) -> None:
+def test_the_selection_that_is_meant_when_none_is_named(plan_of: PlanOf, fields: dict[str, Any], expected: str) -> None:
     assert plan_of(**fields).comparisons == expected
 
 

@@ -42,9 +42,19 @@ def precedence(one: str, other: str) -> int:
 
 def test_the_example_of_the_specification() -> None:
     ascending = [
-        "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
-        "1.0.0-rc.1", "1.0.0", "1.0.1", "1.2.0", "1.10.0", "2.0.0",
-    ]  # fmt: skip
+        "1.0.0-alpha",
+        "1.0.0-alpha.1",
+        "1.0.0-alpha.beta",
+        "1.0.0-beta",
+        "1.0.0-beta.2",
+        "1.0.0-beta.11",
+        "1.0.0-rc.1",
+        "1.0.0",
+        "1.0.1",
+        "1.2.0",
+        "1.10.0",
+        "2.0.0",
+    ]
     shuffled = random.Random(1).sample(ascending, len(ascending))
     assert [str(version) for version in sorted(map(Version, shuffled))] == ascending
 
@@ -65,10 +75,27 @@ def test_a_version_is_written_as_it_was_read(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "1", "1.0", "v1.0.0", "1.0.0+build", "1.0.0-", "1.0.0-a..b", "01.0.0", "1.0.0-01", "1.0.0-RC", "1.0.0 ",
-        "1.0.0\n", "-1.0.0", "1.0.0-a/b", "../1.0.0", "latest", "١.0.0", "1234567890.0.0", "1.0.0-" + "a" * 60,
+        "",
+        "1",
+        "1.0",
+        "v1.0.0",
+        "1.0.0+build",
+        "1.0.0-",
+        "1.0.0-a..b",
+        "01.0.0",
+        "1.0.0-01",
+        "1.0.0-RC",
+        "1.0.0 ",
+        "1.0.0\n",
+        "-1.0.0",
+        "1.0.0-a/b",
+        "../1.0.0",
+        "latest",
+        "١.0.0",
+        "1234567890.0.0",
+        "1.0.0-" + "a" * 60,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_version(text: str) -> None:
     assert not is_version(text)
     with pytest.raises(ValueError, match="is no version"):

@@ -139,9 +139,14 @@ def undisturbed(models: dict[str, ModelCard]) -> Callable[..., dict[str, str]]:
         settings = WorkerSettings(device="cpu")
         with ShardTar() as tar:
             report = run_shard(
-                plan, 0, generator=load_generator(model, settings), choice=None, tar=tar,
-                batch_size=64, encoder_threads=2,
-            )  # fmt: skip
+                plan,
+                0,
+                generator=load_generator(model, settings),
+                choice=None,
+                tar=tar,
+                batch_size=64,
+                encoder_threads=2,
+            )
         return {stored.row.id: stored.row.pixel_sha256 for stored in report.samples}
 
     return make

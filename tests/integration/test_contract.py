@@ -27,8 +27,10 @@ def test_a_target_is_met_and_its_manifest_says_so(service: Any) -> None:
         dataset, lambda found: phases.append(found["progress"]["phase"]) or found["state"] == "succeeded", 400
     )
     assert [phase for phase in dict.fromkeys(phases) if phase in ("calibrate", "generate", "judge")] == [
-        "calibrate", "generate", "judge",
-    ]  # fmt: skip
+        "calibrate",
+        "generate",
+        "judge",
+    ]
     assert end["progress"]["judged_done"] == 64
     manifest = service.finish(dataset)
     contract = manifest["contract"]

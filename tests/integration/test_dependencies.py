@@ -177,9 +177,13 @@ def serve() -> Iterator[Callable[[Path], str]]:
 
 
 def test_mirrors_and_presigned_urls_need_no_key(
-    here: Path, service: Any, released: str, serve: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch,
+    here: Path,
+    service: Any,
+    released: str,
+    serve: Callable[[Path], str],
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     pulled(capsys, "--out", "mirror")
     assert run(["lock", RELEASE]) == OK
     store = open_store(service.stack.settings().store)
@@ -279,9 +283,14 @@ match(Path(sys.argv[1]), made, Path(sys.argv[2]), form="simple")
 def gate_release(service: Any) -> str:
     """A set that resolves FMR 0.01: 40 subjects' references against 80 probes."""
     dataset = service.submit(
-        model="sdgan", subjects=40, samples_per_subject=3, seed=8, checks={"unique": False, "face_found": True},
-        comparisons={"selection": "crossed"}, variability={"scale": 0.5},
-    )  # fmt: skip
+        model="sdgan",
+        subjects=40,
+        samples_per_subject=3,
+        seed=8,
+        checks={"unique": False, "face_found": True},
+        comparisons={"selection": "crossed"},
+        variability={"scale": 0.5},
+    )
     service.finish(dataset)
     assert service.http.put("/v1/releases/ci-gate/2.0.0", json={"dataset": dataset}).status_code == 201
     return "ci-gate@2.0.0"

@@ -15,9 +15,14 @@ pytestmark = pytest.mark.integration
 
 def test_from_files_to_verdict(service: Any) -> None:
     dataset = service.submit(
-        model="parametric", subjects=30, samples_per_subject=3, seed=1, image={"size": 64},
-        checks={"unique": False, "face_found": False}, comparisons={"selection": "crossed"},
-    )  # fmt: skip
+        model="parametric",
+        subjects=30,
+        samples_per_subject=3,
+        seed=1,
+        image={"size": 64},
+        checks={"unique": False, "face_found": False},
+        comparisons={"selection": "crossed"},
+    )
     service.finish(dataset)
     rows = list(csv.DictReader(io.StringIO(service.http.get(f"/v1/datasets/{dataset}/comparisons").text)))
 
@@ -45,9 +50,7 @@ def test_from_files_to_verdict(service: Any) -> None:
     assert old["state"] == "succeeded", old
     assert old["result"]["set"]["comparisons"] == len(rows)
     # The queue forgets; what was accepted is in the store.
-    accepted = [
-        evaluate(scores=upload(worse), baseline={"evaluation": old["id"]}, rule=rule) for worse in (2.5, 0.0)
-    ]
+    accepted = [evaluate(scores=upload(worse), baseline={"evaluation": old["id"]}, rule=rule) for worse in (2.5, 0.0)]
     redis.Redis.from_url(service.stack.settings().queue.url.get_secret_value()).flushall()
     verdicts = [ended(evaluation)["verdict"] for evaluation in accepted]
     assert verdicts == ["FAIL", "PASS"]

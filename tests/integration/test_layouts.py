@@ -38,9 +38,13 @@ def test_a_layout_in_the_request_and_one_on_demand(
     sklearn = pytest.importorskip("sklearn.datasets")
     datasets = pytest.importorskip("datasets")
     dataset = service.submit(
-        subjects=10, samples_per_subject=2, seed=5, model="parametric", layouts=["lfw", "aligned"],
+        subjects=10,
+        samples_per_subject=2,
+        seed=5,
+        model="parametric",
+        layouts=["lfw", "aligned"],
         checks={"unique": False, "face_found": False},
-    )  # fmt: skip
+    )
     manifest = service.finish(dataset)
     assert service.http.get(f"/v1/datasets/{dataset}").json()["state"] == "succeeded"
 
@@ -54,9 +58,14 @@ def test_a_layout_in_the_request_and_one_on_demand(
     assert (part.status_code, part.content) == (206, lfw[1000:2000])
     unpack(lfw, tmp_path / "lfw_home")
     pairs = sklearn.fetch_lfw_pairs(
-        subset="10_folds", data_home=tmp_path, funneled=False, download_if_missing=False,
-        slice_=(slice(0, 128), slice(0, 128)), resize=1.0, color=True,
-    )  # fmt: skip
+        subset="10_folds",
+        data_home=tmp_path,
+        funneled=False,
+        download_if_missing=False,
+        slice_=(slice(0, 128), slice(0, 128)),
+        resize=1.0,
+        color=True,
+    )
     assert pairs.target.tolist() == [1, 0] * 10
     assert archive(service, dataset, "aligned")[2] == [200]
 

@@ -27,9 +27,12 @@ pytestmark = pytest.mark.integration
 
 UNCHECKED = {"unique": False, "face_found": False}
 SMALL: dict[str, Any] = {
-    "model": "parametric", "subjects": 2, "samples_per_subject": 2, "checks": UNCHECKED,
+    "model": "parametric",
+    "subjects": 2,
+    "samples_per_subject": 2,
+    "checks": UNCHECKED,
     "report": {"judged_subjects": 0},
-}  # fmt: skip
+}
 
 RACER = """
 import sys
@@ -82,9 +85,7 @@ def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
         return list(pool.map(one, range(count)))
 
 
-def test_two_datasets_of_one_request_have_the_same_pixels_and_other_files(
-    service: Any, pair: tuple[str, str]
-) -> None:
+def test_two_datasets_of_one_request_have_the_same_pixels_and_other_files(service: Any, pair: tuple[str, str]) -> None:
     one, other = (
         service.http.put(f"/v1/releases/twins/{number}.0.0", json={"dataset": dataset}).json()
         for number, dataset in enumerate(pair)
@@ -117,10 +118,12 @@ def test_two_hundred_racing_for_one_version_have_one_winner(service: Any, pair: 
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", RACER, "1.0.0", *pair],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     for racer in racers:
         assert racer.stdin is not None
         assert racer.stdout is not None
@@ -160,9 +163,7 @@ def test_repeated_idempotent_submissions_make_one_dataset(service: Any) -> None:
     body = {"name": "repeated", **SMALL, "seed": 6}
     headers = {"Idempotency-Key": "three-hundred"}
     with ThreadPoolExecutor(10) as pool:
-        answers = list(
-            pool.map(lambda _: service.http.post("/v1/datasets", json=body, headers=headers), range(300))
-        )
+        answers = list(pool.map(lambda _: service.http.post("/v1/datasets", json=body, headers=headers), range(300)))
     # Who comes while the first is being accepted is told to come again.
     assert {answer.status_code for answer in answers} <= {202, 503}
     assert len({answer.json()["id"] for answer in answers if answer.status_code == 202}) == 1

@@ -60,4 +60,3 @@ def submit(datasets: DatasetService) -> Callable[..., str]:
         return datasets.submit(tenant, DatasetRequest.model_validate(body), body, key).id
 
     return make
-

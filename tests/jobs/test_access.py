@@ -36,7 +36,14 @@ def test_the_store_never_holds_the_secret(memory_store: Any, api_keys: ApiKeys) 
 @pytest.mark.parametrize(
     "wrong",
     [
-        "", "fcs_", UNKNOWN, UNKNOWN[:-1], UNKNOWN + "A", UNKNOWN + "\n", UNKNOWN.upper(), "Bearer " + UNKNOWN,
+        "",
+        "fcs_",
+        UNKNOWN,
+        UNKNOWN[:-1],
+        UNKNOWN + "A",
+        UNKNOWN + "\n",
+        UNKNOWN.upper(),
+        "Bearer " + UNKNOWN,
         "fcs_../../x_y",
     ],
     ids=repr,

@@ -103,9 +103,7 @@ def test_the_last_task_of_a_phase_starts_the_next(
     assert sent(memory_queue) == expected
 
 
-def test_the_end_of_a_dataset_takes_its_marker_away(
-    memory_store: Any, memory_queue: Any, submit: Submit
-) -> None:
+def test_the_end_of_a_dataset_takes_its_marker_away(memory_store: Any, memory_queue: Any, submit: Submit) -> None:
     dataset = submit()
     sent(memory_queue)
     do(memory_store, dataset, ASSEMBLE)

@@ -55,14 +55,23 @@ def stored(memory_store: Any, submit: Any) -> tuple[DatasetKeys, dict[str, bytes
         rows = tuple(
             StoredSample(
                 row=SampleRow(
-                    id=file[-17:-4], subject=file[8:16], role="reference", file=file, width=1, height=1,
-                    bytes=len(data), pixel_sha256="0" * 64, file_sha256=hashlib.sha256(data).hexdigest(),
-                    identity_attempt=0, attempt=0, attributes={},
+                    id=file[-17:-4],
+                    subject=file[8:16],
+                    role="reference",
+                    file=file,
+                    width=1,
+                    height=1,
+                    bytes=len(data),
+                    pixel_sha256="0" * 64,
+                    file_sha256=hashlib.sha256(data).hexdigest(),
+                    identity_attempt=0,
+                    attempt=0,
+                    attributes={},
                 ),
                 offset=offsets[file],
             )
             for file, data in mine.items()
-        )  # fmt: skip
+        )
         report = ShardReport(
             shard=shard, samples=rows, rejected=(), missing=(), tar_bytes=len(tar) - len(END), device="cpu"
         )
@@ -134,9 +143,7 @@ def test_products_of_a_dataset(memory_store: Any, stored: Any) -> None:
         assert b"".join(products.read(product, 3, 9)) == files[name][3:9]
         assert '"' not in product.etag
     archive = products.archive("acme", dataset)
-    assert b"".join(products.read(archive, 0, archive.size)) == whole(
-        memory_store, lay_out_archive(memory_store, at)
-    )
+    assert b"".join(products.read(archive, 0, archive.size)) == whole(memory_store, lay_out_archive(memory_store, at))
 
 
 @pytest.mark.parametrize("name", ["S0000003_0002", "S0000004_0001", "S0000006_0000", "nonsense"])

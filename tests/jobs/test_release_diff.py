@@ -17,9 +17,19 @@ def row(subject: int, sample: int, what: str = "", **fields: Any) -> SampleRow:
     name = f"S{subject:07d}_{sample:04d}"
     digest = hashlib.sha256((name + what).encode()).hexdigest()
     text = {
-        "id": name, "subject": name[:8], "role": "probe", "width": 8, "height": 8, "bytes": 9, "file": f"{name}.png",
-        "pixel_sha256": digest, "file_sha256": digest, "identity_attempt": 0, "attempt": 0, "attributes": {"age": 40.0},
-    }  # fmt: skip
+        "id": name,
+        "subject": name[:8],
+        "role": "probe",
+        "width": 8,
+        "height": 8,
+        "bytes": 9,
+        "file": f"{name}.png",
+        "pixel_sha256": digest,
+        "file_sha256": digest,
+        "identity_attempt": 0,
+        "attempt": 0,
+        "attributes": {"age": 40.0},
+    }
     return SampleRow.model_validate(text | fields)
 
 
@@ -32,9 +42,14 @@ def compared(before: list[SampleRow], after: list[SampleRow]) -> SampleCount:
 def test_every_kind_of_difference_is_told_apart() -> None:
     before = [row(0, 0), row(0, 1), row(1, 0), row(2, 0), row(2, 1), row(4, 0), row(6, 0)]
     after = [
-        row(0, 0), row(0, 1), row(2, 0, "other"), row(2, 2), row(4, 0, attributes={"age": 41.0}), row(5, 0),
+        row(0, 0),
+        row(0, 1),
+        row(2, 0, "other"),
+        row(2, 2),
+        row(4, 0, attributes={"age": 41.0}),
+        row(5, 0),
         row(6, 0, file_sha256="0" * 64),
-    ]  # fmt: skip
+    ]
     count = compared(before, after)
     samples, subjects = count.samples(), count.subjects()
     assert samples.changed.first == ("S0000002_0000",)

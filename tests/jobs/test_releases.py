@@ -120,9 +120,7 @@ def test_a_version_is_taken_for_ever(finished: Any, release: Make) -> None:
     ("name", "version", "field"),
     [("Gate", "1.0.0", "name"), ("gate", "v1.0.0", "version"), ("gate", "latest", "version")],
 )
-def test_a_wrong_name_or_version_is_refused(
-    finished: Any, release: Make, name: str, version: str, field: str
-) -> None:
+def test_a_wrong_name_or_version_is_refused(finished: Any, release: Make, name: str, version: str, field: str) -> None:
     with pytest.raises(RequestRefused, match=f"{field}: "):
         release(finished(), version, name)
 
@@ -228,9 +226,7 @@ def test_what_is_withdrawn_is_gone_and_says_why(
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "latest"])
-def test_a_withdrawal_must_be_meant(
-    finished: Any, release: Make, releases: ReleaseService, version: str
-) -> None:
+def test_a_withdrawal_must_be_meant(finished: Any, release: Make, releases: ReleaseService, version: str) -> None:
     release(finished())
     for confirm in ("", "gate", "gate@1.0.1", "gate@latest"):
         with pytest.raises(RequestRefused, match="confirm"):
@@ -449,9 +445,14 @@ def test_deleting_between_any_two_steps_of_making_a_release(
 
 @pytest.mark.parametrize("other", ["same", "another"])
 def test_another_between_any_two_steps_of_making_a_release(
-    other: str, finished: Any, release: Make, releases: ReleaseService, datasets: DatasetService, memory_store: Any,
+    other: str,
+    finished: Any,
+    release: Make,
+    releases: ReleaseService,
+    datasets: DatasetService,
+    memory_store: Any,
     memory_queue: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Two make one version, one in the middle of the other: one winner, whose objects stay when all is deleted."""
     for number in numbers():
         mine = finished()
@@ -465,8 +466,14 @@ def test_another_between_any_two_steps_of_making_a_release(
             except Conflict as exc:
                 made.append(exc)
 
-        def fault(operation: str, key: str, asked: list[str] = asked, number: int = number, theirs: str = theirs,
-                  make: Any = make) -> None:  # fmt: skip
+        def fault(
+            operation: str,
+            key: str,
+            asked: list[str] = asked,
+            number: int = number,
+            theirs: str = theirs,
+            make: Any = make,
+        ) -> None:
             asked.append(f"{operation} {key}")
             if len(asked) == number:
                 make(theirs)

@@ -122,9 +122,7 @@ def test_the_dry_run_tells_what_would_go_and_deletes_nothing(
 
 
 @pytest.mark.parametrize("ours", [-1e6, -3e4, 0.0, 1e3])
-def test_a_clock_that_is_behind_deletes_nothing(
-    memory_store: Any, clock: Any, finished: Any, ours: float
-) -> None:
+def test_a_clock_that_is_behind_deletes_nothing(memory_store: Any, clock: Any, finished: Any, ours: float) -> None:
     dataset = finished(retention_days=1)
     clock.now += ours
     memory_store.now += 400 * DAY_S
@@ -189,9 +187,7 @@ def test_a_store_that_fails_anywhere_leaves_the_rest_for_the_next_run(
         later(2)
         asked: list[str] = []
 
-        def fault(
-            operation: str, key: str, asked: list[str] = asked, number: int = number
-        ) -> StoreUnavailable | None:
+        def fault(operation: str, key: str, asked: list[str] = asked, number: int = number) -> StoreUnavailable | None:
             asked.append(key)
             return StoreUnavailable("down") if len(asked) == number else None
 

@@ -254,9 +254,7 @@ def test_a_plan_that_cannot_be_read_is_said_so_and_holds_up_no_other(
 
 def test_a_plan_can_be_had_without_a_dataset(memory_store: Any, datasets: DatasetService) -> None:
     before = dict(memory_store.objects)
-    plan = datasets.plan_only(
-        DatasetRequest.model_validate({"name": "x", "subjects": 5, "samples_per_subject": 2})
-    )
+    plan = datasets.plan_only(DatasetRequest.model_validate({"name": "x", "subjects": 5, "samples_per_subject": 2}))
     assert isinstance(plan, Plan)
     assert plan.samples == 10
     assert memory_store.objects == before

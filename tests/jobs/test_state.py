@@ -47,9 +47,7 @@ def plan(unique: bool = True, judged: bool = False, **fields: Any) -> Plan:
     body = {"name": "x", "subjects": 300, "samples_per_subject": 2, "checks": {"unique": unique}} | fields
     request = DatasetRequest.model_validate(body)
     matchers = {"m": MATCHER} if judged else {}
-    return make_plan(
-        request, card, dataset="ds_1", seed=1, shard_size=250, max_comparisons=10**9, matchers=matchers
-    )
+    return make_plan(request, card, dataset="ds_1", seed=1, shard_size=250, max_comparisons=10**9, matchers=matchers)
 
 
 def tasks(name: str, *numbers: int) -> list[Task]:
@@ -116,9 +114,7 @@ def test_doing_what_is_left_ends_in_success_whatever_the_order(order: list[int],
     ("reported", "samples", "fraction"),
     [((), 0, 0.0), ((0,), 250, 250 / 600), ((2,), 100, 100 / 600), ((0, 1, 2), 600, 1.0)],
 )
-def test_progress_counts_samples_of_stored_shards(
-    reported: tuple[int, ...], samples: int, fraction: float
-) -> None:
+def test_progress_counts_samples_of_stored_shards(reported: tuple[int, ...], samples: int, fraction: float) -> None:
     facts = replace(CHOSEN, surveyed=frozenset({1}), reported=frozenset(reported))
     assert progress_of(facts, plan()) == Progress(
         identities_checked=300 - 256,
@@ -175,16 +171,12 @@ def test_other_datasets_are_no_facts_of_this_one(memory_store: Any) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(reported=st.sets(st.integers(0, 999)), surveyed=st.sets(st.integers(0, 999)))
-def test_numbers_survive_the_way_through_keys(
-    memory_store: Any, reported: set[int], surveyed: set[int]
-) -> None:
+def test_numbers_survive_the_way_through_keys(memory_store: Any, reported: set[int], surveyed: set[int]) -> None:
     memory_store.objects.clear()
     at = DatasetKeys("acme", "ds_1")
     write(memory_store, *map(at.shard_report, reported), *map(at.survey, surveyed))
     facts = read_facts(memory_store, "acme", "ds_1")
     assert (facts.reported, facts.surveyed) == (reported, surveyed)
-
-
 
 
 TARGET = {"target": {"matcher": "m", "fmr": 0.01, "fnmr": 0.2}}
@@ -233,6 +225,8 @@ def test_steps_and_parts_of_a_calibration_are_told_apart(memory_store: Any) -> N
     assert not facts.calibrated
     write(memory_store, at.calibration)
     assert read_facts(memory_store, "acme", "ds_1").calibrated
+
+
 def test_layouts_that_were_asked_for_come_before_the_end() -> None:
     asked = plan(layouts=["plain", "lfw", "bob"])
     assert work_left(DESCRIBED, asked, "acme") == tasks(LAYOUT, Layout.LFW.number, Layout.BOB.number)

@@ -116,9 +116,13 @@ def make_set(
     body = {"name": "faces", "subjects": 12, "samples_per_subject": 3, "distractors": 2, **fields}
     body["checks"] = {"unique": False, "face_found": False}
     plan = make_plan(
-        DatasetRequest.model_validate(body), sheet.card,
-        dataset="ds_test", seed=11, shard_size=shard_size, max_comparisons=10**9,
-    ).model_copy(update={"max_attempts": 1})  # fmt: skip
+        DatasetRequest.model_validate(body),
+        sheet.card,
+        dataset="ds_test",
+        seed=11,
+        shard_size=shard_size,
+        max_comparisons=10**9,
+    ).model_copy(update={"max_attempts": 1})
     accepted = Accepted(id="ds_test", tenant="acme", name="faces", created_at="2026-01-01", request=body)
     write_json(store, AT.request, accepted)
     write_json(store, AT.plan, plan)

@@ -35,11 +35,19 @@ class Listing:
 def about(**fields: Any) -> About:
     return About(
         **{
-            "dataset": "ds_1", "name": "n", "model": "m 1", "model_digest": "d", "subjects": 20,
-            "samples_per_subject": 3, "distractors": 0, "selection": "balanced", "left_out": 0,
-            "missing": frozenset(), **fields,
+            "dataset": "ds_1",
+            "name": "n",
+            "model": "m 1",
+            "model_digest": "d",
+            "subjects": 20,
+            "samples_per_subject": 3,
+            "distractors": 0,
+            "selection": "balanced",
+            "left_out": 0,
+            "missing": frozenset(),
+            **fields,
         }
-    )  # fmt: skip
+    )
 
 
 def read(entry: Any) -> str:

@@ -22,18 +22,35 @@ class Large:
     """1,000 files of 100 kB that come out of nowhere."""
 
     about = About(
-        dataset="ds_1", name="n", model="m 1", model_digest="d", subjects=SUBJECTS, samples_per_subject=SAMPLES,
-        distractors=0, selection="balanced", left_out=0, missing=frozenset(),
-    )  # fmt: skip
+        dataset="ds_1",
+        name="n",
+        model="m 1",
+        model_digest="d",
+        subjects=SUBJECTS,
+        samples_per_subject=SAMPLES,
+        distractors=0,
+        selection="balanced",
+        left_out=0,
+        missing=frozenset(),
+    )
 
     def rows(self) -> Iterator[SampleRow]:
         for subject, sample in (Place(*divmod(number, SAMPLES)) for number in range(SUBJECTS * SAMPLES)):
             name = sample_name(subject, sample)
             yield SampleRow(
-                id=name, subject=subject_name(subject), role="probe" if sample else "reference",
-                file=f"samples/{name[:8]}/{name}.png", width=128, height=128, bytes=BYTES, pixel_sha256="0" * 64,
-                file_sha256="0" * 64, identity_attempt=0, attempt=0, attributes={"age": 30.0, "sex": "female"},
-            )  # fmt: skip
+                id=name,
+                subject=subject_name(subject),
+                role="probe" if sample else "reference",
+                file=f"samples/{name[:8]}/{name}.png",
+                width=128,
+                height=128,
+                bytes=BYTES,
+                pixel_sha256="0" * 64,
+                file_sha256="0" * 64,
+                identity_attempt=0,
+                attempt=0,
+                attributes={"age": 30.0, "sex": "female"},
+            )
 
     def files(self) -> Iterator[tuple[SampleRow, bytes]]:
         return ((row, bytes(BYTES)) for row in self.rows())

@@ -69,9 +69,13 @@ def test_lfw_by_scikit_learn(made: Any, tmp_path: Path) -> None:
     made.unpacked(Layout.LFW, tmp_path / "lfw_home")
     whole = (slice(0, 112), slice(0, 112))
     options = {
-        "data_home": tmp_path, "funneled": False, "download_if_missing": False, "resize": 1.0, "slice_": whole,
+        "data_home": tmp_path,
+        "funneled": False,
+        "download_if_missing": False,
+        "resize": 1.0,
+        "slice_": whole,
         "color": True,
-    }  # fmt: skip
+    }
     people = datasets.fetch_lfw_people(**options)
     assert len(people.images) == len(made.rows)
     assert set(people.target_names) == {f"Subject {row.subject[1:]}" for row in made.rows}

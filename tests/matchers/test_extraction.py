@@ -149,6 +149,11 @@ def test_templates_of_another_matcher_are_not_compared() -> None:
 def test_a_table_with_an_unexplained_row_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="either a template or a failure"):
         Extraction(
-            matcher="m", version="1", digest="0", role=Role.PROBE,
-            templates=np.zeros((2, 8), np.float32), extracted=np.array([True, False]), failures={},
-        )  # fmt: skip
+            matcher="m",
+            version="1",
+            digest="0",
+            role=Role.PROBE,
+            templates=np.zeros((2, 8), np.float32),
+            extracted=np.array([True, False]),
+            failures={},
+        )

@@ -57,9 +57,7 @@ def test_where_it_is_not_there_that_is_said(tmp_path: Path) -> None:
         (f'#!/bin/sh\necho "{HEADER}" >"$8"\n', Corrupt, "given 1 images and its table names 0"),
     ],
 )
-def test_a_program_that_fails_is_named(
-    installed: Ofiq, script: str, error: type[Exception], message: str
-) -> None:
+def test_a_program_that_fails_is_named(installed: Ofiq, script: str, error: type[Exception], message: str) -> None:
     installed.program.write_text(script)
     with pytest.raises(error, match=message):
         installed.assess([np.zeros((8, 8, 3), np.uint8)])

@@ -188,7 +188,7 @@ def ofiqpys_measures(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
         ({20: 0.95, 100: 0.05}, {"dark": (0.95, 22), "bright": (0.0, 100)}),
         (dict.fromkeys(range(256), 1 / 256), {"bits": (8.0, 100), "dark": (26 / 256, 100)}),
     ],
-)  # fmt: skip
+)
 def test_golden_figures_of_known_histograms(shares: dict[int, float], expected: dict[str, tuple[float, int]]) -> None:
     share = np.zeros(256)
     share[list(shares)] = list(shares.values())

@@ -86,9 +86,7 @@ def settings(c2pa_settings: C2paSettings) -> Settings:
 
 
 @pytest.fixture
-def make_set(
-    sketch: Sketch, memory_store: Any, settings: Settings, tmp_path: Path
-) -> Callable[..., tuple[Path, Plan]]:
+def make_set(sketch: Sketch, memory_store: Any, settings: Settings, tmp_path: Path) -> Callable[..., tuple[Path, Plan]]:
     """Makes a dataset in the store and returns its folder, as unpacked from the archive, and its plan."""
 
     def make(*, c2pa: Any = False, watermark: bool = False, **fields: Any) -> tuple[Path, Plan]:
@@ -114,9 +112,12 @@ def make_set(
                 made = tar.put_once(memory_store, AT.shard_samples(number), made)
             write_json(memory_store, AT.shard_report(number), made)
         accepted = Accepted(
-            id="ds_test", tenant="acme", name="gate-7 | *smoke*", created_at="2026-11-24T10:00:00.000+00:00",
+            id="ds_test",
+            tenant="acme",
+            name="gate-7 | *smoke*",
+            created_at="2026-11-24T10:00:00.000+00:00",
             request=fields,
-        )  # fmt: skip
+        )
         report(memory_store, AT, accepted, plan, sketch.card, matchers={})
         describe(memory_store, AT, accepted, plan, sketch.card)
         assemble(memory_store, AT, accepted, plan, lambda: True)

@@ -39,9 +39,14 @@ def test_croissants_own_reader_finds_no_fault(folder: Path) -> None:
     assert not issues.warnings
     assert read.metadata.ctx.is_v1_1()
     assert {node.id for node in read.metadata.file_objects} == {
-        "manifest.json", "comparisons.csv", "contact-sheet.png", "report.json", "report.html", "data-card.md",
+        "manifest.json",
+        "comparisons.csv",
+        "contact-sheet.png",
+        "report.json",
+        "report.html",
+        "data-card.md",
         "provenance.jsonld",
-    }  # fmt: skip
+    }
     assert read.metadata.ctx.is_live_dataset is False
     assert read.metadata.data_use_cases
     assert read.metadata.data_biases
@@ -166,9 +171,12 @@ def test_describing_twice_leaves_the_same_bytes(
     _, plan = make_set()
     before = dict(memory_store.objects)
     accepted = Accepted(
-        id="ds_test", tenant="acme", name="gate-7 | *smoke*", created_at="2026-11-24T10:00:00.000+00:00",
+        id="ds_test",
+        tenant="acme",
+        name="gate-7 | *smoke*",
+        created_at="2026-11-24T10:00:00.000+00:00",
         request=json.loads((folder / "manifest.json").read_text())["request"],
-    )  # fmt: skip
+    )
     describe(memory_store, AT, accepted, plan, sketch.card)
     assert memory_store.objects == before
 
@@ -177,8 +185,9 @@ def test_licences_are_spdx_or_said_to_be_the_cards_own() -> None:
     assert spdx("apache-2.0 and cc0-1.0") == "Apache-2.0 AND CC0-1.0"
     assert spdx("free for friends") == OWN_TERMS
     assert licence_urls("Apache-2.0 AND CC0-1.0") == [
-        "https://spdx.org/licenses/Apache-2.0.html", "https://spdx.org/licenses/CC0-1.0.html",
-    ]  # fmt: skip
+        "https://spdx.org/licenses/Apache-2.0.html",
+        "https://spdx.org/licenses/CC0-1.0.html",
+    ]
     assert licence_urls(OWN_TERMS) == []
 
 

@@ -115,9 +115,7 @@ def test_every_sample_of_a_set_is_valid(make_set: MakeSet, authority: str, form:
     assert len(list(folder.glob("samples/*/*.c2pa"))) == (0 if form is True else 7)
 
 
-def test_beside_leaves_files_and_pixels_as_they_are_within_leaves_pixels(
-    make_set: MakeSet, memory_store: Any
-) -> None:
+def test_beside_leaves_files_and_pixels_as_they_are_within_leaves_pixels(make_set: MakeSet, memory_store: Any) -> None:
     digests = {}
     for form in (False, True, "detached"):
         folder, _ = make_set(c2pa=form)
@@ -152,9 +150,15 @@ def test_two_workers_at_one_shard_leave_a_report_that_fits_the_tar(
         first = ShardReport.model_validate_json(memory_store.get(AT.shard_report(0)))
         with ShardTar() as tar:
             again = run_shard(
-                plan, 0, generator=sketch, choice=None, tar=tar, batch_size=3, encoder_threads=1,
+                plan,
+                0,
+                generator=sketch,
+                choice=None,
+                tar=tar,
+                batch_size=3,
+                encoder_threads=1,
                 marker=make_marker(plan.marking, settings),
-            )  # fmt: skip
+            )
             kept = tar.put_once(memory_store, AT.shard_samples(0), again)
         assert again != first, "signatures have chance in them"
         assert kept == first

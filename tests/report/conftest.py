@@ -44,13 +44,21 @@ def judged_by() -> Callable[..., JudgedBy]:
         table = np.asarray(templates, np.float32)
         failed = np.flatnonzero(np.isnan(table[:, 0])).tolist() if len(table) else []
         facts = MatcherFacts(
-            name=name, version="1", digest="a" * 64, dimensions=table.shape[1], score="made up", provenance="nothing",
+            name=name,
+            version="1",
+            digest="a" * 64,
+            dimensions=table.shape[1],
+            score="made up",
+            provenance="nothing",
             independent=more.pop("independent", True),
-        )  # fmt: skip
+        )
         return JudgedBy(
-            facts=facts, metric=metric, templates=table, failures=dict.fromkeys(failed, "detect: no face found"),
+            facts=facts,
+            metric=metric,
+            templates=table,
+            failures=dict.fromkeys(failed, "detect: no face found"),
             trained_on=more.pop("trained_on", None),
-        )  # fmt: skip
+        )
 
     return make
 
@@ -81,11 +89,15 @@ def evidence(judged_by: Callable[..., JudgedBy]) -> MakeEvidence:
             "trained": False,
         }
         return Evidence(
-            judges=judges, subjects=owners,
+            judges=judges,
+            subjects=owners,
             samples=np.concatenate([np.tile(np.arange(samples), subjects), np.zeros(distractors, np.int64)]),
-            judged_subjects=subjects, judged_distractors=distractors, samples_per_subject=samples, seed=7,
+            judged_subjects=subjects,
+            judged_distractors=distractors,
+            samples_per_subject=samples,
+            seed=7,
             **fields | more,
-        )  # fmt: skip
+        )
 
     return make
 
@@ -95,12 +107,25 @@ def make_report(card: ModelCard) -> MakeReport:
     """The report of some evidence."""
 
     def make(evidence: Evidence, *, name: str = "gate 7", outcome: Outcome | None = None, **more: Any) -> Report:
-        counts = {"subjects": evidence.judged_subjects, "distractors": evidence.judged_distractors,
-                  "samples": len(evidence), "bytes": 10, "rejected": 0, "shortfall": 0}  # fmt: skip
+        counts = {
+            "subjects": evidence.judged_subjects,
+            "distractors": evidence.judged_distractors,
+            "samples": len(evidence),
+            "bytes": 10,
+            "rejected": 0,
+            "shortfall": 0,
+        }
         return build_report(
-            plan_of(card, evidence), card, evidence, outcome or Outcome(counts=counts), name=name,
-            created_at="2026-01-02T03:04:05+00:00", request={"name": name}, comparisons=COMPARISONS, **more,
-        )  # fmt: skip
+            plan_of(card, evidence),
+            card,
+            evidence,
+            outcome or Outcome(counts=counts),
+            name=name,
+            created_at="2026-01-02T03:04:05+00:00",
+            request={"name": name},
+            comparisons=COMPARISONS,
+            **more,
+        )
 
     return make
 
@@ -108,11 +133,13 @@ def make_report(card: ModelCard) -> MakeReport:
 def plan_of(card: ModelCard, evidence: Evidence) -> Plan:
     request = DatasetRequest.model_validate(
         {
-            "name": "x", "subjects": max(evidence.judged_subjects, 1),
-            "samples_per_subject": max(evidence.samples_per_subject, 1), "checks": {"unique": False},
+            "name": "x",
+            "subjects": max(evidence.judged_subjects, 1),
+            "samples_per_subject": max(evidence.samples_per_subject, 1),
+            "checks": {"unique": False},
             "comparisons": {"selection": "none"},
         }
-    )  # fmt: skip
+    )
     plan = make_plan(request, card, dataset="ds_test", seed=7, shard_size=100, max_comparisons=10**9)
     judges = tuple({"name": judge.facts.name, "digest": judge.facts.digest} for judge in evidence.judges)
     return Plan.model_validate(plan.model_dump() | {"judges": judges})

@@ -86,9 +86,7 @@ def test_groups_search_and_drift_are_there(evidence: Any, make_report: Any) -> N
     assert "cosine" in report.judges[1].absent["capacity"]
 
 
-def test_failures_are_counted_by_their_side_and_are_in_no_rate(
-    evidence: Any, make_report: Any, judged_by: Any
-) -> None:
+def test_failures_are_counted_by_their_side_and_are_in_no_rate(evidence: Any, make_report: Any, judged_by: Any) -> None:
     whole = evidence(subjects=50)
     templates = whole.judges[0].templates.copy()
     templates[[0, 1, 2, 4, 150]] = np.nan  # all of subject 0, a probe of subject 1, a distractor
@@ -205,6 +203,12 @@ class TestLittle:
 def _without(found: Any) -> Any:
     nothing = np.zeros(0, np.int64)
     return replace(
-        found, judges=(), subjects=nothing, samples=nothing, labels={}, qualities={}, judged_subjects=0,
+        found,
+        judges=(),
+        subjects=nothing,
+        samples=nothing,
+        labels={},
+        qualities={},
+        judged_subjects=0,
         judged_distractors=0,
-    )  # fmt: skip
+    )

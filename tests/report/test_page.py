@@ -87,11 +87,22 @@ def contract(met: bool = True) -> dict[str, Any]:
             asked=target, scale=1.0, calibrated=measured, delivered=measured, met=met, subjects=40, note="as asked"
         ),
         "calibration": Calibration(
-            outcome="met", target=target, scale=1.0, measured=measured, proven=True, scale_interval=None,
-            searched=(0.5, 1.5), reachable=(0.01, 0.11), curve=tuple(curve), evaluations=3, samples=1, comparisons=1,
-            not_completed=0, note="",
+            outcome="met",
+            target=target,
+            scale=1.0,
+            measured=measured,
+            proven=True,
+            scale_interval=None,
+            searched=(0.5, 1.5),
+            reachable=(0.01, 0.11),
+            curve=tuple(curve),
+            evaluations=3,
+            samples=1,
+            comparisons=1,
+            not_completed=0,
+            note="",
         ),
-    }  # fmt: skip
+    }
 
 
 def test_the_page_is_whole_and_says_what_the_report_says(evidence: Any, make_report: Any) -> None:
@@ -147,17 +158,23 @@ def test_a_set_without_any_template_gives_a_page(evidence: Any, make_report: Any
 def test_reasons_are_counted_by_kind(evidence: Any, make_report: Any) -> None:
     assert kind_of("a copy of S0000012 (score 0.912, threshold 0.900)") == "a copy of another identity"
     choice = IdentityChoice(
-        matcher="filter", matcher_digest="b" * 64, threshold=0.9, attempts={3: 1, 4: 1}, missing={},
+        matcher="filter",
+        matcher_digest="b" * 64,
+        threshold=0.9,
+        attempts={3: 1, 4: 1},
+        missing={},
         rejected=tuple(
             Rejection(id=f"S000000{k}", attempt=0, reason=f"a copy of S000000{k + 1} (score 0.95, threshold 0.9)")
             for k in (3, 4)
         ),
-    )  # fmt: skip
+    )
     counts = {"subjects": 40, "distractors": 5, "samples": 124, "bytes": 1, "rejected": 3, "shortfall": 1}
     outcome = Outcome(
-        counts=counts, rejected=Counter({"no face found": 3}), missing=Counter({"no face found in 5 attempts": 1}),
+        counts=counts,
+        rejected=Counter({"no face found": 3}),
+        missing=Counter({"no face found in 5 attempts": 1}),
         choice=choice,
-    )  # fmt: skip
+    )
     report = make_report(evidence(), outcome=outcome)
     assert [(item.reason, item.count) for item in report.rejected_identities] == [("a copy of another identity", 2)]
     text = read(render_page(report)).text
@@ -172,9 +189,17 @@ def test_the_same_report_gives_the_same_page(evidence: Any, make_report: Any) ->
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0.0, "0%"), (1.0, "100%"), (0.123456, "12.3%"), (0.0123, "1.23%"), (0.000123, "0.012%"), (0.99999, "> 99.99%"),
-     (1e-6, "1.0e-06"), (0.9987, "99.87%")],
-)  # fmt: skip
+    [
+        (0.0, "0%"),
+        (1.0, "100%"),
+        (0.123456, "12.3%"),
+        (0.0123, "1.23%"),
+        (0.000123, "0.012%"),
+        (0.99999, "> 99.99%"),
+        (1e-6, "1.0e-06"),
+        (0.9987, "99.87%"),
+    ],
+)
 def test_percentages_are_never_rounded_to_nothing_or_everything(share: float, text: str) -> None:
     assert percent(share) == text
 

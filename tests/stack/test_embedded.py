@@ -45,9 +45,14 @@ def test_every_secret_is_for_the_owner_only(stack: EmbeddedStack) -> None:
     folder = stack.folder
     assert stat.S_IMODE(folder.root.stat().st_mode) == 0o700
     for path in (
-        folder.credentials, folder.api_key, folder.settings, folder.service,
-        folder.s3 / "security.toml", folder.valkey / "valkey.conf", folder.log("s3"),
-    ):  # fmt: skip
+        folder.credentials,
+        folder.api_key,
+        folder.settings,
+        folder.service,
+        folder.s3 / "security.toml",
+        folder.valkey / "valkey.conf",
+        folder.log("s3"),
+    ):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
@@ -75,9 +80,14 @@ def test_no_object_is_served_without_credentials(stack: EmbeddedStack, store: S3
     store.put("secret/face", b"not for everybody" * 100)
     base = f"http://127.0.0.1:{ports_of(stack)[server]}"
     for path in (
-        "/facsimile/secret/face", "/buckets/facsimile/secret/face", "/buckets/facsimile/?pretty=y", "/",
-        "/1,01aabbccdd", "/dir/lookup?fileId=1,01aabbccdd&read=yes", "/dir/assign",
-    ):  # fmt: skip
+        "/facsimile/secret/face",
+        "/buckets/facsimile/secret/face",
+        "/buckets/facsimile/?pretty=y",
+        "/",
+        "/1,01aabbccdd",
+        "/dir/lookup?fileId=1,01aabbccdd&read=yes",
+        "/dir/assign",
+    ):
         try:
             answer = httpx.get(f"{base}{path}")
         except httpx.ConnectError:

@@ -161,8 +161,11 @@ def test_a_left_over_is_ended(tmp_path: Path) -> None:
 def test_members_of_a_dead_childs_session_are_ended(tmp_path: Path) -> None:
     leader = subprocess.Popen(
         ["sh", "-c", "sleep 60 & echo $!"],
-        env={**os.environ, MARK: str(tmp_path)}, start_new_session=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        env={**os.environ, MARK: str(tmp_path)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert leader.stdout
     member = int(leader.stdout.readline())
     leader.wait()

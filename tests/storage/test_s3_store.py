@@ -236,9 +236,7 @@ def test_a_bucket_is_made_once(stub: Stub, s3: S3Store) -> None:
     with pytest.raises(StoreUnavailable, match="no bucket 'facsimile'"):
         s3.ping()
     # Another process was quicker.
-    stub.answer = lambda method, path: (
-        Answer(404) if method == "HEAD" else s3_error(409, "BucketAlreadyOwnedByYou")
-    )
+    stub.answer = lambda method, path: Answer(404) if method == "HEAD" else s3_error(409, "BucketAlreadyOwnedByYou")
     s3.ensure_bucket()
     stub.answer = lambda method, path: Answer(200)
     stub.asked.clear()
@@ -277,9 +275,12 @@ def test_urls_are_signed_for_where_clients_are_without_asking(
     stub: Stub, public: str, secure: bool, begins: str
 ) -> None:
     settings = StoreSettings(
-        endpoint=f"127.0.0.1:{stub.server_port}", access_key="AKTEST", secret_key=SecretStr("sk-test"), secure=secure,
+        endpoint=f"127.0.0.1:{stub.server_port}",
+        access_key="AKTEST",
+        secret_key=SecretStr("sk-test"),
+        secure=secure,
         public_endpoint=public,
-    )  # fmt: skip
+    )
     url = open_store(settings).presigned("a/b c", 900)
     assert url is not None
     assert url.startswith(begins)

@@ -35,8 +35,9 @@ class MadeSet:
     def mated(self) -> NDArray[np.bool_]:
         return np.array([pair.mated for pair in self.pairs])
 
-    def scores(self, seed: int, *, shift: float = 3.0, alike: NDArray[np.float64] | None = None,
-               correlation: float = 0.0) -> NDArray[np.float64]:  # fmt: skip
+    def scores(
+        self, seed: int, *, shift: float = 3.0, alike: NDArray[np.float64] | None = None, correlation: float = 0.0
+    ) -> NDArray[np.float64]:
         """Normal scores in the order of the list, mated ones higher; as alike to `alike` (unshifted) as told."""
         own = np.random.default_rng(seed).normal(size=len(self.pairs))
         if alike is not None:

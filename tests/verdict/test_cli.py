@@ -124,9 +124,11 @@ def test_names_from_outside_are_escaped(files: dict[str, str], capsys: pytest.Ca
 
 
 def test_the_set_of_a_release_is_fetched(
-    files: dict[str, str], make_set: Callable[..., Any], monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, str],
+    make_set: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     folder = make_set(40, 4).folder
     there_is = "/v1/releases/gate/1.2.0"
     paths = {f"{there_is}/comparisons": "comparisons.csv", f"{there_is}/manifest": "manifest.json"}

@@ -61,13 +61,16 @@ def test_rates_are_those_of_the_scores(make_set: Callable[..., Any], tmp_path: P
     done = ~np.isnan(scores)
     plain = ScoreSet(mated=scores[made.mated & done], non_mated=scores[~made.mated & done])
     assert (found.failures.mated, found.failures.non_mated) == (
-        int((made.mated & ~done).sum()), int((~made.mated & ~done).sum()),
-    )  # fmt: skip
+        int((made.mated & ~done).sum()),
+        int((~made.mated & ~done).sum()),
+    )
     for target in (0.5, 0.1, 0.01, 1e-4):
         ours, theirs = fnmr_at_fmr(found, target), fnmr_at_fmr(plain, target)
         assert (ours.threshold, ours.fmr.errors, ours.fnmr.errors) == (
-            theirs.threshold, theirs.fmr.errors, theirs.fnmr.errors,
-        )  # fmt: skip
+            theirs.threshold,
+            theirs.fmr.errors,
+            theirs.fnmr.errors,
+        )
 
 
 @given(seed=st.integers(0, 10**6), block=st.integers(1, 3_000))
@@ -183,8 +186,10 @@ def test_a_sparse_list_that_names_a_pair_twice() -> None:
 
 
 @given(
-    scores=st.lists(st.integers(-5, 5), min_size=1, max_size=60), keep=st.integers(1, 20), cut=st.integers(1, 60),
-)  # fmt: skip
+    scores=st.lists(st.integers(-5, 5), min_size=1, max_size=60),
+    keep=st.integers(1, 20),
+    cut=st.integers(1, 60),
+)
 def test_the_highest_are_the_highest(scores: list[int], keep: int, cut: int) -> None:
     values = np.array(scores, np.float64)
     codes = np.arange(len(values))

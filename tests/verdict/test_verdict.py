@@ -29,14 +29,17 @@ def outcome(below: list[float], tried: float = 10.0, failed: list[float] | None 
     missed = np.array(below, np.float64)
     lost = np.zeros(len(below)) if failed is None else np.array(failed, np.float64)
     return Outcome(
-        threshold=0.5, below=missed, completed=np.full(len(below), tried) - lost, failed=lost,
-        pull=np.zeros(len(below)), pairs=np.zeros(0, np.int64), pair_pull=NONE,
-    )  # fmt: skip
+        threshold=0.5,
+        below=missed,
+        completed=np.full(len(below), tried) - lost,
+        failed=lost,
+        pull=np.zeros(len(below)),
+        pairs=np.zeros(0, np.int64),
+        pair_pull=NONE,
+    )
 
 
-def evaluated(
-    made: Any, folder: Path, new: Any, old: Any = None, **rule: Any
-) -> Evaluation:
+def evaluated(made: Any, folder: Path, new: Any, old: Any = None, **rule: Any) -> Evaluation:
     sets = [scored(made, folder, scores) for scores in (new, old) if scores is not None]
     of = EvaluatedSet(dataset="ds", release=None, name="x", comparisons=made.listed.count, comparisons_sha256=None)
     return evaluate(of, Rule(**rule), sets[0], sets[1] if old is not None else None)
@@ -195,9 +198,7 @@ def test_how_many_subjects_would_settle_it_does() -> None:
     needed = subjects_to_settle(bounds)
     assert needed is not None
     times = -(-needed // 60)
-    again = increase_bounds(
-        outcome(missed.tolist() * times), outcome(old.tolist() * times), bootstrap_for(0.01)
-    )
+    again = increase_bounds(outcome(missed.tolist() * times), outcome(old.tolist() * times), bootstrap_for(0.01))
     verdict = decide(again, limit="max_fnmr_increase", allowed="0").verdict
     assert verdict in (Verdict.FAIL, Verdict.PASS)
 

@@ -83,9 +83,14 @@ class TestSpec:
 
     def test_a_corpus_from_before_has_the_digest_that_it_had(self, tmp_path: Path) -> None:
         before = {
-            "schema_version": 2, "seed": 5, "subjects": 1, "samples_per_subject": 2, "size": 16,
-            "scale": [0.2, 1.6], "subjects_per_part": 64,
-        }  # fmt: skip
+            "schema_version": 2,
+            "seed": 5,
+            "subjects": 1,
+            "samples_per_subject": 2,
+            "size": 16,
+            "scale": [0.2, 1.6],
+            "subjects_per_part": 64,
+        }
         (tmp_path / "corpus.json").write_text(json.dumps(before, indent=1))
         part_path(tmp_path, 0).write_bytes(b"part")
         total = hashlib.sha256(json.dumps(before, sort_keys=True).encode())

@@ -64,8 +64,10 @@ def test_a_copy_takes_its_next_draw(paint: Any, plan_for: PlanFor, line_up: Any)
     # 3 was a copy of 1; 7 was then a copy of what 3 had become, next of 1, and ends on its third draw.
     assert choice.attempts == {3: 1, 7: 2}
     assert [(item.id, item.attempt) for item in choice.rejected] == [
-        ("S0000003", 0), ("S0000007", 0), ("S0000007", 1),
-    ]  # fmt: skip
+        ("S0000003", 0),
+        ("S0000007", 0),
+        ("S0000007", 1),
+    ]
     assert "a copy of S0000003" in choice.rejected[1].reason
 
 

@@ -20,10 +20,17 @@ SIZE = 256
 def sizes(**other: Any) -> Architecture:
     return Architecture(
         **{
-            "identity": lt.IDENTITY, "observation": lt.OBSERVATION, "flags": lt.FLAGS, "landmarks": LANDMARKS,
-            "strokes": len(STROKES), "resolution": 32, "base": 8, "width": 16, **other,
+            "identity": lt.IDENTITY,
+            "observation": lt.OBSERVATION,
+            "flags": lt.FLAGS,
+            "landmarks": LANDMARKS,
+            "strokes": len(STROKES),
+            "resolution": 32,
+            "base": 8,
+            "width": 16,
+            **other,
         }
-    )  # fmt: skip
+    )
 
 
 def latents(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -64,12 +64,20 @@ def folder(tmp_path: Path) -> Path:
             path.write_bytes(encode(pixels, MARK, quality=None))
             rows.append(
                 SampleRow(
-                    id=name, subject=name[:8], role="probe" if sample else "reference",
-                    file=path.relative_to(tmp_path).as_posix(), width=8, height=8, bytes=path.stat().st_size,
-                    pixel_sha256=pixel_sha256(pixels), file_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-                    identity_attempt=0, attempt=0, attributes={},
+                    id=name,
+                    subject=name[:8],
+                    role="probe" if sample else "reference",
+                    file=path.relative_to(tmp_path).as_posix(),
+                    width=8,
+                    height=8,
+                    bytes=path.stat().st_size,
+                    pixel_sha256=pixel_sha256(pixels),
+                    file_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+                    identity_attempt=0,
+                    attempt=0,
+                    attributes={},
                 )
-            )  # fmt: skip
+            )
     pairs = [(a, b) for a in rows[::2] for b in rows[1::2]]
     lines = [f"{a.id},{b.id},{int(a.subject == b.subject)}" for a, b in pairs]
     (tmp_path / "comparisons.csv").write_text("reference,probe,mated\n" + "".join(f"{line}\n" for line in lines))

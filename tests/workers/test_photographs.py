@@ -197,9 +197,7 @@ class TestTraining:
         source = Photographs(pack(folder, aligned=False))
         trainer = Trainer(source, TrainingSpec(iterations=2, **RUN))
         train(trainer, tmp_path / "run")
-        figures = Measured(
-            face_found_sigma_1=0.0, samples=2, unique_threshold=None, identities=3, non_mated_mean=None
-        )
+        figures = Measured(face_found_sigma_1=0.0, samples=2, unique_threshold=None, identities=3, non_mated_mean=None)
         monkeypatch.setattr("workers.training.export.measure", lambda generator, on_progress: figures)
         card = export(trainer, tmp_path / "models" / "ours", name="ours", version="1")
         assert "user's own photographs" in card.provenance

@@ -145,9 +145,15 @@ def test_cancelling_stops_before_the_next_batch(paint: Any, plan_for: PlanFor) -
     asked = iter([False, False, True])
     with pytest.raises(Cancelled), ShardTar() as tar:
         run_shard(
-            plan, 0, generator=paint, choice=None, tar=tar, batch_size=5, encoder_threads=1,
+            plan,
+            0,
+            generator=paint,
+            choice=None,
+            tar=tar,
+            batch_size=5,
+            encoder_threads=1,
             should_cancel=lambda: next(asked),
-        )  # fmt: skip
+        )
     assert paint.batches == [5, 5]
 
 

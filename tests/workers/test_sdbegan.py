@@ -353,11 +353,20 @@ def test_weights_alone_are_taken_and_the_missing_proof_is_said(
 @pytest.mark.parametrize(
     "text",
     [
-        b"", b"[]", b"7", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"a": 1, "a": 2}', b'{"G/Conv/weights": 7}',
-        b'{"G/Conv/weights": {"filename": "x"}}', b'{"x": {"filename": "G_Conv_weights", "shape": [3], "dtype": "O"}}',
-        b" " * (2**20 + 1), b"{}",
+        b"",
+        b"[]",
+        b"7",
+        b"{",
+        b"\xff\xfe{}",
+        b"[" * 100_000,
+        b'{"a": 1, "a": 2}',
+        b'{"G/Conv/weights": 7}',
+        b'{"G/Conv/weights": {"filename": "x"}}',
+        b'{"x": {"filename": "G_Conv_weights", "shape": [3], "dtype": "O"}}',
+        b" " * (2**20 + 1),
+        b"{}",
     ],
-)  # fmt: skip
+)
 def test_a_manifest_that_is_none_is_refused(source: Path, refused: Callable[[str], None], text: bytes) -> None:
     (source / "manifest.json").write_bytes(text)
     refused(r"manifest\.json|of which its manifest says nothing")

@@ -324,10 +324,16 @@ class TestRuns:
         first = Trainer(corpus, TrainingSpec(seed=3, iterations=2, **RUN))
         first.step()
         card = {
-            "name": "first", "version": "1", "kind": "sdgan", "description": "", "sizes": [[16, 16]],
-            "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS}, "licence": "", "provenance": "",
+            "name": "first",
+            "version": "1",
+            "kind": "sdgan",
+            "description": "",
+            "sizes": [[16, 16]],
+            "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS},
+            "licence": "",
+            "provenance": "",
             "architecture": asdict(first.architecture),
-        }  # fmt: skip
+        }
         save_model(tmp_path / "first", card, first.average.state_dict())
         grown = Trainer(corpus, TrainingSpec(seed=4, iterations=3, hold_landmarks=True, **RUN))
         grow_from_model(grown, tmp_path / "first")
@@ -367,9 +373,13 @@ class TestRuns:
     def test_a_triplet_pulls_the_made_identities_apart(self, corpus: Corpus) -> None:
         pytest.importorskip("onnx")
         spec = TrainingSpec(
-            seed=3, iterations=20, method=Method.SDGAN_TRIPLET, embedding_interval=1, learning_rate=5e-3,
+            seed=3,
+            iterations=20,
+            method=Method.SDGAN_TRIPLET,
+            embedding_interval=1,
+            learning_rate=5e-3,
             **{**RUN, "adversary_from": 1.0},
-        )  # fmt: skip
+        )
         trainer = Trainer(corpus, spec)
         told = [trainer.step()["triplet"] for _ in range(12)]
         assert np.mean(told[-3:]) < np.mean(told[:3])

@@ -127,17 +127,13 @@ def at_fmr(source: SubjectSource, target: float, bootstrap: Bootstrap = DEFAULT)
     return at_fmrs(source, [target], bootstrap)[0]
 
 
-def at_fmrs(
-    source: SubjectSource, targets: Sequence[float], bootstrap: Bootstrap = DEFAULT
-) -> list[OperatingPoint]:
+def at_fmrs(source: SubjectSource, targets: Sequence[float], bootstrap: Bootstrap = DEFAULT) -> list[OperatingPoint]:
     """As `at_fmr`, at several targets with the same replicates: a DET with its band."""
     _, replicates = replicate_fnmr_at_fmrs(source, targets, bootstrap)
     points = []
     for number, target in enumerate(targets):
         point = fnmr_at_fmr(source, target, bootstrap.confidence)
-        points.append(
-            replace(point, fnmr=_with_interval(point.fnmr, replicates[:, number], source, bootstrap))
-        )
+        points.append(replace(point, fnmr=_with_interval(point.fnmr, replicates[:, number], source, bootstrap)))
     return points
 
 

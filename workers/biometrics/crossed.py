@@ -208,9 +208,7 @@ def _failures(references: TemplateTable, probes: TemplateTable | None, count: in
     if probes is None:
         mated = _within(tried) - _within(made)
         every = len(references) * (len(references) - 1) // 2 - int(made.sum()) * (int(made.sum()) - 1) // 2
-        return Failures(
-            mated=mated, non_mated=every - mated, extractions=len(references), extractions_failed=missing
-        )
+        return Failures(mated=mated, non_mated=every - mated, extractions=len(references), extractions_failed=missing)
     tried_probes = np.bincount(probes.subjects, minlength=count).astype(np.int64)
     made_probes = probes.per_subject(count).astype(np.int64)
     mated = int((tried * tried_probes).sum() - (made * made_probes).sum())

@@ -92,7 +92,8 @@ def extrapolate(
             mated=int(mated.sum()),
             non_mated=searched,
             by_subject=percentile_interval(
-                rates[:, number], "line in ln N, refitted in a bootstrap by probe subject and gallery",
+                rates[:, number],
+                "line in ln N, refitted in a bootstrap by probe subject and gallery",
                 bootstrap.confidence,
             ),
             resolved=False,
@@ -100,7 +101,7 @@ def extrapolate(
             note=CAUTION,
         )
         for number, size in enumerate(sizes)
-    ]  # fmt: skip
+    ]
 
 
 def _line(x: Floats, y: Floats, at: Floats) -> Floats:

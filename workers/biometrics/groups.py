@@ -232,9 +232,7 @@ def _over_mean(rates: Floats) -> Floats:
         return np.asarray(rates.max(0) / np.exp(np.log(rates).mean(0)))
 
 
-def _cross(
-    scores: ScoreSet, names: list[str], of: Codes, threshold: float, confidence: float
-) -> tuple[CrossRate, ...]:
+def _cross(scores: ScoreSet, names: list[str], of: Codes, threshold: float, confidence: float) -> tuple[CrossRate, ...]:
     _, references, probes = _subjects(scores)
     left, right = of[references], of[probes]
     labelled = (left >= 0) & (right >= 0)

@@ -200,9 +200,7 @@ def _missed(searches: Searches, draw: int, number: int, rank_one: bool) -> NDArr
     return np.asarray(searches.best_mated[draw, number] >= searches.mates)
 
 
-def replicate_searches(
-    searches: Searches, fpir: float, rank_one: bool, bootstrap: Bootstrap
-) -> tuple[Floats, Floats]:
+def replicate_searches(searches: Searches, fpir: float, rank_one: bool, bootstrap: Bootstrap) -> tuple[Floats, Floats]:
     """Thresholds and FNIRs [B, G]; replicate b takes the gallery draw b mod R."""
     mated = has_mate(searches)
     draws, count = len(searches.best_non_mated), len(searches.sizes)

@@ -171,9 +171,7 @@ def fnmr_at_fmr(source: Source, target: float, confidence: float = CONFIDENCE) -
     )
 
 
-def det(
-    source: Source, targets: Sequence[float] | None = None, confidence: float = CONFIDENCE
-) -> list[OperatingPoint]:
+def det(source: Source, targets: Sequence[float] | None = None, confidence: float = CONFIDENCE) -> list[OperatingPoint]:
     """Points of the DET at target FMRs, descending; left out, ten a decade from 1 down to the first <= 1/N."""
     if targets is None:
         decades = np.log10(max(source.non_mated_total, 1))

@@ -131,8 +131,7 @@ class ScoreSet:
             non_mated_references=codes[0][kept_non_mated],
             non_mated_probes=codes[1][kept_non_mated],
             subjects=len(named),
-            failures=failures
-            + Failures(mated=int((mated & failed).sum()), non_mated=int((~mated & failed).sum())),
+            failures=failures + Failures(mated=int((mated & failed).sum()), non_mated=int((~mated & failed).sum())),
         )
 
     @cached_property

@@ -186,9 +186,14 @@ def _seen_by_detector(generator: Generator, subjects: int, samples: int) -> tupl
                 seen.append(estimate_pose(face.points).yaw)
     share, interval = len(seen) / tried, exact_interval(len(seen), tried, over="samples")
     found = Row(
-        measure="face found, σ = 1", judge=detector.name, value=share, low=interval.low, high=interval.high,
-        asked="≥ 0.97", met=share >= 0.97,
-    )  # fmt: skip
+        measure="face found, σ = 1",
+        judge=detector.name,
+        value=share,
+        low=interval.low,
+        high=interval.high,
+        asked="≥ 0.97",
+        met=share >= 0.97,
+    )
     return found, _yaw_row(detector.name, asked, seen, has_yaw=has_yaw)
 
 
@@ -257,20 +262,29 @@ def _rows_of_sweep(judge: str, points: Sequence[CurvePoint]) -> list[Row]:
 
 def _eer_row(point: CurvePoint, asked: str, met: bool) -> Row:
     return Row(
-        measure=f"EER, σ = {point.sigma:g}", judge=point.judge, value=point.eer, low=point.eer_low,
-        high=point.eer_high, asked=asked, met=met,
-    )  # fmt: skip
+        measure=f"EER, σ = {point.sigma:g}",
+        judge=point.judge,
+        value=point.eer,
+        low=point.eer_low,
+        high=point.eer_high,
+        asked=asked,
+        met=met,
+    )
 
 
 def _u_class(judge: Matcher, portraits: TemplateTable, at_one: CrossedScores) -> Row:
     found = uniqueness(portraits, threshold_at_fmr(at_one, FMR_OF_UNIQUENESS), metric=_metric(judge))
     return Row(
         measure=f"U_class of {found.identities:,} unfiltered identities, threshold of FMR 1e-3 at σ = 1",
-        judge=judge.name, value=found.u_class, low=found.interval.low, high=found.interval.high,
-        asked="≥ 0.9", met=found.u_class >= 0.9,
+        judge=judge.name,
+        value=found.u_class,
+        low=found.interval.low,
+        high=found.interval.high,
+        asked="≥ 0.9",
+        met=found.u_class >= 0.9,
         # So many identities meet so many others that even faces drawn from everybody would rarely all be unlike.
         note=f"independent identities would leave {(1 - FMR_OF_UNIQUENESS) ** (found.identities - 1):.2f}",
-    )  # fmt: skip
+    )
 
 
 def _rounded(value: Any) -> Any:

@@ -40,9 +40,14 @@ GLASSES = range(GROUPS["rims"].start, GROUPS["frame"].stop)
 """Where glasses are or would be: known for every face, shown only on one that wears them."""
 
 FEATURES = (
-    *GROUPS["lips-spread"], *GROUPS["eyes-spread"], *GROUPS["eyeballs"], *GROUPS["upper-lids"], *GROUPS["lower-lids"],
-    *GROUPS["mouth"], *GROUPS["brows"],
-)  # fmt: skip
+    *GROUPS["lips-spread"],
+    *GROUPS["eyes-spread"],
+    *GROUPS["eyeballs"],
+    *GROUPS["upper-lids"],
+    *GROUPS["lower-lids"],
+    *GROUPS["mouth"],
+    *GROUPS["brows"],
+)
 """Points about which detail matters most."""
 
 

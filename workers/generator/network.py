@@ -63,9 +63,16 @@ class Architecture:
         if self.resolution not in (16, 32, 64, 128, 256):
             raise ValueError(f"resolution {self.resolution} is not a power of two from 16 to 256")
         for name, least, most in (
-            ("identity", 1, 1_024), ("observation", 1, 1_024), ("flags", 0, 1_024), ("landmarks", 0, 512),
-            ("base", 1, 256), ("width", 1, 2_048), ("placing", 0, 2_048), ("fine", 0, 256), ("colours", 3, 4),
-        ):  # fmt: skip
+            ("identity", 1, 1_024),
+            ("observation", 1, 1_024),
+            ("flags", 0, 1_024),
+            ("landmarks", 0, 512),
+            ("base", 1, 256),
+            ("width", 1, 2_048),
+            ("placing", 0, 2_048),
+            ("fine", 0, 256),
+            ("colours", 3, 4),
+        ):
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"{name} {getattr(self, name)} is not within {least} … {most}")
         if self.strokes and (self.strokes, self.landmarks) != (len(STROKES), LANDMARKS):

@@ -130,9 +130,12 @@ def load_sdbegan(folder: Path, device: str) -> SdBegan:
     architecture = _architecture(folder, card)
     side = architecture.resolution
     check_layout(
-        folder, card, identity=architecture.identity, observation={FACTOR: (0, architecture.observation)},
+        folder,
+        card,
+        identity=architecture.identity,
+        observation={FACTOR: (0, architecture.observation)},
         size=(side, side),
-    )  # fmt: skip
+    )
     if card.attributes:
         raise Corrupt(
             f"{folder / 'card.json'} offers attributes, and nothing is known of what this model's latents mean"

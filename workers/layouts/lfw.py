@@ -103,9 +103,7 @@ class Folds:
 
     def left_over(self) -> Entry:
         """The comparisons that are in no fold."""
-        lines = (
-            line(reference, probe, int(mated)) for _, taken, reference, probe, mated in self._dealt() if not taken
-        )
+        lines = (line(reference, probe, int(mated)) for _, taken, reference, probe, mated in self._dealt() if not taken)
         return text("left-over.csv", chain((line("reference", "probe", "mated"),), lines))
 
     def _dealt(self) -> Iterator[tuple[int, bool, str, str, bool]]:

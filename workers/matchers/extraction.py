@@ -141,9 +141,7 @@ def compare_tables(matcher: Matcher, references: Extraction, probes: Extraction)
     return np.where(references.extracted[:, None] & probes.extracted[None], scores, np.float32(np.nan))
 
 
-def compare_pairs(
-    matcher: Matcher, references: Extraction, probes: Extraction, pairs: NDArray[np.integer]
-) -> Scores:
+def compare_pairs(matcher: Matcher, references: Extraction, probes: Extraction, pairs: NDArray[np.integer]) -> Scores:
     """Comparison scores of chosen pairs [K, 2] of (row of the references, row of the probes), [K].
 
     NaN where either has no template: a comparison that was not completed.

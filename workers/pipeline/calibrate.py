@@ -97,10 +97,16 @@ def templates_at(
         before = sum(map(len, tables))
         tables.append(
             try_shard(
-                plan, scale, shard, generator=generator, choice=choice, matcher=matcher, batch_size=batch_size,
+                plan,
+                scale,
+                shard,
+                generator=generator,
+                choice=choice,
+                matcher=matcher,
+                batch_size=batch_size,
                 on_progress=lambda done, before=before: on_progress(before + done),  # type: ignore[misc]
             )
-        )  # fmt: skip
+        )
     return join_tables(tables)
 
 

@@ -47,9 +47,7 @@ class Survey:
 
     def outcome(self) -> Outcome:
         """What came out of generation."""
-        return Outcome(
-            counts=self._tally.counts(), rejected=self._rejected, missing=self._missing, choice=self.choice
-        )
+        return Outcome(counts=self._tally.counts(), rejected=self._rejected, missing=self._missing, choice=self.choice)
 
 
 def gather(

@@ -21,8 +21,15 @@ from workers.pipeline.scoring import metric_of
 from workers.pipeline.tables import pack
 
 MEASURES = (
-    "detection_score", "yaw_deg", "roll_deg", "inter_eye_px", "sharpness", "contrast", "brightness", "sface_norm",
-)  # fmt: skip
+    "detection_score",
+    "yaw_deg",
+    "roll_deg",
+    "inter_eye_px",
+    "sharpness",
+    "contrast",
+    "brightness",
+    "sface_norm",
+)
 """Measures with a column of their own; components of ISO/IEC 29794-5 (0 to 100) follow under their names in OFIQ."""
 
 

@@ -39,6 +39,4 @@ def metric_of(matcher: Matcher) -> Metric:
 def compare_all(table: TemplateTable, *, subjects: int, metric: Metric, fmr: float = 0.0) -> CrossedScores:
     """Every two templates of a table once; enough of the non-mated tail is kept to resample an FMR of interest."""
     wanted = int(3 * fmr * len(table) ** 2 / 2)
-    return compare_crossed(
-        table, subjects=subjects, metric=metric, keep_tail=min(max(100_000, wanted), LONGEST_TAIL)
-    )
+    return compare_crossed(table, subjects=subjects, metric=metric, keep_tail=min(max(100_000, wanted), LONGEST_TAIL))

@@ -119,8 +119,12 @@ def _made(activity: str, *, from_: list[str]) -> Node:
 def _activity(name: str, title: str, used: list[str], agent: str | None) -> Node:
     by = {} if agent is None else {"prov:wasAssociatedWith": {"@id": agent}}
     return {
-        "@id": name, "@type": "prov:Activity", "title": title, "prov:used": [{"@id": source} for source in used], **by,
-    }  # fmt: skip
+        "@id": name,
+        "@type": "prov:Activity",
+        "title": title,
+        "prov:used": [{"@id": source} for source in used],
+        **by,
+    }
 
 
 def _time(iso: str) -> Node:

@@ -95,8 +95,11 @@ def claim(mark: Mark, media_type: str) -> dict[str, Any]:
         "softwareAgent": {"name": f"{SOFTWARE}, model {mark.model}", "version": mark.model_digest},
     }
     about = {
-        "dataset": mark.dataset, "sample": mark.sample, "model": mark.model, "model_digest": mark.model_digest,
-    }  # fmt: skip
+        "dataset": mark.dataset,
+        "sample": mark.sample,
+        "model": mark.model,
+        "model_digest": mark.model_digest,
+    }
     return {
         "claim_generator_info": [{"name": SOFTWARE}],
         "title": mark.sample,

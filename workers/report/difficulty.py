@@ -185,9 +185,5 @@ def _det_point(point: OperatingPoint) -> measures.DetPoint:
 
 
 def _no_side(scores: CrossedScores) -> str:
-    sides = [
-        side
-        for side, count in (("mated", len(scores.mated)), ("non-mated", scores.non_mated_total))
-        if not count
-    ]
+    sides = [side for side, count in (("mated", len(scores.mated)), ("non-mated", scores.non_mated_total)) if not count]
     return f"there are no {' and no '.join(sides)} comparisons"

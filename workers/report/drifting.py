@@ -21,9 +21,7 @@ def drift(evidence: Evidence, reports: tuple[JudgeReport, ...]) -> tuple[Drift, 
     """Every two judges beside each other."""
     found = []
     for (first, left), (second, right) in combinations(zip(evidence.judges, reports, strict=True), 2):
-        rows = np.flatnonzero(
-            evidence.mated & ~np.isnan(first.templates[:, 0]) & ~np.isnan(second.templates[:, 0])
-        )
+        rows = np.flatnonzero(evidence.mated & ~np.isnan(first.templates[:, 0]) & ~np.isnan(second.templates[:, 0]))
         mated, non_mated = _pairs(evidence.subjects[rows])
         sides = [_correlation(first, second, rows[pairs]) for pairs in (mated, non_mated)]
         shared = {

@@ -55,9 +55,7 @@ def _one_by_one(evidence: Evidence, judge: JudgedBy, scores: CrossedScores) -> t
         samples = int((2 * KEPT) ** 0.5)
         subjects = max(samples // evidence.samples_per_subject, 2)
         rows = evidence.mated & (evidence.subjects < subjects)
-        scores = compare_crossed(
-            evidence.table(judge, rows), subjects=subjects, metric=judge.metric, keep_tail=KEPT
-        )
+        scores = compare_crossed(evidence.table(judge, rows), subjects=subjects, metric=judge.metric, keep_tail=KEPT)
     listed = ScoreSet(
         mated=scores.mated,
         mated_subjects=scores.mated_subjects,

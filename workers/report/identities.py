@@ -24,9 +24,7 @@ def unique(
 ) -> Uniqueness | None:
     """U_class over one sample an identity, so that chance can be reckoned: an FMR is one of single samples too."""
     try:
-        found = identity.uniqueness(
-            evidence.table(judge, evidence.gallery), working.threshold, metric=judge.metric
-        )
+        found = identity.uniqueness(evidence.table(judge, evidence.gallery), working.threshold, metric=judge.metric)
     except (Unresolvable, ScoresRefused) as exc:
         absent["uniqueness"] = str(exc)
         return None

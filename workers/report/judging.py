@@ -29,10 +29,24 @@ def judge(
             "no template could be made of any judged subject's sample" if evidence.mated.any() else "nothing was judged"
         )
         return JudgeReport(
-            matcher=by.facts, enrolment=enrolment, extraction=extraction, failures=_reasons(by), mated=None,
-            non_mated=None, points=(), det=(), eer=None, tail=(), uniqueness=None, consistency=None, capacity=None,
-            identification=(), groups=(), leakage=None, absent=absent,
-        )  # fmt: skip
+            matcher=by.facts,
+            enrolment=enrolment,
+            extraction=extraction,
+            failures=_reasons(by),
+            mated=None,
+            non_mated=None,
+            points=(),
+            det=(),
+            eer=None,
+            tail=(),
+            uniqueness=None,
+            consistency=None,
+            capacity=None,
+            identification=(),
+            groups=(),
+            leakage=None,
+            absent=absent,
+        )
     scores = difficulty.compare(evidence, by, should_cancel)
     mated, non_mated = difficulty.distributions(scores)
     points, working = difficulty.operating_points(scores, evidence, absent)

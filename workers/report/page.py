@@ -59,15 +59,19 @@ def render_page(report: Report, sheets: Sequence[Sheet] = ()) -> bytes:
         pose=plots.pose(report.quality.pose) if report.quality and report.quality.pose else None,
         measures=[plots.measure(shown[name]) for name in SHOWN_MEASURES if name in shown],
     )
-    text = _environment().get_template("page.html").render(
-        r=report,
-        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
-        plots=charts,
-        tiles=_tiles(report),
-        targets=TARGETS,
-        largest={judge.matcher.name: _telling_sizes(judge) for judge in judges},
-        request=json.dumps(report.dataset.request, ensure_ascii=False),
-        sheets=[{"width": sheet.width, "data": b64encode(sheet.jpeg).decode()} for sheet in sheets],
+    text = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            r=report,
+            css=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
+            plots=charts,
+            tiles=_tiles(report),
+            targets=TARGETS,
+            largest={judge.matcher.name: _telling_sizes(judge) for judge in judges},
+            request=json.dumps(report.dataset.request, ensure_ascii=False),
+            sheets=[{"width": sheet.width, "data": b64encode(sheet.jpeg).decode()} for sheet in sheets],
+        )
     )
     return text.encode()
 

@@ -42,9 +42,13 @@ def _overlaid(
     low, high = _span(*(one for one, _, _ in parts))
     tallest = max(max(one.bins.counts) / one.count for one, _, _ in parts)
     chart = Chart(
-        linear(title, low, high), linear("share", 0, 1.08 * tallest, form=_ticked, steps=4), label,
-        width=width, height=height, legend=len(parts) > 1,
-    )  # fmt: skip
+        linear(title, low, high),
+        linear("share", 0, 1.08 * tallest, form=_ticked, steps=4),
+        label,
+        width=width,
+        height=height,
+        legend=len(parts) > 1,
+    )
     for one, colour, name in parts:
         chart.histogram(one.bins, colour, over=one.count)
         if len(parts) > 1:
@@ -105,9 +109,7 @@ def calibration(found: Calibration, contract: Contract) -> Markup:
     slack, delivered = asked.fnmr * asked.tolerance, contract.delivered.fnmr
     low, high = delivered.by_subject or delivered.exact
     near = [point for point in found.curve if point.measured.fnmr.value <= 4 * asked.fnmr] or list(found.curve)
-    bands = [
-        (point.scale, *(point.measured.fnmr.by_subject or point.measured.fnmr.exact)) for point in near
-    ]
+    bands = [(point.scale, *(point.measured.fnmr.by_subject or point.measured.fnmr.exact)) for point in near]
     scales = [point.scale for point in near] + [contract.scale]
     chart = Chart(
         linear("scale of the observation latents (σ)", max(0.0, min(scales) * 0.95), max(scales) * 1.05),
@@ -220,8 +222,12 @@ def groups(found: Differential) -> Markup | None:
         ticks=tuple((float(number), name) for number, (name, _) in enumerate(there)),
     )
     chart = Chart(
-        axis, linear("FNMR", 0, top, form=_ticked, steps=4), f"FNMR by {found.attribute}",
-        width=300, height=200, legend=False,
+        axis,
+        linear("FNMR", 0, top, form=_ticked, steps=4),
+        f"FNMR by {found.attribute}",
+        width=300,
+        height=200,
+        legend=False,
     )
     for index, ((_, rate), interval) in enumerate(zip(there, intervals, strict=True)):
         chart.whisker(index, interval.low, interval.high or 1.0, "c0")
@@ -232,9 +238,11 @@ def groups(found: Differential) -> Markup | None:
 def pose(found: Pose) -> Markup:
     """Yaw asked for and yaw measured."""
     return _overlaid(
-        "Yaw asked for and yaw measured", "yaw, degrees",
-        [(found.asked, "c2", "asked for"), (found.measured, "c0", "measured")], height=230,
-    ).render()  # fmt: skip
+        "Yaw asked for and yaw measured",
+        "yaw, degrees",
+        [(found.asked, "c2", "asked for"), (found.measured, "c0", "measured")],
+        height=230,
+    ).render()
 
 
 def measure(found: QualityMeasure) -> Markup | None:
@@ -244,5 +252,8 @@ def measure(found: QualityMeasure) -> Markup | None:
     unit = f", {found.unit}" if found.unit else ""
     return _overlaid(
         f"Distribution of {found.name}: median {number(found.values.median)}",
-        f"{found.name}{unit}", [(found.values, "c0", found.name)], width=300, height=180,
-    ).render()  # fmt: skip
+        f"{found.name}{unit}",
+        [(found.values, "c0", found.name)],
+        width=300,
+        height=180,
+    ).render()

@@ -72,9 +72,7 @@ def _contract(contract: Contract) -> str:
 
 
 def _difficulty(report: Report, judge: JudgeReport) -> Iterator[str]:
-    point = next(
-        (point for target in (1e-3, 1e-2, 1e-4) if (point := judge.at_fmr(target)) and point.fnmr), None
-    )
+    point = next((point for target in (1e-3, 1e-2, 1e-4) if (point := judge.at_fmr(target)) and point.fnmr), None)
     if point and point.fnmr:
         others = [
             f"{other.matcher.name} {percent(there.fnmr.value)}"
@@ -127,8 +125,10 @@ def leaks(found: Leakage) -> bool:
 
 
 def _came_out(counts: Counts, report: Report) -> str:
-    missing = f"{plural(counts.shortfall, 'sample')} could not be made" if counts.shortfall else (
-        "nothing that was asked for is missing"
+    missing = (
+        f"{plural(counts.shortfall, 'sample')} could not be made"
+        if counts.shortfall
+        else ("nothing that was asked for is missing")
     )
     rejected = counts.rejected_samples + counts.rejected_identities
     again = "was" if rejected == 1 else "were"

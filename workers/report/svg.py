@@ -141,9 +141,7 @@ class Chart:
             f'height="{max(bottom - top, 0.8):.1f}" fill="currentColor" fill-opacity="{0.14 if high > low else 0.8}"/>'
         )
         if text:
-            self._shapes.append(
-                f'<text class="{colour} note" x="{LEFT + 5}" y="{top - 4:.1f}">{escape(text)}</text>'
-            )
+            self._shapes.append(f'<text class="{colour} note" x="{LEFT + 5}" y="{top - 4:.1f}">{escape(text)}</text>')
 
     def named(self, colour: str, text: str) -> None:
         """An entry of the legend."""

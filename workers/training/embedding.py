@@ -115,9 +115,7 @@ def _convolution(weight: Tensor, attributes: dict[str, Any]) -> nn.Conv2d:
     if pads[:2] != pads[2:]:
         raise Corrupt(f"a convolution pads unevenly: {pads}")
     outputs, inputs, height, width = weight.shape
-    made = nn.Conv2d(
-        inputs * groups, outputs, (height, width), attributes["strides"], tuple(pads[:2]), groups=groups
-    )  # fmt: skip
+    made = nn.Conv2d(inputs * groups, outputs, (height, width), attributes["strides"], tuple(pads[:2]), groups=groups)
     made.weight, made.bias = nn.Parameter(weight.float()), nn.Parameter(torch.zeros(outputs))
     return made
 

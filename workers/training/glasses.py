@@ -67,17 +67,26 @@ def glasses_seen(
     asked, images = _samples(generator, samples, lambda done: on_progress(steps + done, steps + samples))
     found = _shares(_seen(classifier, images), asked)
     return GlassesSeen(
-        held_out_renders=float(np.mean(own)), generated=float(np.mean(found)), asked_and_seen=found[0],
-        not_asked_and_not_seen=found[1], samples=samples,
-    )  # fmt: skip
+        held_out_renders=float(np.mean(own)),
+        generated=float(np.mean(found)),
+        asked_and_seen=found[0],
+        not_asked_and_not_seen=found[1],
+        samples=samples,
+    )
 
 
 def _train(corpus: Corpus, steps: int, told: Callable[[int], None]) -> nn.Module:
     torch.manual_seed(0)
     classifier = nn.Sequential(
-        nn.Conv2d(1, 12, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(12, 24, 3, stride=2, padding=1), nn.ReLU(),
-        nn.Conv2d(24, 32, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(1),
-    )  # fmt: skip
+        nn.Conv2d(1, 12, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(12, 24, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(24, 32, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.LazyLinear(1),
+    )
     stop = corpus.held_out_from * corpus.samples_per_subject
     identity, observation = (corpus.columns[name][:stop] for name in ("identity", "observation"))
     worn = lt.wears_glasses(identity, observation)

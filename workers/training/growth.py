@@ -51,8 +51,12 @@ def grow_from_model(trainer: Trainer, folder: Path) -> None:
     smaller = load_sdgan(folder, "cpu").network
     theirs, ours = smaller.architecture, trainer.architecture
     fit = (theirs.identity, theirs.observation, theirs.flags, theirs.base, theirs.colours) == (
-        ours.identity, ours.observation, ours.flags, ours.base, ours.colours,
-    ) and theirs.resolution in (ours.resolution, ours.resolution // 2)  # fmt: skip
+        ours.identity,
+        ours.observation,
+        ours.flags,
+        ours.base,
+        ours.colours,
+    ) and theirs.resolution in (ours.resolution, ours.resolution // 2)
     if not fit:
         raise RequestRefused([("grow_from", f"{folder} has a layout, base or resolution that this cannot grow from")])
     for network in (trainer.generator, trainer.average):

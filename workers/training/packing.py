@@ -123,9 +123,14 @@ def _pictures(folder: Path) -> list[tuple[str, list[Path]]]:
     loose = [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in EXTENSIONS]
     if loose:
         raise RequestRefused(
-            [("folder", f"{folder} holds {len(loose)} pictures ({loose[0]} …) beside its subjects' folders; give each "
-              "subject a folder of its own")]
-        )  # fmt: skip
+            [
+                (
+                    "folder",
+                    f"{folder} holds {len(loose)} pictures ({loose[0]} …) beside its subjects' folders; give each "
+                    "subject a folder of its own",
+                )
+            ]
+        )
     subjects = [
         (path.name, sorted(p for p in path.iterdir() if p.suffix.lower() in EXTENSIONS))
         for path in sorted(folder.iterdir())
@@ -141,9 +146,10 @@ def _part(
 ) -> tuple[list[str], dict[str, str]]:
     """Make a part, unless it is there and fits; returns subjects with two pictures or more, and problems."""
     wanted = {
-        "size": size, "aligned": aligned,
+        "size": size,
+        "aligned": aligned,
         "files": [[str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns] for _, s in subjects for p in s],
-    }  # fmt: skip
+    }
     path = _part_path(packed, number)
     told = told_of(path)
     if told is None or told["made_of"] != wanted:

@@ -60,9 +60,14 @@ class Photographs:
         for path in sorted(self._packed.glob("part-*.safetensors")):
             digest.update(bytes.fromhex(file_sha256(path)))
         return {
-            "kind": "photographs", "size": self._spec.size, "aligned": self._spec.aligned, "subjects": self.subjects,
-            "images": len(self.images), "left_out": len(self._spec.left_out), "sha256": digest.hexdigest(),
-        }  # fmt: skip
+            "kind": "photographs",
+            "size": self._spec.size,
+            "aligned": self._spec.aligned,
+            "subjects": self.subjects,
+            "images": len(self.images),
+            "left_out": len(self._spec.left_out),
+            "sha256": digest.hexdigest(),
+        }
 
     def pairs(self, seed: int, iteration: int, pairs: int) -> Batch:
         """See Source."""

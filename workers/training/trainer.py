@@ -308,4 +308,3 @@ def _paired(batch: Batch) -> Tensor:
 def _placing(landmarks: Tensor, labels: Labels) -> Tensor:
     off = (landmarks - labels.landmarks).abs().mean((1, 2))
     return (off * labels.landmarks_known).sum() / labels.landmarks_known.sum().clamp(min=1)
-

@@ -100,9 +100,13 @@ def evaluate_command(
     begun = time.monotonic()
     try:
         rule = _rule(
-            at_fmr=at_fmr, threshold=threshold, baseline_threshold=baseline_threshold, max_fnmr=max_fnmr,
-            max_fnmr_increase=max_fnmr_increase, alpha=alpha,
-        )  # fmt: skip
+            at_fmr=at_fmr,
+            threshold=threshold,
+            baseline_threshold=baseline_threshold,
+            max_fnmr=max_fnmr,
+            max_fnmr_increase=max_fnmr_increase,
+            alpha=alpha,
+        )
         new = Handed.one_of(scores, templates, metric, "the new scores")
         old = Handed.one_of(baseline, baseline_templates, metric, "the baseline")
         if new is None:
@@ -142,9 +146,14 @@ def _rule(**fields: Any) -> Rule:
 
 
 def _here(
-    rule: Rule, new: Handed, old: Handed | None, dataset: Path | None, release: str | None,
-    url: str | None, key: str | None,
-) -> Evaluation:  # fmt: skip
+    rule: Rule,
+    new: Handed,
+    old: Handed | None,
+    dataset: Path | None,
+    release: str | None,
+    url: str | None,
+    key: str | None,
+) -> Evaluation:
     """Evaluate on this machine."""
     from workers.verdict.evaluate import evaluate as judged
     from workers.verdict.sources import read_set
@@ -161,9 +170,16 @@ def _here(
 
 
 def _there(
-    rule: Rule, new: Handed, old: Handed | None, earlier: str | None, dataset: Path | None, release: str | None,
-    name: str, url: str | None, key: str | None,
-) -> Evaluation:  # fmt: skip
+    rule: Rule,
+    new: Handed,
+    old: Handed | None,
+    earlier: str | None,
+    dataset: Path | None,
+    release: str | None,
+    name: str,
+    url: str | None,
+    key: str | None,
+) -> Evaluation:
     """Let the service evaluate."""
     from workers.verdict.remote import evaluate_remotely, upload
 

@@ -99,6 +99,9 @@ def _block(references: list[str], probes: list[str], scores: NDArray[np.float64]
     left, right = places_of_names(references), places_of_names(probes)
     strange = np.flatnonzero((left == NOWHERE) | (right == NOWHERE))[:NAMED].tolist()
     return Block(
-        references=left, probes=right, values=scores, first=first,
+        references=left,
+        probes=right,
+        values=scores,
+        first=first,
         strange={row: (references[row][:100], probes[row][:100]) for row in strange},
-    )  # fmt: skip
+    )

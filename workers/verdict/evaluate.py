@@ -90,17 +90,29 @@ def _absolute(rule: Rule, new: Outcome | None, found: ScoresFound, unresolved: s
 
 
 def _rise(
-    rule: Rule, increase: Increase, new: Outcome | None, old: Outcome | None, found: ScoresFound, before: ScoresFound,
-    unresolved: str | None, same: bool,
-) -> LimitFound:  # fmt: skip
+    rule: Rule,
+    increase: Increase,
+    new: Outcome | None,
+    old: Outcome | None,
+    found: ScoresFound,
+    before: ScoresFound,
+    unresolved: str | None,
+    same: bool,
+) -> LimitFound:
     was = before.points[0].generalised_fnmr.value
     allowed = str(increase)
     excess = found.points[0].generalised_fnmr.value - was - increase.of(was)
     if same:
         return LimitFound(
-            limit="max_fnmr_increase", allowed=allowed, verdict=Verdict.PASS, excess=excess, low=excess, high=excess,
-            reason="every score is the baseline's, so FNMR has not risen", subjects_to_settle=None,
-        )  # fmt: skip
+            limit="max_fnmr_increase",
+            allowed=allowed,
+            verdict=Verdict.PASS,
+            excess=excess,
+            low=excess,
+            high=excess,
+            reason="every score is the baseline's, so FNMR has not risen",
+            subjects_to_settle=None,
+        )
     if unresolved or new is None or old is None:
         return undecided("max_fnmr_increase", allowed, unresolved or _TOO_DEEP, excess)
     try:

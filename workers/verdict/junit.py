@@ -16,9 +16,12 @@ def junit_xml(found: Evaluation, *, seconds: float = 0.0, timestamp: str | None 
     failures = sum(limit.verdict is Verdict.FAIL for limit in found.limits)
     errors = sum(limit.verdict is Verdict.UNDECIDED for limit in found.limits)
     counts = {
-        "tests": str(max(len(found.limits), 1)), "failures": str(failures), "errors": str(errors), "skipped": "0",
+        "tests": str(max(len(found.limits), 1)),
+        "failures": str(failures),
+        "errors": str(errors),
+        "skipped": "0",
         "time": f"{seconds:.3f}",
-    }  # fmt: skip
+    }
     root = ET.Element("testsuites", {"name": SUITE, **counts})
     about = {"name": _clean(f"{SUITE} {_set_name(found)}"), **counts}
     suite = ET.SubElement(root, "testsuite", about if timestamp is None else {**about, "timestamp": timestamp})

@@ -92,9 +92,13 @@ def _two_sided(bounds: Bounds) -> Between:
 
 def _rate(rate: Rate, by_subject: Between | None = None) -> RateFound:
     return RateFound(
-        value=rate.value, errors=rate.errors, trials=rate.trials, interval=_between(rate.interval),
-        by_subject=by_subject, rounding=rate.rounding,
-    )  # fmt: skip
+        value=rate.value,
+        errors=rate.errors,
+        trials=rate.trials,
+        interval=_between(rate.interval),
+        by_subject=by_subject,
+        rounding=rate.rounding,
+    )
 
 
 def _between(interval: Interval) -> Between:

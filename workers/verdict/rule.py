@@ -35,17 +35,29 @@ def decide(excess: Bounds, *, limit: Literal["max_fnmr", "max_fnmr_increase"], a
             f"{excess.high:+.4f} from that limit. {_advice(excess, needed)}"
         )
     return LimitFound(
-        limit=limit, allowed=allowed, verdict=verdict, reason=reason, excess=excess.value, low=excess.low,
-        high=excess.high, subjects_to_settle=needed,
-    )  # fmt: skip
+        limit=limit,
+        allowed=allowed,
+        verdict=verdict,
+        reason=reason,
+        excess=excess.value,
+        low=excess.low,
+        high=excess.high,
+        subjects_to_settle=needed,
+    )
 
 
 def undecided(limit: Literal["max_fnmr", "max_fnmr_increase"], allowed: str, reason: str, excess: float) -> LimitFound:
     """What is said where not even bounds can be given."""
     return LimitFound(
-        limit=limit, allowed=allowed, verdict=Verdict.UNDECIDED, reason=reason, excess=excess, low=-1.0, high=1.0,
+        limit=limit,
+        allowed=allowed,
+        verdict=Verdict.UNDECIDED,
+        reason=reason,
+        excess=excess,
+        low=-1.0,
+        high=1.0,
         subjects_to_settle=None,
-    )  # fmt: skip
+    )
 
 
 def subjects_to_settle(excess: Bounds) -> int | None:

@@ -73,9 +73,13 @@ def form_of(header: list[str], value: str = "score") -> Form:
     if value == "score" and set(BOB) <= set(header):
         probe, other, reference, subject, score = (header.index(name) for name in BOB)
         return Form(
-            header=tuple(header), reference=reference, probe=probe, value=score,
-            reference_subject=subject, probe_subject=other,
-        )  # fmt: skip
+            header=tuple(header),
+            reference=reference,
+            probe=probe,
+            value=score,
+            reference_subject=subject,
+            probe_subject=other,
+        )
     simple = (*SIMPLE[:2], value)
     if set(header) != set(simple):
         wanted = ",".join(simple) + (f" or {','.join(BOB)}" if value == "score" else "")
@@ -203,9 +207,12 @@ def _unusual(text: bytes, form: Form, first: int) -> Block:
         probes.append(right)
         values.append(_value(row[form.value], named, line))
     return Block(
-        references=np.array(references, np.int64), probes=np.array(probes, np.int64),
-        values=np.array(values), first=first, strange=strange,
-    )  # fmt: skip
+        references=np.array(references, np.int64),
+        probes=np.array(probes, np.int64),
+        values=np.array(values),
+        first=first,
+        strange=strange,
+    )
 
 
 def _value(text: str, named: str, line: int) -> float:

@@ -25,10 +25,17 @@ def markdown(found: Evaluation) -> str:
     facts = [f"- {name}: {_escaped(value)}" for name, value in _facts(found, rates=False)]
     notes = [f"- {_escaped(note)}" for note in found.notes]
     parts = [
-        f"### {sign}: {_escaped(found.set.release or found.set.name)}", "", _escaped(found.reason), "",
-        *head, *rows, "",
-        *facts, *(["", "Notes:", "", *notes] if notes else []), "",
-    ]  # fmt: skip
+        f"### {sign}: {_escaped(found.set.release or found.set.name)}",
+        "",
+        _escaped(found.reason),
+        "",
+        *head,
+        *rows,
+        "",
+        *facts,
+        *(["", "Notes:", "", *notes] if notes else []),
+        "",
+    ]
     return "\n".join(parts)
 
 

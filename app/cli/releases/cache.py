@@ -24,10 +24,17 @@ CLONE = 0x40049409
 
 NOT_POSSIBLE = frozenset(
     {
-        errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY,
-        errno.EINVAL, errno.ETXTBSY,
+        errno.EXDEV,
+        errno.EPERM,
+        errno.EACCES,
+        errno.EMLINK,
+        errno.ENOSYS,
+        errno.EOPNOTSUPP,
+        errno.ENOTTY,
+        errno.EINVAL,
+        errno.ETXTBSY,
     }
-)  # fmt: skip
+)
 """What a file system answers that cannot clone or link: the next way is tried."""
 
 STALE_S = 24 * 3600.0

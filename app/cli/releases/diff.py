@@ -163,9 +163,7 @@ def _show(found: ReleaseDiff) -> None:
                 rows.append([what, kind, str(names), ""])
     table(["", "became", "count", "first"], rows)
     changed: list[tuple[str, Change]] = [
-        (what, change)
-        for what in ("request", "model", "sigma", "measures")
-        for change in getattr(found, what)
+        (what, change) for what in ("request", "model", "sigma", "measures") for change in getattr(found, what)
     ]
     if changed:
         table(

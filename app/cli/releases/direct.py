@@ -17,6 +17,7 @@ from app.cli.releases.readers import HttpReader, broken_off, exactly, open_http,
 
 Json = dict[str, Any]
 
+
 class Part(NamedTuple):
     """A run of the archive's bytes."""
 
@@ -42,12 +43,15 @@ class Listing:
         self.etag, self.size = str(answer["etag"]), int(answer["size"])
         self._parts = [
             Part(
-                int(part["offset"]), int(part["length"]), part["url"], int(part["start"]),
+                int(part["offset"]),
+                int(part["length"]),
+                part["url"],
+                int(part["start"]),
                 None if part["data"] is None else b64decode(part["data"]),
             )
             for part in answer["parts"]
             if part["length"]
-        ]  # fmt: skip
+        ]
         self._offsets = [part.offset for part in self._parts]
         if [*self._offsets, self.size] != [0, *(part.end for part in self._parts)]:
             raise ValueError("its parts do not make up the archive")

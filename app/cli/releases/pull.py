@@ -78,9 +78,12 @@ def pull(
     if verify_pixels and pixel_digest() is None:
         raise UsageProblem("--verify-pixels needs an image reader; install it: pip install 'facsimile[worker]'")
     puller = Puller(
-        cache=default_cache(), workers=workers, client=Lazily(lambda: connect(url, key)),
-        digest=pixel_digest() if verify_pixels else None, tell=say if verbose else lambda text: None,
-    )  # fmt: skip
+        cache=default_cache(),
+        workers=workers,
+        client=Lazily(lambda: connect(url, key)),
+        digest=pixel_digest() if verify_pixels else None,
+        tell=say if verbose else lambda text: None,
+    )
     results = []
     for ref in wanted:
         entry = held.demand(ref) if locked else held.get(ref)
@@ -110,9 +113,7 @@ class Puller:
     tell: Callable[[str], None] = lambda text: None
     """Is told which way the bytes come."""
 
-    def pull(
-        self, ref: ReleaseRef, folder: Path, *, layout: Layout, source: str | None, locked: Locked | None
-    ) -> Json:
+    def pull(self, ref: ReleaseRef, folder: Path, *, layout: Layout, source: str | None, locked: Locked | None) -> Json:
         """Pull one release into a folder; returns what was done, for machines."""
         begun = time.monotonic()
         if folder.exists() and not folder.is_dir():
@@ -128,9 +129,13 @@ class Puller:
         with Bars() as bars, self.cache.alone(folder, wait):
             if layout is Layout.PLAIN:
                 fetched = Fetch(
-                    self._source(ref, source, locked), folder, self.cache, expected, workers=self.workers,
+                    self._source(ref, source, locked),
+                    folder,
+                    self.cache,
+                    expected,
+                    workers=self.workers,
                     on_bytes=lambda done, total: bars.amount(f"pulling {ref}", done, total, unit="B"),
-                ).run()  # fmt: skip
+                ).run()
                 bars.end()
                 result = self._plain(fetched, folder, bars)
             else:
@@ -166,9 +171,11 @@ class Puller:
         pixels = None
         if self.digest is not None:
             verified = verify(
-                folder, Manifest(folder / MANIFEST), self.digest,
+                folder,
+                Manifest(folder / MANIFEST),
+                self.digest,
                 on_progress=lambda done: bars.amount("verifying pixels", done, tally.samples),
-            )  # fmt: skip
+            )
             verified.demand()
             pixels = verified.pixels
         return {
@@ -199,9 +206,13 @@ class Puller:
         if locked is not None:
             locked.demand(record_of(client.release(*ref)).digest, client.url)
         return LayoutFetch(
-            client, ref, str(expected.digest), layout, folder,
+            client,
+            ref,
+            str(expected.digest),
+            layout,
+            folder,
             on_bytes=lambda what, done, total: bars.amount(what, done, total, unit="B"),
-        ).run()  # fmt: skip
+        ).run()
 
 
 def _show(result: Json) -> None:

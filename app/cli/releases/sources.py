@@ -156,7 +156,6 @@ class PlainArchive:
                     _put(_Part(stream, size), path)
                     stream.take(-size % BLOCK)
 
-
     def _windows(self, at: int) -> Iterator[bytes]:
         """The bytes from an offset on, asked for as they are needed: nobody sends what is not read."""
         size = FIRST_WINDOW

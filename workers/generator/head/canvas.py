@@ -174,9 +174,16 @@ class Canvas:
         return str(self._gl.info["GL_RENDERER"])
 
     def draw(
-        self, pieces: list[Piece], *, projection: Any, towards_light: Any, centre: Any, width: int, height: int,
+        self,
+        pieces: list[Piece],
+        *,
+        projection: Any,
+        towards_light: Any,
+        centre: Any,
+        width: int,
+        height: int,
         **uniforms: Any,
-    ) -> NDArray[np.float32]:  # fmt: skip
+    ) -> NDArray[np.float32]:
         """Draw pieces over nothing; returns [H, W, 4] in [0, 1], display values multiplied by alpha, and alpha."""
         buffers = [
             (piece, self._gl.buffer(piece.table.tobytes()), self._gl.buffer(piece.triangles.tobytes()))

@@ -204,9 +204,14 @@ def groom(scalp: Scalp, style: str) -> Groom:
     luck = rng.uniform(0.05, 0.95, cut.strands)
     azimuth, elevation = np.degrees(np.arctan2(roots[:, 0], roots[:, 2])), np.degrees(np.arcsin(roots[:, 1]))
     return Groom(
-        corners=corners[kept], weights=weights[kept], height=(depth * rise).astype(np.float32)[kept],
-        azimuth=azimuth[kept], elevation=elevation[kept], luck=luck[kept], shade=shade.astype(np.float32)[kept],
-    )  # fmt: skip
+        corners=corners[kept],
+        weights=weights[kept],
+        height=(depth * rise).astype(np.float32)[kept],
+        azimuth=azimuth[kept],
+        elevation=elevation[kept],
+        luck=luck[kept],
+        shade=shade.astype(np.float32)[kept],
+    )
 
 
 @lru_cache(maxsize=1)

@@ -69,9 +69,15 @@ def place_head(
     aimed = np.asarray((np.stack([*eyes, mouth]) - centre) @ rotation.T + centre, np.float32)
     camera, projection = _camera(aimed, width, height)
     return Placed(
-        rest=rest, still=still, posed=posed, rotation=rotation, centre=centre, eyes=eyes, camera=camera,
+        rest=rest,
+        still=still,
+        posed=posed,
+        rotation=rotation,
+        centre=centre,
+        eyes=eyes,
+        camera=camera,
         projection=projection,
-    )  # fmt: skip
+    )
 
 
 def landmarks(

@@ -144,9 +144,14 @@ class Regions:
         nose = self.on_head & (y > 6.7) & (y < 7.4) & (np.abs(x) < 0.28) & (z > 1.3)
         cheeks = face & (np.abs(x) > 0.3) & (y < 7.6)
         second = [
-            *upper, *(upper + RIGHT_LID), *lower, *(lower + RIGHT_LID), *self._mouth_lines(lips),
-            *self._spread(nose, 16), *self._spread(cheeks, 16),
-        ]  # fmt: skip
+            *upper,
+            *(upper + RIGHT_LID),
+            *lower,
+            *(lower + RIGHT_LID),
+            *self._mouth_lines(lips),
+            *self._spread(nose, 16),
+            *self._spread(cheeks, 16),
+        ]
         return np.array(first), np.array(second)
 
     def _spread(self, mask: NDArray[np.bool_], count: int) -> list[int]:
@@ -177,9 +182,11 @@ class Regions:
             return found
 
         return [
-            *line(5, 0.15, above=True, inner=True), *line(5, 0.15, above=False, inner=True),
-            *line(7, 0.17, above=True, inner=False), *line(5, 0.15, above=False, inner=False),
-        ]  # fmt: skip
+            *line(5, 0.15, above=True, inner=True),
+            *line(5, 0.15, above=False, inner=True),
+            *line(7, 0.17, above=True, inner=False),
+            *line(5, 0.15, above=False, inner=False),
+        ]
 
 
 @lru_cache(maxsize=1)

@@ -58,8 +58,11 @@ class Blender:
                 self._process = subprocess.Popen(  # noqa: S603  (a program that the user named)
                     # Isolated: neither our packages nor this folder, whose names are some of Blender's own, are its.
                     [str(python), "-I", str(script), str(self._folder)],
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0,
-                )  # fmt: skip
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    bufsize=0,
+                )
         except OSError as exc:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise BlenderFailed(f"{python} cannot be started ({exc}); get Blender with: {INSTALL}") from exc
@@ -144,8 +147,13 @@ def trace(
     placed = place_head(scene.head, scene.regions, identity, observation, size, size)
     packed = pack_scene(
         scene.pieces(identity, observation, placed, all_round=True),
-        placed=placed, light=read_light(observation), width=size, height=size, samples=SAMPLES, seed=seed,
-    )  # fmt: skip
+        placed=placed,
+        light=read_light(observation),
+        width=size,
+        height=size,
+        samples=SAMPLES,
+        seed=seed,
+    )
     return develop(blender.render(packed)), placed
 
 

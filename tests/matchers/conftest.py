@@ -14,8 +14,8 @@ import pytest
 from app.config import WorkerSettings
 from app.errors import Misconfigured
 from workers.generator import latents as lt
-from workers.generator import parametric
 from workers.generator.base import Generator
+from workers.generator.parametric import generator as parametric
 from workers.generator.registry import load_generator
 from workers.images import Pixels, decode, to_pixels
 from workers.matchers.base import Matcher

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from workers.generator import latents as lt
-from workers.generator.head.placement import EYES_APART
+from workers.generator.parametric.placement import EYES_APART
 from workers.images import Pixels
 from workers.matchers import iso29794 as iso
 from workers.matchers.detector import Face, load_detector

@@ -10,8 +10,8 @@ from app.config import WorkerSettings
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan, make_plan
 from app.dataset.request import DatasetRequest
-from workers.generator import parametric
 from workers.generator.base import Generator
+from workers.generator.parametric import generator as parametric
 from workers.generator.registry import load_generator
 from workers.matchers.comparison import MINUS_EUCLIDEAN
 

@@ -20,10 +20,10 @@ from app.errors import FacsimileError, RequestRefused
 from workers.cli import train as commands
 from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation
-from workers.generator.head import shaders
-from workers.generator.head.lighting import read_light
-from workers.generator.head.placement import place_head
-from workers.generator.head.scene import Scene, load_scene
+from workers.generator.parametric import shaders
+from workers.generator.parametric.lighting import read_light
+from workers.generator.parametric.placement import place_head
+from workers.generator.parametric.scene import Scene, load_scene
 from workers.training.corpus import cycles, render, surface
 from workers.training.corpus.cycles import Blender, BlenderFailed, blender_version, develop, trace
 from workers.training.corpus.exchange import pack_scene

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from app.errors import Corrupt, RequestRefused
 from workers.generator import latents as lt
-from workers.generator.sdgan import load_sdgan
+from workers.generator.sdgan.generator import load_sdgan
 from workers.generator.weights import save_model
 from workers.images import decode
 from workers.training import layout, loop

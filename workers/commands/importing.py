@@ -26,7 +26,7 @@ def sdgan_web_command(
     name: Annotated[str, typer.Option(help="The model's name, and its folder's.")] = "sdbegan",
 ) -> None:
     """Import the SD-BEGAN of Donahue et al. as its authors publish it (raw float32 files and a manifest.json)."""
-    from workers.generator.sdgan_web import import_sdgan_web
+    from workers.generator.sdbegan.sdgan_web import import_sdgan_web
 
     found = import_sdgan_web(source, out, name)
     if found.grid_difference is None:

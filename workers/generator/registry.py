@@ -8,9 +8,9 @@ import structlog
 from app.config import WorkerSettings
 from app.dataset.model import ModelCard
 from app.errors import Corrupt, Misconfigured
-from workers.generator import parametric
 from workers.generator.base import Generator
 from workers.generator.cards import read_card
+from workers.generator.parametric import generator as parametric
 
 log = structlog.get_logger()
 
@@ -75,7 +75,8 @@ def _load(folder: Path, device: str) -> Generator:
     if kind == parametric.KIND:
         return parametric.load_parametric(folder)
     # torch is imported here, in the process that will use it, and never before a fork.
-    from workers.generator import sdbegan, sdgan
+    from workers.generator.sdbegan import generator as sdbegan
+    from workers.generator.sdgan import generator as sdgan
 
     if kind == sdgan.KIND:
         return sdgan.load_sdgan(folder, _torch_device(device))

@@ -9,7 +9,7 @@ Where weak labels are known, it is told of both images' labels by maps of one va
 import torch
 from torch import Tensor, nn
 
-from workers.generator.network import SLOPE
+from workers.generator.sdgan.network import SLOPE
 
 
 class PairDiscriminator(nn.Module):

@@ -9,7 +9,7 @@ from typing import Any
 from app.dataset.model import ModelCard, ShareAttribute
 from workers.generator import latents as lt
 from workers.generator.cards import check_name, write_card
-from workers.generator.sdgan import KIND, load_sdgan
+from workers.generator.sdgan.generator import KIND, load_sdgan
 from workers.generator.weights import save_model
 from workers.matchers.sface import SFace
 from workers.training.data import Corpus

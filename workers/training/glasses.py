@@ -16,7 +16,7 @@ from torch.nn import functional
 from workers.generator import latents as lt
 from workers.generator.base import Generator
 from workers.generator.draw import draw_identity, draw_observation
-from workers.generator.sdgan import before_backdrop
+from workers.generator.sdgan.generator import before_backdrop
 from workers.training.data import Corpus
 from workers.training.measure import MEASURING_SEED
 from workers.training.streams import GLASSES, stream

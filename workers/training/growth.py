@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from app.errors import RequestRefused
-from workers.generator.network import GeneratorNetwork
-from workers.generator.sdgan import load_sdgan
+from workers.generator.sdgan.generator import load_sdgan
+from workers.generator.sdgan.network import GeneratorNetwork
 from workers.training.trainer import Trainer
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from workers.generator import latents as lt
 from workers.generator.landmarks import LANDMARKS, STROKES
-from workers.generator.network import Architecture
+from workers.generator.sdgan.network import Architecture
 from workers.training.spec import Method, TrainingSpec
 
 PLACING_WIDTH = 512

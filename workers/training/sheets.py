@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation
-from workers.generator.sdgan import before_backdrop
+from workers.generator.sdgan.generator import before_backdrop
 from workers.training.trainer import Trainer
 
 SIGMAS = (0.0, 0.5, 0.5, 1.0, 1.0, 1.0)

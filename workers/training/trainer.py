@@ -16,7 +16,7 @@ from torch import Tensor
 from app.errors import FacsimileError
 from workers.generator import latents as lt
 from workers.generator.landmarks import FEATURES, GLASSES
-from workers.generator.network import GeneratorNetwork, profiles
+from workers.generator.sdgan.network import GeneratorNetwork, profiles
 from workers.training.checkpoint import load_checkpoint, save_checkpoint
 from workers.training.data import Batch, Labels, Source
 from workers.training.discriminator import PairDiscriminator

@@ -101,7 +101,7 @@ def render(scene: Scene, folder: Path) -> Any:
 
 
 def add_camera(scene: Scene) -> None:
-    """A camera that looks along -z, as in workers.generator.head.placement."""
+    """A camera that looks along -z, as in workers.generator.parametric.placement."""
     camera = bpy.data.cameras.new("camera")
     camera.sensor_fit = "HORIZONTAL"
     camera.lens = camera.sensor_width * float(scene["lens"])

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import FacsimileError
-from workers.generator.head.lighting import read_light
-from workers.generator.head.placement import Placed, place_head
-from workers.generator.head.scene import Scene
-from workers.generator.head.shape import Latent
+from workers.generator.parametric.lighting import read_light
+from workers.generator.parametric.placement import Placed, place_head
+from workers.generator.parametric.scene import Scene
+from workers.generator.parametric.shape import Latent
 from workers.training.corpus.exchange import pack_scene
 
 SCRIPT = Path(__file__).with_name("blender_scene.py")

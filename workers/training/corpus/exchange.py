@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.generator.head import shaders
-from workers.generator.head.canvas import Piece
-from workers.generator.head.lighting import Light
-from workers.generator.head.placement import Placed
+from workers.generator.parametric import shaders
+from workers.generator.parametric.canvas import Piece
+from workers.generator.parametric.lighting import Light
+from workers.generator.parametric.placement import Placed
 from workers.training.corpus import surface
 
 Arrays = dict[str, Any]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.generator import latents as lt
-from workers.generator.head.background import background
+from workers.generator.background import background
 from workers.images import Pixels, to_pixels
 from workers.training.corpus.store import read_part, read_spec
 

@@ -16,9 +16,9 @@ from app.dataset.streams import Purpose, uniforms
 from app.errors import FacsimileError
 from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation
-from workers.generator.head.placement import landmarks as place_landmarks
-from workers.generator.head.scene import load_scene
-from workers.generator.parametric import sources_digest
+from workers.generator.parametric.generator import sources_digest
+from workers.generator.parametric.placement import landmarks as place_landmarks
+from workers.generator.parametric.scene import load_scene
 from workers.training.corpus.cycles import Blender, BlenderFailed, load_blender, trace
 from workers.training.corpus.store import Columns, CorpusSpec, missing_parts, open_corpus, write_part
 

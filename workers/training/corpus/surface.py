@@ -1,4 +1,4 @@
-"""What workers.generator.head.shaders colours pixel by pixel, at vertices: the same freckles, irises and creases.
+"""What workers.generator.parametric.shaders colours pixel by pixel, at vertices: the same freckles, irises and creases.
 
 Legend: N points; `place` float [N, 3] is where they lie on the template, decimetres.
 """

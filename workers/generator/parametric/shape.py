@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.generator import latents as lt
-from workers.generator.head.geometry import HeadModel, Vertices
+from workers.generator.parametric.geometry import HeadModel, Vertices
 
 SPREAD = 0.38
 """Slider units a σ; more makes caricatures."""

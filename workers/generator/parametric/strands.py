@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from workers.generator import latents as lt
-from workers.generator.head.geometry import Vertices
-from workers.generator.head.regions import Regions
-from workers.generator.head.scatter import scatter
-from workers.generator.head.shape import Latent
+from workers.generator.parametric.geometry import Vertices
+from workers.generator.parametric.regions import Regions
+from workers.generator.parametric.scatter import scatter
+from workers.generator.parametric.shape import Latent
 
 Strands = NDArray[np.float32]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.generator import latents as lt
-from workers.generator.head.shape import Latent
+from workers.generator.parametric.shape import Latent
 
 Colour = NDArray[np.float64]
 

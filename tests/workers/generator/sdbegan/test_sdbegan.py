@@ -20,11 +20,11 @@ from app.dataset.plan import Plan
 from app.errors import Conflict, Corrupt, Misconfigured, RequestRefused
 from workers.generator.cards import read_card
 from workers.generator.registry import default_model, load_generator, model_cards
-from workers.generator.sdbegan import load_sdbegan, uniform
-from workers.generator.sdgan_web import GRID_TOLERANCE, import_sdgan_web
+from workers.generator.sdbegan.generator import load_sdbegan, uniform
+from workers.generator.sdbegan.sdgan_web import GRID_TOLERANCE, import_sdgan_web
 from workers.images import to_pixels
 
-AUTHORS = Path(os.environ.get("FACSIMILE_SHARED", Path(__file__).parents[3] / "shared")) / "models" / "sdbegan"
+AUTHORS = Path(os.environ.get("FACSIMILE_SHARED", Path(__file__).parents[5] / "shared")) / "models" / "sdbegan"
 
 LATENTS, CHANNELS, SIDE = 6, 4, 16
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from workers.generator import latents as lt
-from workers.generator.head.hair import CUTS, groom, load_scalp
-from workers.generator.head.regions import load_regions
-from workers.generator.head.scatter import scatter
-from workers.generator.head.subdivision import subdivide
+from workers.generator.parametric.hair import CUTS, groom, load_scalp
+from workers.generator.parametric.regions import load_regions
+from workers.generator.parametric.scatter import scatter
+from workers.generator.parametric.subdivision import subdivide
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
 CUBE_FACES = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from app.dataset.model import ModelCard
-from workers.generator import latents
+from workers.generator import background, latents
 from workers.generator.base import FloatImages, Latents
 from workers.generator.cards import read_card
-from workers.generator.head.geometry import HeadDataMissing, data_folder
-from workers.generator.head.scene import load_scene
+from workers.generator.parametric.geometry import HeadDataMissing, data_folder
+from workers.generator.parametric.scene import load_scene
 
 KIND = "parametric"
 
@@ -72,7 +72,7 @@ def why_unavailable() -> str | None:
 @lru_cache(maxsize=1)
 def sources_digest() -> str:
     """SHA-256 over the renderer's own source files, in order of their names."""
-    sources = [Path(latents.__file__), *sorted((Path(latents.__file__).parent / "head").glob("*.py"))]
+    sources = [Path(latents.__file__), Path(background.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
     digest = hashlib.sha256()
     for path in sources:
         digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())

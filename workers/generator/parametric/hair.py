@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay, cKDTree
 
-from workers.generator.head.geometry import Vertices
-from workers.generator.head.regions import CRANIUM, Skin
-from workers.generator.head.scatter import scatter
+from workers.generator.parametric.geometry import Vertices
+from workers.generator.parametric.regions import CRANIUM, Skin
+from workers.generator.parametric.scatter import scatter
 
 Directions = NDArray[np.float64]
 

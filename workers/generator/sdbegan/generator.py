@@ -18,7 +18,7 @@ from app.dataset.model import ModelCard
 from app.errors import Corrupt
 from workers.generator.base import FloatImages, Latents
 from workers.generator.cards import check_layout, read_card
-from workers.generator.sdgan import CHUNK
+from workers.generator.sdgan.generator import CHUNK
 from workers.generator.weights import load_weights
 
 KIND = "sdbegan"

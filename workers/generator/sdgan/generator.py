@@ -9,10 +9,10 @@ import torch
 from app.dataset.model import ModelCard
 from app.errors import Corrupt
 from workers.generator import latents as lt
+from workers.generator.background import background
 from workers.generator.base import FloatImages, Latents
 from workers.generator.cards import read_card
-from workers.generator.head.background import background
-from workers.generator.network import Architecture, GeneratorNetwork
+from workers.generator.sdgan.network import Architecture, GeneratorNetwork
 from workers.generator.weights import load_weights
 
 CHUNK = {"cpu": 8, "cuda": 128}

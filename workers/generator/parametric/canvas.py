@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import FacsimileError
-from workers.generator.head import shaders
-from workers.generator.head.geometry import Vertices
-from workers.generator.head.shape import vertex_normals
+from workers.generator.parametric import shaders
+from workers.generator.parametric.geometry import Vertices
+from workers.generator.parametric.shape import vertex_normals
 
 SUPERSAMPLE = 2
 SHADOW_PIXELS = 384
@@ -39,7 +39,7 @@ class Piece:
     """Something to draw in one go."""
 
     material: int
-    """One of workers.generator.head.shaders."""
+    """One of workers.generator.parametric.shaders."""
     table: NDArray[np.float32]
     """Vertices [K, 14]: position 3, normal 3, colour 3 (linear), place 3, mask 2."""
     triangles: NDArray[np.int32]

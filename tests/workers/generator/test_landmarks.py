@@ -8,10 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from workers.generator import latents as lt
-from workers.generator.head.placement import landmarks
-from workers.generator.head.scene import load_scene
 from workers.generator.landmarks import FEATURES, FIRST_MODELS, GLASSES, GROUPS, LANDMARKS, STROKES
-from workers.generator.network import FINE_SPOT, SPOT, Architecture, GeneratorNetwork, profiles, spots
+from workers.generator.parametric.placement import landmarks
+from workers.generator.parametric.scene import load_scene
+from workers.generator.sdgan.network import FINE_SPOT, SPOT, Architecture, GeneratorNetwork, profiles, spots
 from workers.training.growth import grow
 
 SIZE = 256

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.generator.head.geometry import HeadModel, Vertices
-from workers.generator.head.regions import Regions
-from workers.generator.head.shape import Latent
+from workers.generator.parametric.geometry import HeadModel, Vertices
+from workers.generator.parametric.regions import Regions
+from workers.generator.parametric.shape import Latent
 
 THICKNESS = 0.028
 """Of the wire, decimetres."""

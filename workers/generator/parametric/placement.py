@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.generator import latents as lt
-from workers.generator.head import strands
-from workers.generator.head.geometry import HeadModel, Vertices, pose_head
-from workers.generator.head.glasses import frame_wires
-from workers.generator.head.regions import Regions
-from workers.generator.head.shape import Latent, shape_head, vertex_normals
 from workers.generator.landmarks import LANDMARKS
+from workers.generator.parametric import strands
+from workers.generator.parametric.geometry import HeadModel, Vertices, pose_head
+from workers.generator.parametric.glasses import frame_wires
+from workers.generator.parametric.regions import Regions
+from workers.generator.parametric.shape import Latent, shape_head, vertex_normals
 
 EYE_LINE = 0.45
 """Height of the eyes in the image, from the top."""

@@ -17,8 +17,8 @@ from app.errors import Corrupt
 from workers.digests import file_sha256
 from workers.generator import latents as lt
 from workers.generator.cards import read_card, write_card
-from workers.generator.network import SPOT, Architecture, GeneratorNetwork, profiles, spots
-from workers.generator.sdgan import load_sdgan
+from workers.generator.sdgan.generator import load_sdgan
+from workers.generator.sdgan.network import SPOT, Architecture, GeneratorNetwork, profiles, spots
 from workers.generator.weights import save_model
 from workers.images import to_pixels
 

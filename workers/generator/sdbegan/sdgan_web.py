@@ -17,10 +17,10 @@ from safetensors import SafetensorError
 
 from app.dataset.model import ModelCard
 from app.errors import Conflict, Corrupt, Misconfigured
-from workers.generator import sdbegan
 from workers.generator.cards import check_name
 from workers.generator.registry import RESERVED
-from workers.generator.web_files import Files, open_web_files
+from workers.generator.sdbegan import generator as sdbegan
+from workers.generator.sdbegan.web_files import Files, open_web_files
 from workers.generator.weights import save_model
 
 FULLY, CONVOLUTION = "G/fully_connected", "G/Conv"

@@ -8,17 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.generator import latents as lt
-from workers.generator.head import shaders, strands
-from workers.generator.head.appearance import IRIS_COLOURS, hair_colour, hairline, skin_colour, skin_colours, skin_tone
-from workers.generator.head.background import background
-from workers.generator.head.canvas import Canvas, Piece, caster, facing, mesh, ribbons
-from workers.generator.head.geometry import Vertices, load_head
-from workers.generator.head.glasses import glasses
-from workers.generator.head.hair import CUTS, groom, load_scalp
-from workers.generator.head.lighting import read_light
-from workers.generator.head.placement import Placed, gaze_direction, place_head
-from workers.generator.head.regions import Mask, load_regions, scalp_mask
-from workers.generator.head.shape import Latent, vertex_normals
+from workers.generator.background import background
+from workers.generator.parametric import shaders, strands
+from workers.generator.parametric.appearance import (
+    IRIS_COLOURS,
+    hair_colour,
+    hairline,
+    skin_colour,
+    skin_colours,
+    skin_tone,
+)
+from workers.generator.parametric.canvas import Canvas, Piece, caster, facing, mesh, ribbons
+from workers.generator.parametric.geometry import Vertices, load_head
+from workers.generator.parametric.glasses import glasses
+from workers.generator.parametric.hair import CUTS, groom, load_scalp
+from workers.generator.parametric.lighting import read_light
+from workers.generator.parametric.placement import Placed, gaze_direction, place_head
+from workers.generator.parametric.regions import Mask, load_regions, scalp_mask
+from workers.generator.parametric.shape import Latent, vertex_normals
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from workers.generator.head.geometry import HeadModel, Vertices, load_head
-from workers.generator.head.subdivision import subdivide
+from workers.generator.parametric.geometry import HeadModel, Vertices, load_head
+from workers.generator.parametric.subdivision import subdivide
 
 Mask = NDArray[np.float32]
 

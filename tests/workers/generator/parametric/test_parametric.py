@@ -11,8 +11,8 @@ from app.dataset.plan import Plan
 from app.errors import Misconfigured
 from workers.generator import latents as lt
 from workers.generator import registry
-from workers.generator.head.placement import EYE_LINE, EYES_APART
-from workers.generator.parametric import parametric_card
+from workers.generator.parametric.generator import parametric_card
+from workers.generator.parametric.placement import EYE_LINE, EYES_APART
 from workers.generator.registry import SHIPPED, default_model, load_generator, model_cards
 from workers.images import to_pixels
 from workers.matchers.alignment import TEMPLATE_112, align, similarity
@@ -132,7 +132,7 @@ def test_large_latents_saturate_instead_of_exploding(renderer: Any) -> None:
 
 
 def test_the_card_is_pinned_to_the_code_that_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    from workers.generator import parametric
+    from workers.generator.parametric import generator as parametric
 
     folder = SHIPPED / "parametric"
     before = parametric_card(folder).digest

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.generator import latents as lt
-from workers.generator.head.regions import Mask, Regions
-from workers.generator.head.shape import Latent
+from workers.generator.parametric.regions import Mask, Regions
+from workers.generator.parametric.shape import Latent
 
 Colours = NDArray[np.float32]
 

@@ -1,1 +1,0 @@
-"""A parametric head, drawn: geometry, appearance, hair, light and camera, all read off latents."""

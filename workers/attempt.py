@@ -18,9 +18,9 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.plan import Plan
 from app.errors import Cancelled, NotFound, QueueUnavailable, Unavailable, Unfinished
-from app.jobs.advance import advance_if_phase_ended, fail
+from app.jobs.datasets.advance import advance_if_phase_ended, fail
+from app.jobs.datasets.removal import clear_away, still_wanted
 from app.jobs.records import read_plan, write_json
-from app.jobs.removal import clear_away, still_wanted
 from app.queue import LAYOUT, Task, TaskQueue
 from app.storage import ObjectStore
 from workers.counting import counted, died_too_often

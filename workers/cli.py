@@ -283,7 +283,7 @@ def calibrate_command(
 ) -> None:
     """Find the scale at which a model's sets are as hard as asked, in this process; exits with 1 if there is none."""
     from app.dataset.calibration import CALIBRATION_SEED, CalibrationRequest
-    from app.dataset.plan import make_plan
+    from app.dataset.planning import make_plan
     from workers.biometrics.calibration import Limits, calibrate
     from workers.generator.registry import load_generator
     from workers.matchers.registry import card_of, load_matcher

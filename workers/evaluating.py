@@ -10,8 +10,8 @@ import structlog
 
 from app.dataset.keys import EvaluationKeys
 from app.errors import Cancelled, Corrupt, NotFound, ObjectNotFound, RequestRefused, Unavailable
-from app.jobs.evaluation_ends import settle
-from app.jobs.evaluation_records import read_evaluation
+from app.jobs.evaluations.ends import settle
+from app.jobs.evaluations.records import read_evaluation
 from app.jobs.records import write_json
 from app.jobs.uploads import UploadService
 from app.queue import Task

@@ -8,9 +8,9 @@ from functools import cached_property
 
 from app.config import Settings
 from app.dataset.plan import Plan
-from app.jobs.marking import publish_marking
-from app.jobs.matchers import MatcherCatalogue
-from app.jobs.models import ModelCatalogue
+from app.jobs.catalogues.marking import publish_marking
+from app.jobs.catalogues.matchers import MatcherCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
 from app.queue import TaskQueue, open_queue
 from app.storage import ObjectStore, open_store
 from workers.generator.base import Generator

@@ -11,11 +11,11 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice
-from app.jobs.advance import advance, fail, reconcile
-from app.jobs.evaluation_ends import reconcile_evaluations
-from app.jobs.matchers import MatcherCatalogue
+from app.jobs.catalogues.matchers import MatcherCatalogue
+from app.jobs.datasets.advance import advance, fail, reconcile
+from app.jobs.datasets.retention import Retention
+from app.jobs.evaluations.ends import reconcile_evaluations
 from app.jobs.records import read_accepted, read_json, write_json
-from app.jobs.retention import Retention
 from app.jobs.uploads import UploadService
 from app.queue import (
     ADVANCE,
@@ -44,7 +44,7 @@ from workers.pipeline.calibrate import decide, target_of, try_shard
 from workers.pipeline.describe import describe
 from workers.pipeline.identities import choose_identities, survey_block
 from workers.pipeline.judge import judge_shard
-from workers.pipeline.layouts import lay_out
+from workers.pipeline.lay_out import lay_out
 from workers.pipeline.preview import make_preview
 from workers.pipeline.report import report
 from workers.pipeline.run import run_shard

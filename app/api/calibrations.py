@@ -9,7 +9,7 @@ from app.api.bodies import Posted, posted
 from app.api.deps import CalibrationId, Serving, Tenant
 from app.api.openapi import errors, headers, json_body
 from app.dataset.calibration import CalibrationRequest
-from app.jobs.calibrations import CalibrationJob
+from app.jobs.calibrations.service import CalibrationJob
 
 router = APIRouter(tags=["calibrations"])
 

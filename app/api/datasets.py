@@ -11,7 +11,7 @@ from app.api.deps import DatasetId, KeyId, Serving, Tenant
 from app.api.openapi import errors, headers, json_body
 from app.dataset.names import DATASET_ID
 from app.dataset.request import DatasetRequest
-from app.jobs.service import Dataset
+from app.jobs.datasets.service import Dataset
 from app.jobs.state import State
 
 router = APIRouter(tags=["datasets"])

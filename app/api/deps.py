@@ -20,18 +20,18 @@ from app.dataset.names import DATASET_ID
 from app.dataset.version import LATEST, RELEASE_NAME, VERSION, is_release_name, is_version
 from app.errors import NotAuthenticated, NotFound
 from app.jobs.audit import AuditLog
-from app.jobs.calibrations import CalibrationService
-from app.jobs.evaluations import EvaluationService
-from app.jobs.layouts import LayoutService
-from app.jobs.matchers import MatcherCatalogue
-from app.jobs.models import ModelCatalogue
-from app.jobs.parts import PartList
+from app.jobs.calibrations.service import CalibrationService
+from app.jobs.catalogues.matchers import MatcherCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
+from app.jobs.datasets.on_demand import LayoutService
+from app.jobs.datasets.parts import PartList
+from app.jobs.datasets.products import ProductService
+from app.jobs.datasets.retention import Retention
+from app.jobs.datasets.service import DatasetService
+from app.jobs.evaluations.service import EvaluationService
 from app.jobs.previews import PreviewService
-from app.jobs.products import ProductService
-from app.jobs.release_products import ReleaseProducts
-from app.jobs.releases import ReleaseService
-from app.jobs.retention import Retention
-from app.jobs.service import DatasetService
+from app.jobs.releases.products import ReleaseProducts
+from app.jobs.releases.service import ReleaseService
 from app.jobs.uploads import UploadService
 from app.queue import TaskQueue
 from app.storage import ObjectStore

@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.api.error_handlers import error_response
-from app.jobs.products import Product, ProductService
+from app.jobs.datasets.products import Product, ProductService
 
 _RANGE = re.compile(r"bytes[ \t]*=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*", re.ASCII)
 

@@ -12,7 +12,7 @@ from app.api.deps import EvaluationId, Serving, Tenant
 from app.api.openapi import bytes_of, errors, headers, json_body
 from app.dataset.evaluation import EVALUATION_ID, EvaluationRequest
 from app.dataset.names import DATASET_ID
-from app.jobs.evaluations import EvaluationState, Shown, ShownWhole
+from app.jobs.evaluations.service import EvaluationState, Shown, ShownWhole
 
 router = APIRouter(tags=["evaluations"])
 

@@ -12,7 +12,7 @@ from app.api.datasets import DatasetBody
 from app.api.deps import DatasetId, Serving, Tenant
 from app.api.openapi import errors
 from app.errors import NotFound, Unavailable
-from app.jobs.service import Dataset
+from app.jobs.datasets.service import Dataset
 
 router = APIRouter(tags=["datasets"])
 

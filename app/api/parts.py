@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from app.api.deps import DatasetId, ReleaseName, ReleaseVersion, Services, Serving, Tenant
 from app.api.openapi import errors, headers
-from app.jobs.parts import Part
-from app.jobs.products import Product
+from app.jobs.datasets.parts import Part
+from app.jobs.datasets.products import Product
 
 router = APIRouter()
 

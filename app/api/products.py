@@ -12,7 +12,7 @@ from app.api.downloads import TO_BE_ASKED, prefers_html, send_product
 from app.api.openapi import bytes_of, errors, headers
 from app.dataset.documents import Document
 from app.dataset.layout import Layout
-from app.jobs.products import Product, ProductService
+from app.jobs.datasets.products import Product, ProductService
 
 router = APIRouter(tags=["products"])
 

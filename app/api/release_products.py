@@ -11,7 +11,7 @@ from app.api.openapi import headers
 from app.api.products import BEING_MADE, ArchiveQuery, ReportQuery, being_made, download, send_report, sent, wants_page
 from app.dataset.documents import Document
 from app.dataset.version import LATEST
-from app.jobs.products import Product
+from app.jobs.datasets.products import Product
 
 router = APIRouter(tags=["releases"])
 

@@ -9,7 +9,7 @@ from app.api.deps import Serving, Tenant
 from app.api.openapi import errors
 from app.dataset.names import DATASET_ID
 from app.jobs.audit import Entry
-from app.jobs.retention import Expiring
+from app.jobs.datasets.retention import Expiring
 
 router = APIRouter(tags=["releases"])
 

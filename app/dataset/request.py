@@ -1,6 +1,6 @@
 """The request for a dataset, as users write it, and what can be wrong with it by itself.
 
-What only the model can answer (factors, attributes, sizes) is checked in `app.dataset.plan`.
+What only the model can answer (factors, attributes, sizes) is checked in `app.dataset.planning`.
 """
 
 from typing import Annotated, Literal, Self

@@ -4,10 +4,11 @@ import hashlib
 
 from app.config import Settings
 from app.dataset import keys
-from app.dataset.plan import Plan, make_plan
+from app.dataset.plan import Plan
+from app.dataset.planning import make_plan
 from app.dataset.request import Checks, ComparisonsSpec, DatasetRequest, PreviewRequest
 from app.errors import NotFound, ObjectNotFound, RequestRefused
-from app.jobs.models import ModelCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
 from app.queue import TaskQueue
 from app.storage import ObjectStore
 

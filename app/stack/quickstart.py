@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.jobs.models import ModelCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
 from app.stack.commands import show, stop_on_signals
 from app.stack.embedded import EmbeddedStack
 from app.stack.errors import StackInterrupted

@@ -13,7 +13,7 @@ import redis
 from app.access import ApiKeys
 from app.config import Settings
 from app.errors import FacsimileError
-from app.jobs.models import ModelCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
 from app.queue import QUEUES, make_celery
 from app.stack import binaries
 from app.stack.child import ChildSpec

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from app.access import ApiKeys
 from app.config import Settings
 from app.dataset.model import ModelCard
-from app.jobs.models import ModelCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
 from app.main import create_app
 from app.storage import ObjectStore
 

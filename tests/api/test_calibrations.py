@@ -10,8 +10,8 @@ from app.dataset.calibration import Calibration, Measured, MeasuredRate
 from app.dataset.keys import DatasetKeys
 from app.dataset.matcher import MatcherCard
 from app.errors import QueueUnavailable
-from app.jobs.advance import fail
-from app.jobs.matchers import MatcherCatalogue
+from app.jobs.catalogues.matchers import MatcherCatalogue
+from app.jobs.datasets.advance import fail
 from app.jobs.records import read_plan, write_json
 from app.queue import ADVANCE
 

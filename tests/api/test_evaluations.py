@@ -19,7 +19,7 @@ from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.errors import StoreUnavailable
-from app.jobs.evaluation_ends import reconcile_evaluations
+from app.jobs.evaluations.ends import reconcile_evaluations
 from app.queue import EVALUATE, Task
 from workers.evaluating import evaluation_attempted
 

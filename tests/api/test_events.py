@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from app.api import events
 from app.dataset.keys import DatasetKeys
 from app.errors import NotFound, StoreUnavailable
-from app.jobs.service import Dataset
+from app.jobs.datasets.service import Dataset
 from app.jobs.state import State
 
 

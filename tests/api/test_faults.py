@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from app.dataset import keys
 from app.errors import QueueUnavailable, StoreUnavailable
-from app.jobs.advance import HALF_ACCEPTED_S, reconcile
+from app.jobs.datasets.advance import HALF_ACCEPTED_S, reconcile
 
 STORE_DOWN = "the object store does not answer"
 

@@ -20,8 +20,8 @@ from app.config import Settings
 from app.dataset import keys
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import ModelCard
-from app.jobs.matchers import MatcherCatalogue
-from app.jobs.models import ModelCatalogue
+from app.jobs.catalogues.matchers import MatcherCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
 from app.main import create_app
 
 load_all_checks()

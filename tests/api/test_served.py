@@ -120,7 +120,7 @@ import json
 from app.access import ApiKeys
 from app.config import Settings
 from app.dataset.model import ModelCard
-from app.jobs.models import ModelCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
 from app.logs import configure_logging
 from app.main import create_app
 configure_logging()

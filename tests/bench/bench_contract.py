@@ -29,7 +29,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.config import WorkerSettings
 from app.dataset.calibration import MOST_SCALES, Measured
-from app.dataset.plan import Plan, make_plan
+from app.dataset.plan import Plan
+from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 from app.dataset.shard import IdentityChoice
 from workers.biometrics.bootstrap import Bootstrap

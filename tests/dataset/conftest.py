@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.dataset.model import ModelCard
-from app.dataset.plan import Plan, make_plan
+from app.dataset.plan import Plan
+from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.dataset.layout import MOST_IN_BIN, MOST_RENDERED, Layout, Shape, why_not
 from app.dataset.model import ModelCard
-from app.dataset.plan import make_plan
+from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 from app.errors import RequestRefused
 

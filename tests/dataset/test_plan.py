@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from app.dataset.model import ModelCard, attribute_value
 from app.dataset.names import parse_sample_name, role, sample_file, sample_name
-from app.dataset.plan import SURVEY_BLOCK, Place, Plan, make_plan, shard_size_for
+from app.dataset.plan import SURVEY_BLOCK, Place, Plan
+from app.dataset.planning import make_plan, shard_size_for
 from app.dataset.request import DatasetRequest
 from app.errors import RequestRefused
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.config import WorkerSettings
 from app.dataset.model import ModelCard
-from app.dataset.plan import make_plan
+from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 from app.stack.embedded import EmbeddedStack
 from workers.generator.registry import load_generator, model_cards

@@ -41,7 +41,7 @@ from concurrent.futures import ThreadPoolExecutor
 from app.config import StoreSettings
 from app.dataset.release import ReleaseRequest
 from app.errors import Conflict
-from app.jobs.releases import ReleaseService
+from app.jobs.releases.service import ReleaseService
 from app.storage import open_store
 
 version, *datasets = sys.argv[1:]

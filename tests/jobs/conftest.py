@@ -8,8 +8,8 @@ import pytest
 from app.config import Settings
 from app.dataset.model import ModelCard
 from app.dataset.request import DatasetRequest
-from app.jobs.models import ModelCatalogue
-from app.jobs.service import DatasetService
+from app.jobs.catalogues.models import ModelCatalogue
+from app.jobs.datasets.service import DatasetService
 
 CARD: dict[str, Any] = {
     "name": "toy",

@@ -8,8 +8,8 @@ import pytest
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
 from app.errors import QueueUnavailable
-from app.jobs.advance import HALF_ACCEPTED_S, advance, advance_if_phase_ended, fail, first_step, reconcile
-from app.jobs.service import DatasetService
+from app.jobs.datasets.advance import HALF_ACCEPTED_S, advance, advance_if_phase_ended, fail, first_step, reconcile
+from app.jobs.datasets.service import DatasetService
 from app.jobs.state import State
 from app.queue import ADVANCE, ASSEMBLE, CHOOSE, GENERATE, REPORT, SURVEY, Task
 
@@ -181,7 +181,7 @@ def test_the_first_step_is_one_task_however_large_the_dataset(
 def test_a_huge_set_sends_only_so_much_ahead(
     memory_store: Any, memory_queue: Any, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.jobs.advance.AHEAD", 2)
+    monkeypatch.setattr("app.jobs.datasets.advance.AHEAD", 2)
     dataset = submit(checks={"unique": False})
     sent(memory_queue)
     assert advance(memory_store, memory_queue, "acme", dataset) == 2

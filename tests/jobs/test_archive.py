@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from app.dataset.keys import DatasetKeys
 from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.errors import Conflict, NotFound
-from app.jobs.archive import END, Archive, lay_out_archive, read_segments
-from app.jobs.products import ProductService
+from app.jobs.datasets.archive import END, Archive, lay_out_archive, read_segments
+from app.jobs.datasets.products import ProductService
 
 PREFIX_FILES = {
     "manifest.json": b'{"a": 1}' * 200,

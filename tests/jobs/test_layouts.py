@@ -8,7 +8,7 @@ import pytest
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.errors import Conflict, NotFound, RequestRefused
-from app.jobs.layouts import TRY_AGAIN_S, LayoutService
+from app.jobs.datasets.on_demand import TRY_AGAIN_S, LayoutService
 from app.jobs.records import write_json
 from app.queue import LAYOUT, Task
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.dataset import keys
 from app.errors import Corrupt, NoModel, NotFound, RequestRefused
-from app.jobs.models import REMEMBERED_S, ModelCatalogue
+from app.jobs.catalogues.models import REMEMBERED_S, ModelCatalogue
 
 
 def test_default_means_the_published_default(models: ModelCatalogue) -> None:

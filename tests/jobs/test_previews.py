@@ -9,7 +9,7 @@ from app.dataset import keys
 from app.dataset.plan import Plan
 from app.dataset.request import PreviewRequest
 from app.errors import NotFound, RequestRefused
-from app.jobs.models import ModelCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
 from app.jobs.previews import PreviewService
 
 

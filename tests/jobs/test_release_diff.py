@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.dataset.shard import SampleRow
 from app.errors import Corrupt
-from app.jobs.release_diff import SampleCount, changes
+from app.jobs.releases.diff import SampleCount, changes
 
 
 def row(subject: int, sample: int, what: str = "", **fields: Any) -> SampleRow:

@@ -11,13 +11,13 @@ from app.config import LimitSettings
 from app.dataset.keys import DatasetKeys, ReleaseKeys, unfinished
 from app.dataset.release import Release, ReleaseRequest, WithdrawalRequest
 from app.errors import Conflict, FacsimileError, NotFound, RequestRefused, StoreUnavailable, Withdrawn
-from app.jobs.advance import HALF_ACCEPTED_S, reconcile
 from app.jobs.audit import Action, AuditLog
-from app.jobs.release_products import ReleaseProducts
-from app.jobs.releases import ReleaseService
-from app.jobs.removal import IN_FLIGHT_S, remove_dataset
-from app.jobs.retention import Retention
-from app.jobs.service import DatasetService
+from app.jobs.datasets.advance import HALF_ACCEPTED_S, reconcile
+from app.jobs.datasets.removal import IN_FLIGHT_S, remove_dataset
+from app.jobs.datasets.retention import Retention
+from app.jobs.datasets.service import DatasetService
+from app.jobs.releases.products import ReleaseProducts
+from app.jobs.releases.service import ReleaseService
 
 Make = Callable[..., tuple[Release, bool]]
 

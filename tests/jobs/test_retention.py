@@ -10,9 +10,9 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.release import ReleaseRequest
 from app.errors import StoreUnavailable
 from app.jobs.audit import Action, AuditLog
-from app.jobs.releases import ReleaseService
-from app.jobs.retention import DAY_S, Retention
-from app.jobs.service import DatasetService
+from app.jobs.datasets.retention import DAY_S, Retention
+from app.jobs.datasets.service import DatasetService
+from app.jobs.releases.service import ReleaseService
 
 KEEP = LimitSettings()
 A_WEEK = LimitSettings(retention_days_per_tenant=7)

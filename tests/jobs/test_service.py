@@ -21,10 +21,10 @@ from app.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from app.jobs.advance import reconcile
-from app.jobs.marking import publish_marking
+from app.jobs.catalogues.marking import publish_marking
+from app.jobs.datasets.advance import reconcile
+from app.jobs.datasets.service import RESERVED_S, DatasetService, new_id
 from app.jobs.records import read_plan
-from app.jobs.service import RESERVED_S, DatasetService, new_id
 from app.jobs.state import State
 from app.queue import ADVANCE, Task
 

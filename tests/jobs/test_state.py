@@ -11,7 +11,8 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import ModelCard
-from app.dataset.plan import Plan, make_plan
+from app.dataset.plan import Plan
+from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 from app.jobs.progress import Progress, progress_of
 from app.jobs.state import NOTHING, Facts, State, read_facts, state_of, work_left

@@ -13,15 +13,16 @@ from PIL import Image
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.model import ModelCard
-from app.dataset.plan import Plan, make_plan
+from app.dataset.plan import Plan
+from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 from app.dataset.shard import SampleRow, ShardReport
-from app.jobs.archive import lay_out_archive, read_segments
+from app.jobs.datasets.archive import lay_out_archive, read_segments
 from app.jobs.records import Accepted, write_json
 from workers.images import Pixels
 from workers.pipeline import run
 from workers.pipeline.assemble import assemble
-from workers.pipeline.layouts import StoredContents, lay_out
+from workers.pipeline.lay_out import StoredContents, lay_out
 from workers.pipeline.report import report
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar

@@ -16,8 +16,8 @@ from app.errors import Cancelled, Corrupt, StoreUnavailable, Unfinished
 from app.jobs.records import read_json
 from workers.layouts import shards
 from workers.layouts.landmarks import pack, unpack
-from workers.pipeline import layouts
-from workers.pipeline.layouts import lay_out
+from workers.pipeline import lay_out as laying_out
+from workers.pipeline.lay_out import lay_out
 
 AT = DatasetKeys("acme", "ds_test")
 Make = Callable[..., Any]
@@ -56,7 +56,7 @@ def test_before_the_manifest_as_after(make: Make, layout: Layout) -> None:
 def test_faces_are_found_once_for_all_layouts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make(subjects=3)
     lay_out(made.store, AT, made.plan, Layout.IJB)
-    monkeypatch.setattr(layouts, "load_detector", lambda: pytest.fail("looked again"))
+    monkeypatch.setattr(laying_out, "load_detector", lambda: pytest.fail("looked again"))
     lay_out(made.store, AT, made.plan, Layout.ALIGNED)
     lay_out(made.store, AT, made.plan, Layout.INSIGHTFACE)
 

@@ -12,9 +12,10 @@ import pytest
 from app.config import C2paSettings, Settings
 from app.dataset.keys import DatasetKeys
 from app.dataset.model import ModelCard
-from app.dataset.plan import Plan, make_plan
+from app.dataset.plan import Plan
+from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
-from app.jobs.archive import lay_out_archive, read_segments
+from app.jobs.datasets.archive import lay_out_archive, read_segments
 from app.jobs.records import Accepted, write_json
 from workers.pipeline.assemble import assemble
 from workers.pipeline.describe import describe

@@ -32,9 +32,9 @@ from app.dataset.manifest import DIGITAL_SOURCE_TYPE
 from app.dataset.plan import PlannedMarking
 from app.dataset.shard import ShardReport
 from app.errors import Misconfigured
-from app.jobs.archive import lay_out_archive, read_segments
+from app.jobs.datasets.archive import lay_out_archive, read_segments
 from workers.images import Mark, decode, encode, pixel_sha256, pixel_sha256_of_file, read_mark, to_pixels
-from workers.pipeline.layouts import lay_out
+from workers.pipeline.lay_out import lay_out
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
 from workers.provenance.certificate import Credentials, load_credentials

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from app.dataset.model import ModelCard
-from app.dataset.plan import Plan, make_plan
+from app.dataset.plan import Plan
+from app.dataset.planning import make_plan
 from app.dataset.report import MatcherFacts, Report
 from app.dataset.request import DatasetRequest
 from workers.report.build import Outcome, build_report

@@ -8,7 +8,8 @@ import pytest
 
 from app.config import WorkerSettings
 from app.dataset.model import ModelCard
-from app.dataset.plan import Plan, make_plan
+from app.dataset.plan import Plan
+from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 from workers.generator.base import Generator
 from workers.generator.parametric import generator as parametric

@@ -14,12 +14,12 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
 from app.dataset.request import DatasetRequest
 from app.errors import RequestRefused
-from app.jobs.advance import advance
-from app.jobs.calibrations import CalibrationService
-from app.jobs.matchers import MatcherCatalogue
-from app.jobs.models import ModelCatalogue
+from app.jobs.calibrations.service import CalibrationService
+from app.jobs.catalogues.matchers import MatcherCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
+from app.jobs.datasets.advance import advance
+from app.jobs.datasets.service import DatasetService
 from app.jobs.records import read_json, read_plan
-from app.jobs.service import DatasetService
 from app.jobs.state import State
 from app.queue import GENERATE, JUDGE, TRY, Task
 from workers.matchers.registry import card_of

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
 from app.errors import Corrupt
-from app.jobs.archive import BLOCK, END, member_header
+from app.jobs.datasets.archive import BLOCK, END, member_header
 
 CHUNK = 256 * 1024
 IN_MEMORY_BYTES = 1024 * 1024

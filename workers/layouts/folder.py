@@ -13,7 +13,7 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Shape
 from app.dataset.shard import SampleRow
 from app.errors import Corrupt
-from app.jobs.archive import products
+from app.jobs.datasets.archive import products
 from workers.images import decode
 from workers.layouts.archive import Entry, pieces
 from workers.layouts.contents import About, Listed, Located, place_of, read_comparisons

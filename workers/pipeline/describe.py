@@ -14,7 +14,7 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.manifest import manifest_lines
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
-from app.jobs.archive import products
+from app.jobs.datasets.archive import products
 from app.jobs.records import JSON, Accepted, read_json, write_json
 from app.storage import ObjectStore
 from workers.pipeline.assemble import stored_rows, summarize_stored

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Self, cast
 
 from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.errors import Corrupt
-from app.jobs.archive import BLOCK, END, member_header
+from app.jobs.datasets.archive import BLOCK, END, member_header
 from app.storage import ObjectStore
 from workers.provenance.marker import Sealed
 

@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from app.dataset.evaluation import EvaluatedSet
 from app.dataset.keys import DatasetKeys, EvaluationKeys
-from app.jobs.evaluation_records import AcceptedEvaluation, Handed, summary_of
+from app.jobs.evaluations.records import AcceptedEvaluation, Handed, summary_of
 from app.jobs.records import write_json
 from app.storage import ObjectStore
 from workers.verdict.compared import ComparedScores, compare

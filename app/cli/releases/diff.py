@@ -97,7 +97,7 @@ def _of_service(ref: ReleaseRef, folder: Path, client: Client) -> _Side:
 def compare_folders(before: _Side, after: _Side) -> ReleaseDiff:
     """Compare two folders by their manifests and reports; the samples' own files are not read."""
     # Late, for it brings the store's client with it.
-    from app.jobs.release_diff import SampleCount, changes, figures
+    from app.jobs.releases.diff import SampleCount, changes, figures
 
     manifests = [Manifest(side.folder / "manifest.json") for side in (before, after)]
     old, new = (manifest.summary for manifest in manifests)

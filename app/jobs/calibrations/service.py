@@ -16,12 +16,13 @@ from app.dataset import keys
 from app.dataset.calibration import CALIBRATION_SEED, Calibration, CalibrationRequest, calibration_id
 from app.dataset.keys import DatasetKeys
 from app.dataset.model import ModelCard
-from app.dataset.plan import Plan, make_plan, shard_size_for
+from app.dataset.plan import Plan
+from app.dataset.planning import make_plan, shard_size_for
 from app.dataset.request import DatasetRequest
 from app.errors import Corrupt, NotFound, ObjectNotFound, RequestRefused
-from app.jobs.advance import accept
-from app.jobs.matchers import MatcherCatalogue
-from app.jobs.models import ModelCatalogue
+from app.jobs.catalogues.matchers import MatcherCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
+from app.jobs.datasets.advance import accept
 from app.jobs.progress import Progress, progress_of
 from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import Accepted, read_accepted, read_json, read_plan

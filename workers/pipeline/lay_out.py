@@ -11,7 +11,7 @@ from app.dataset.manifest import manifest_lines
 from app.dataset.plan import Plan
 from app.dataset.shard import SampleRow, ShardReport
 from app.errors import Cancelled, Unfinished
-from app.jobs.archive import documents, products
+from app.jobs.datasets.archive import documents, products
 from app.jobs.records import Accepted, read_json
 from app.storage import ObjectStore
 from workers.images import decode

@@ -14,7 +14,8 @@ from app.dataset import keys
 from app.dataset.keys import DatasetKeys
 from app.dataset.marking import MarkingCard
 from app.dataset.model import ModelCard
-from app.dataset.plan import Plan, make_plan, shard_size_for
+from app.dataset.plan import Plan
+from app.dataset.planning import make_plan, shard_size_for
 from app.dataset.request import SEED_LIMIT, DatasetRequest
 from app.errors import (
     Conflict,
@@ -24,17 +25,17 @@ from app.errors import (
     RequestRefused,
     Unavailable,
 )
-from app.jobs.advance import accept
 from app.jobs.audit import Action, AuditLog, iso
-from app.jobs.calibrations import CalibrationService
-from app.jobs.marking import read_marking
-from app.jobs.matchers import MatcherCatalogue
-from app.jobs.models import ModelCatalogue
+from app.jobs.calibrations.service import CalibrationService
+from app.jobs.catalogues.marking import read_marking
+from app.jobs.catalogues.matchers import MatcherCatalogue
+from app.jobs.catalogues.models import ModelCatalogue
+from app.jobs.datasets.advance import accept
+from app.jobs.datasets.removal import remove_dataset
+from app.jobs.datasets.retention import expiry_of
 from app.jobs.progress import Progress, progress_of
 from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import JSON, Accepted, read_accepted, read_json, read_plan, write_json
-from app.jobs.removal import remove_dataset
-from app.jobs.retention import expiry_of
 from app.jobs.state import State, read_facts, state_of
 from app.queue import TaskQueue
 from app.storage import ObjectStore

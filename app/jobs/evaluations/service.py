@@ -20,11 +20,11 @@ from app.dataset import keys
 from app.dataset.evaluation import Earlier, Evaluation, EvaluationRequest, RateFound, Uploaded, Verdict
 from app.dataset.keys import EvaluationKeys
 from app.errors import Conflict, FacsimileError, NotFound, ObjectNotFound, RequestRefused, Unavailable, Withdrawn
-from app.jobs.evaluation_records import AcceptedEvaluation, Handed, indexed, read_evaluation, read_result
+from app.jobs.datasets.service import new_id
+from app.jobs.evaluations.records import AcceptedEvaluation, Handed, indexed, read_evaluation, read_result
 from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import JSON, read_accepted, read_json, read_plan, write_json
-from app.jobs.releases import ReleaseService
-from app.jobs.service import new_id
+from app.jobs.releases.service import ReleaseService
 from app.jobs.state import State, read_facts, state_of
 from app.jobs.uploads import UploadService
 from app.queue import EVALUATE, Task, TaskQueue

@@ -25,9 +25,9 @@ from app.dataset.release import (
 from app.dataset.version import LATEST, ReleaseRef, Version, check_ref, latest, parse_ref
 from app.errors import Conflict, Corrupt, FacsimileError, NotFound, ObjectNotFound, RequestRefused, Withdrawn
 from app.jobs.audit import Action, AuditLog, iso
+from app.jobs.datasets.removal import clear_away
 from app.jobs.records import JSON, read_accepted, read_json
-from app.jobs.release_diff import diff_releases
-from app.jobs.removal import clear_away
+from app.jobs.releases.diff import diff_releases
 from app.jobs.state import require_succeeded
 from app.storage import ObjectStore
 
@@ -91,7 +91,7 @@ class ReleaseService:
         stored = Stored(release=release, pin=secrets.token_hex(8))
         pin = at.pin(*ref, stored.pin)
         self._store.put(pin, b"", JSON)
-        # In this order: see app.jobs.removal.
+        # In this order: see app.jobs.datasets.removal.
         if not self._store.exists(at.request):
             with suppress(FacsimileError):
                 self._store.delete(pin)

@@ -12,7 +12,7 @@ from app.dataset.names import parse_sample_name
 from app.dataset.plan import Plan
 from app.dataset.shard import ShardReport, StoredSample
 from app.errors import NotFound, ObjectNotFound
-from app.jobs.archive import Segment, lay_out_archive, read_segments
+from app.jobs.datasets.archive import Segment, lay_out_archive, read_segments
 from app.jobs.records import read_accepted, read_json, read_plan
 from app.jobs.state import require_succeeded
 from app.storage import ObjectStore

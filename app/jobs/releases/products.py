@@ -7,9 +7,9 @@ from app.dataset.documents import Document
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.release import RELEASE_FILE, Release
-from app.jobs.archive import BLOCK, Segment, member_header
-from app.jobs.products import Product, ProductService
-from app.jobs.releases import ReleaseService, release_file
+from app.jobs.datasets.archive import BLOCK, Segment, member_header
+from app.jobs.datasets.products import Product, ProductService
+from app.jobs.releases.service import ReleaseService, release_file
 from app.storage import ObjectStore
 
 

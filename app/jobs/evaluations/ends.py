@@ -8,7 +8,7 @@ import structlog
 from app.dataset import keys
 from app.dataset.keys import EvaluationKeys
 from app.errors import Corrupt, NotFound
-from app.jobs.evaluation_records import AcceptedEvaluation, read_evaluation
+from app.jobs.evaluations.records import AcceptedEvaluation, read_evaluation
 from app.jobs.uploads import UploadService
 from app.queue import EVALUATE, Task, TaskQueue
 from app.storage import ObjectStore

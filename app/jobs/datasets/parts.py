@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from app.dataset import keys
 from app.errors import Corrupt
-from app.jobs.products import Product
+from app.jobs.datasets.products import Product
 from app.storage import ObjectStore
 
 

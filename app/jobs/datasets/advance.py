@@ -9,8 +9,8 @@ from app.dataset import keys
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
 from app.errors import Corrupt, NotFound
+from app.jobs.datasets.removal import clear_away
 from app.jobs.records import JSON, Accepted, read_plan, write_json
-from app.jobs.removal import clear_away
 from app.jobs.state import read_facts, state_of, work_left
 from app.queue import ADVANCE, Task, TaskQueue
 from app.storage import ObjectStore

@@ -20,8 +20,8 @@ from app.dataset import keys
 from app.dataset.keys import DatasetKeys
 from app.errors import Corrupt, NotFound, ObjectNotFound
 from app.jobs.audit import Action, AuditLog, iso
+from app.jobs.datasets.removal import clear_away, releases_of, remove_dataset
 from app.jobs.records import JSON, Accepted, read_accepted
-from app.jobs.removal import clear_away, releases_of, remove_dataset
 from app.storage import ObjectStore
 
 log = structlog.get_logger()

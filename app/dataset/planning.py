@@ -1,0 +1,307 @@
+"""Planning: one pass over a request that resolves it against a model's card, or refuses it with every problem found."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from app.dataset.apportion import apportion
+from app.dataset.comparisons import count_comparisons
+from app.dataset.layout import Shape, why_not
+from app.dataset.marking import MarkingCard
+from app.dataset.matcher import MatcherCard
+from app.dataset.model import (
+    Attribute,
+    ChoiceAttribute,
+    ModelCard,
+    RangeAttribute,
+    ShareAttribute,
+    quantile_range,
+)
+from app.dataset.plan import (
+    Plan,
+    PlannedAttribute,
+    PlannedImage,
+    PlannedMarking,
+    PlannedMatcher,
+    PlannedModel,
+    PlannedTarget,
+    PlannedUnique,
+)
+from app.dataset.request import DatasetRequest
+from app.dataset.resolution import can_resolve
+from app.errors import RequestRefused
+
+JUDGED_SAMPLES = 50_000
+"""Samples that are judged in one set at the most: their templates are held and crossed in one process."""
+
+MIN_AGE_SPAN_SHARE = 0.02
+"""A slice of a range attribute narrower than this share of it would make look-alikes of all subjects."""
+
+SMALLEST_SHARD = 8
+"""Samples; below this the round trips to the store cost more than the samples. Shards that the service cuts finer are
+multiples of it, for networks run on so many at a time."""
+
+
+def shard_size_for(samples: int, *, most: int, shards: int) -> int:
+    """Samples a shard gets: `most`, or fewer where the set would not fill `shards` shards."""
+    share = -(-samples // shards)
+    return min(most, max(1, -(-share // SMALLEST_SHARD)) * SMALLEST_SHARD)
+
+
+def make_plan(
+    request: DatasetRequest,
+    card: ModelCard,
+    *,
+    dataset: str,
+    seed: int,
+    shard_size: int,
+    max_comparisons: int,
+    matchers: Mapping[str, MatcherCard] = MappingProxyType({}),
+    marking: MarkingCard = MarkingCard(),  # noqa: B008  (frozen)
+) -> Plan:
+    """Resolve a request against a model card, the matchers and the marks that there are.
+
+    Raises RequestRefused with every problem found: factors, attributes or sizes that the model does not have,
+    targets that name no matcher or that so few subjects cannot resolve, marks that no worker has, and lists of
+    comparisons longer than `max_comparisons`.
+    """
+    problems: list[tuple[str, str]] = []
+    sigma = _sigma(request, card, problems)
+    identities = request.subjects + request.distractors
+    attributes = _attributes(request, card, identities, problems)
+    image = _image(request, card, problems)
+    unique = _unique(request, card, problems)
+    selection = request.comparisons.selection or (
+        "balanced" if request.samples_per_subject > 1 and request.subjects > 1 else "none"
+    )
+    counts = count_comparisons(selection, request.subjects, request.samples_per_subject, request.distractors)
+    if sum(counts) > max_comparisons:
+        problems.append(
+            (
+                "comparisons.selection",
+                f"{selection!r} would list {sum(counts):,} comparisons and this service lists at most "
+                f"{max_comparisons:,}; choose 'balanced' or 'none', or fewer subjects",
+            )
+        )
+    shape = Shape(
+        request.subjects,
+        request.samples_per_subject,
+        request.distractors,
+        selection,
+        image.width,
+        image.height,
+    )
+    layouts = tuple(dict.fromkeys(request.layouts))
+    problems.extend(("layouts", reason) for layout in layouts if (reason := why_not(layout, shape)))
+    judged_subjects = min(request.report.judged_subjects, request.subjects)
+    target = _target(request, judged_subjects, matchers, problems)
+    if target and not any(sigma.values()):
+        problems.append(("variability.factors", "all factors are 0, so no scale changes anything; leave one above 0"))
+    judges = [
+        PlannedMatcher(name=matcher.name, digest=matcher.digest)
+        for matcher in matchers.values()
+        if judged_subjects and (matcher.judge or (target and target.matcher.name == matcher.name))
+    ]
+    if judges and judged_subjects * request.samples_per_subject > JUDGED_SAMPLES:
+        most = JUDGED_SAMPLES // request.samples_per_subject
+        problems.append(
+            (
+                "report.judged_subjects",
+                f"{judged_subjects:,} subjects of {request.samples_per_subject:,} samples are more than the "
+                f"{JUDGED_SAMPLES:,} samples that are judged in one set; judge {most:,} subjects or fewer",
+            )
+        )
+    marks = _marking(request, marking, problems)
+    if problems:
+        raise RequestRefused(problems)
+    return Plan(
+        dataset=dataset,
+        model=PlannedModel(name=card.name, version=card.version, digest=card.digest),
+        seed=seed,
+        subjects=request.subjects,
+        samples_per_subject=request.samples_per_subject,
+        distractors=request.distractors,
+        sigma=sigma,
+        attributes=attributes,
+        image=image,
+        unique=unique,
+        face_found=request.checks.face_found,
+        comparisons=selection,
+        target=target,
+        judges=tuple(judges),
+        judged_subjects=judged_subjects if judges else 0,
+        judged_distractors=min(request.report.judged_subjects, request.distractors) if judges else 0,
+        marking=marks,
+        layouts=layouts,
+        shard_size=shard_size,
+    )
+
+
+def _sigma(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, str]]) -> dict[str, float]:
+    offered = card.latent.observation
+    problems.extend(
+        (
+            f"variability.factors.{name}",
+            f"model {card.name!r} has no such factor; it has {', '.join(offered)}",
+        )
+        for name in request.variability.factors
+        if name not in offered
+    )
+    return {name: request.variability.scale * request.variability.factors.get(name, 1.0) for name in offered}
+
+
+def _target(
+    request: DatasetRequest, judged: int, matchers: Mapping[str, MatcherCard], problems: list[tuple[str, str]]
+) -> PlannedTarget | None:
+    """Pin the target, refusing one that the judged subjects cannot resolve by the rule of 30."""
+    target = request.variability.target
+    if target is None:
+        return None
+    matcher = matchers.get(target.matcher)
+    if matcher is None:
+        offered = ", ".join(matchers) or "none yet"
+        problems.append(("variability.target.matcher", f"there is no matcher {target.matcher!r}; there are: {offered}"))
+        return None
+    mated, non_mated = count_comparisons("complete", judged, request.samples_per_subject, 0)
+    resolution = can_resolve(
+        fmr=target.fmr, non_mated=non_mated, fnmr=target.fnmr, mated=mated, samples=request.samples_per_subject
+    )
+    if not resolution.resolved:
+        some = f" (report.judged_subjects judges {judged:,} of {request.subjects:,})"
+        more = some if judged < request.subjects else ""
+        problems.append(("variability.target", f"{'; '.join(resolution.problems)}{more}"))
+    return PlannedTarget(
+        matcher=PlannedMatcher(name=matcher.name, digest=matcher.digest),
+        fmr=target.fmr,
+        fnmr=target.fnmr,
+        tolerance=target.tolerance,
+    )
+
+
+def _marking(request: DatasetRequest, offered: MarkingCard, problems: list[tuple[str, str]]) -> PlannedMarking:
+    asked = request.marking
+    if asked.c2pa and offered.c2pa is None:
+        problems.append(
+            ("marking.c2pa", f"this service cannot sign: {offered.c2pa_missing}; have it set up, or leave c2pa out")
+        )
+    if asked.watermark and offered.watermark is None:
+        problems.append(
+            (
+                "marking.watermark",
+                "this service has no key for watermarks; have FACSIMILE_WORKER__WATERMARK_KEY set, or leave it out",
+            )
+        )
+    return PlannedMarking(
+        c2pa={True: "embedded", "detached": "detached", False: None}[asked.c2pa],
+        watermark=offered.watermark if asked.watermark else None,
+    )
+
+
+def _attributes(
+    request: DatasetRequest, card: ModelCard, identities: int, problems: list[tuple[str, str]]
+) -> tuple[PlannedAttribute, ...]:
+    asked: list[PlannedAttribute] = []
+    for name in type(request.attributes).model_fields:
+        wish = getattr(request.attributes, name)
+        if wish is None:
+            continue
+        attribute = card.attributes.get(name)
+        if attribute is None:
+            offered = ", ".join(card.attributes) or "none"
+            problems.append((f"attributes.{name}", f"model {card.name!r} cannot honour it; its attributes: {offered}"))
+        elif isinstance(attribute, ChoiceAttribute):
+            asked.extend(_choice(name, wish, attribute, identities, card, problems))
+        elif isinstance(attribute, RangeAttribute):
+            asked.extend(_range(name, (wish.min, wish.max), attribute, identities, card, problems))
+        else:
+            asked.append(_share(name, wish, attribute, identities))
+    return tuple(asked)
+
+
+def _planned(
+    name: str, attribute: Attribute, cells: list[tuple[int, str | bool | tuple[float, float]]]
+) -> PlannedAttribute:
+    kept = [(count, quantile_range(attribute, value)) for count, value in cells if count]
+    return PlannedAttribute(
+        name=name,
+        latent=attribute.latent,
+        counts=tuple(count for count, _ in kept),
+        quantiles=tuple(quantiles for _, quantiles in kept),
+    )
+
+
+def _choice(
+    name: str,
+    wish: dict[str, float],
+    attribute: ChoiceAttribute,
+    identities: int,
+    card: ModelCard,
+    problems: list[tuple[str, str]],
+) -> Iterator[PlannedAttribute]:
+    unknown = [value for value in wish if value not in attribute.values]
+    problems.extend(
+        (
+            f"attributes.{name}.{value}",
+            f"model {card.name!r} has no such value; it has {', '.join(attribute.values)}",
+        )
+        for value in unknown
+    )
+    if not unknown:
+        counts = apportion(wish, identities)
+        yield _planned(name, attribute, [(count, value) for value, count in counts.items()])
+
+
+def _range(
+    name: str,
+    wish: tuple[float, float],
+    attribute: RangeAttribute,
+    identities: int,
+    card: ModelCard,
+    problems: list[tuple[str, str]],
+) -> Iterator[PlannedAttribute]:
+    low, high = wish
+    if low < attribute.min or high > attribute.max:
+        problems.append(
+            (
+                f"attributes.{name}",
+                f"model {card.name!r} reaches {attribute.min:g} to {attribute.max:g}{attribute.unit and ' '}"
+                f"{attribute.unit}; ask for a range within it",
+            )
+        )
+    elif (high - low) < MIN_AGE_SPAN_SHARE * (attribute.max - attribute.min):
+        problems.append((f"attributes.{name}", "the range is too narrow to be told apart; widen it"))
+    else:
+        yield _planned(name, attribute, [(identities, wish)])
+
+
+def _share(name: str, wish: float, attribute: ShareAttribute, identities: int) -> PlannedAttribute:
+    counts = apportion({"with": wish, "without": 1 - wish}, identities)
+    return _planned(name, attribute, [(counts["with"], True), (counts["without"], False)])
+
+
+def _image(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, str]]) -> PlannedImage:
+    wish = request.image.size
+    size = card.sizes[0] if wish is None else (wish, wish) if isinstance(wish, int) else wish
+    if size not in card.sizes:
+        offered = ", ".join(str(w) if w == h else f"[{w}, {h}]" for w, h in card.sizes)
+        problems.append(
+            (
+                "image.size",
+                f"model {card.name!r} does not make {size[0]}×{size[1]} (and nothing is upscaled); it makes {offered}",
+            )
+        )
+    quality = (request.image.quality or 95) if request.image.format == "jpeg" else None
+    return PlannedImage(width=size[0], height=size[1], format=request.image.format, quality=quality)
+
+
+def _unique(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, str]]) -> PlannedUnique | None:
+    if not request.checks.unique:
+        return None
+    if card.checks.unique is None:
+        problems.append(
+            (
+                "checks.unique",
+                f"the card of model {card.name!r} has no measured threshold for this check; set it to false",
+            )
+        )
+        return None
+    return PlannedUnique(matcher=card.checks.unique.matcher, threshold=card.checks.unique.threshold)

@@ -1,0 +1,1 @@
+"""Calibrations of models: which scale meets a target."""

@@ -1,0 +1,1 @@
+"""What workers have published to the store: models, matchers, marks."""

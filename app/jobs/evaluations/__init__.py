@@ -1,0 +1,1 @@
+"""Evaluations: comparison scores taken in, judged by workers, kept."""

@@ -1,0 +1,1 @@
+"""Releases: datasets given a name and a version for ever."""

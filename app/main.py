@@ -155,7 +155,7 @@ def _services(settings: Settings, store: ObjectStore, queue: TaskQueue, clock: C
 
 def _version() -> str:
     try:
-        return version("facsimile")
+        return version("facsimile-faces")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "0"
 

@@ -1,4 +1,4 @@
-"""`facsimile calibrate` and `matchers`: which scale gives a difficulty, and by whose scores."""
+"""`facsimile calibrate`: which scale gives a difficulty."""
 
 import time
 from typing import Annotated, Any
@@ -6,36 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import request as requests
-from app.cli.client import Client
-from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
-from app.cli.errors import CalibrationEnded
+from app.cli.bars import Bars
+from app.cli.options import JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, fields, say, table
-from app.cli.watch import FINAL, Bars
+from app.client.connect import connect
+from app.client.errors import CalibrationEnded
+from app.client.service import Client
+from app.client.watch import FINAL
 
 Json = dict[str, Any]
 
 LOOK_EVERY_S = 1.0
-
-
-def matchers(url: UrlOption = None, key: KeyOption = None, json_: JsonOption = False) -> None:
-    """Show the matchers that judge sets, and that a target can name."""
-    found = connect(url, key).matchers()
-    if json_:
-        as_json(found)
-        return
-    table(
-        ["name", "version", "judges", "score", "provenance"],
-        [
-            [
-                card["name"],
-                card["version"],
-                "every set" if card["judge"] else "if named",
-                card["score"],
-                card["provenance"],
-            ]
-            for card in found["matchers"]
-        ],
-    )
 
 
 def calibrate(

@@ -11,15 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import request as requests
-from app.cli.client import Client
-from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
-from app.cli.errors import INTERRUPTED, DatasetEnded, Shortfall, UsageProblem
-from app.cli.fetch import PRODUCTS, Download
-from app.cli.layouts import archive_name, fetch_archive
+from app.cli.bars import Bars
+from app.cli.endings import INTERRUPTED
+from app.cli.options import JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, fields, megabytes, say
-from app.cli.plugins import pixel_digest
-from app.cli.verify import Verified, verify
-from app.cli.watch import FINAL, Bars, watch
+from app.client.archives import archive_name, fetch_archive
+from app.client.connect import connect
+from app.client.distribution import how_to_get
+from app.client.download import PRODUCTS, Download
+from app.client.errors import DatasetEnded, Shortfall, UsageProblem
+from app.client.service import Client
+from app.client.verifiers import pixel_digest
+from app.client.verify import Verified, verify
+from app.client.watch import FINAL, watch
 from app.dataset.layout import Layout
 
 Json = dict[str, Any]
@@ -223,7 +227,7 @@ def _show(result: Json, out: Path, json_: bool) -> None:
     counts = dataset["counts"]
     checked = f"{verified['files']} file digests"
     if verified["pixels"] is None:
-        checked += "; pixel digests NOT checked: no image reader is installed (pip install 'facsimile[worker]')"
+        checked += f"; pixel digests NOT checked: no image reader is installed ({how_to_get('match')})"
     else:
         checked += f" and {verified['pixels']} pixel digests are right"
     fields(

@@ -8,51 +8,58 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from app.cli.errors import EXIT_CODES, INTERRUPTED, exit_code
+from app.cli.endings import EXIT_CODES, INTERRUPTED, exit_code
 from app.cli.output import err
 from app.cli.plugins import as_command, command_names, load_command
+from app.client.distribution import NAME, how_to_get
+from app.client.errors import UsageProblem
 from app.errors import FacsimileError
 
-BUILT_IN = {
-    "up": "app.stack.commands:up",
-    "down": "app.stack.commands:down",
-    "quickstart": "app.stack.quickstart:quickstart",
-    "generate": "app.cli.generate:generate",
-    "fetch": "app.cli.layouts:fetch",
-    "status": "app.cli.datasets:status",
-    "cancel": "app.cli.datasets:cancel",
-    "report": "app.cli.report:report",
-    "delete": "app.cli.datasets:delete",
-    "release": "app.cli.release:release",
-    "pull": "app.cli.releases.pull:pull",
-    "lock": "app.cli.releases.lock:lock",
-    "verify": "app.cli.releases.verify:verify",
-    "diff": "app.cli.releases.diff:diff",
-    "models": "app.cli.models:models",
-    "preview": "app.cli.models:preview",
-    "matchers": "app.cli.calibrate:matchers",
-    "calibrate": "app.cli.calibrate:calibrate",
-    "keys": "app.cli.keys:keys",
-}
-"""Name to module:attribute. Loaded late: asking for a status needs neither Celery nor an S3 client."""
+BUILT_IN = (
+    "generate",
+    "preview",
+    "status",
+    "report",
+    "fetch",
+    "cancel",
+    "delete",
+    "models",
+    "matchers",
+    "calibrate",
+    "release",
+    "lock",
+    "pull",
+    "verify",
+    "diff",
+)
+"""Each is a module beside this one that holds a function or a typer.Typer of its name."""
+
+WITH_THE_SERVICE = ("up", "down", "quickstart", "keys", "train", "convert")
+"""What a client alone has not; so that it can be said where it comes from."""
+
+FIRST = ("up", "down", "quickstart")
 
 
 class Commands(TyperGroup):
-    """Our commands, then those that other packages contribute."""
+    """Our commands, then those that other packages contribute. Each is loaded when it is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Every name."""
-        return [*BUILT_IN, *(name for name in command_names() if name not in BUILT_IN)]
+        contributed = [name for name in command_names() if name not in BUILT_IN]
+        first = [name for name in FIRST if name in contributed]
+        return [*first, *BUILT_IN, *(name for name in contributed if name not in first)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Load one command; None if there is none of that name."""
         if cmd_name not in self.commands:
             if cmd_name in BUILT_IN:
-                module, _, attribute = BUILT_IN[cmd_name].partition(":")
-                found = as_command(cmd_name, getattr(importlib.import_module(module), attribute))
+                module = importlib.import_module(f"{__package__}.{cmd_name}")
+                found = as_command(cmd_name, getattr(module, cmd_name))
             else:
                 found = load_command(cmd_name)
             if found is None:
+                if cmd_name in WITH_THE_SERVICE:
+                    raise UsageProblem(f"'facsimile {cmd_name}' is not part of the client; {how_to_get('')}")
                 return None
             self.commands[cmd_name] = found
         return self.commands[cmd_name]
@@ -70,7 +77,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"facsimile {importlib.metadata.version('facsimile')}")
+        typer.echo(f"facsimile {importlib.metadata.version(NAME)}")
         raise typer.Exit
 
 

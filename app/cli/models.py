@@ -1,17 +1,14 @@
-"""`facsimile models` and `preview`: what can be asked for, and how it looks."""
+"""`facsimile models`: what can be asked for."""
 
-import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from app.cli import request as requests
-from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
-from app.cli.errors import UsageProblem
-from app.cli.output import as_json, fields, say, table
+from app.cli.options import JsonOption, KeyOption, UrlOption
+from app.cli.output import as_json, fields, table
 from app.cli.plugins import command_names, load_command
+from app.client.connect import connect
 
 GROUP = "models"
 
@@ -75,55 +72,6 @@ def show(
     """Show what a model can do."""
     card = connect(url, key).model(name)
     as_json(card) if json_ else _show(card)
-
-
-def preview(
-    out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")],
-    model: Annotated[str | None, typer.Option(help="Model; see 'facsimile models'.")] = None,
-    subjects: Annotated[int | None, typer.Option(min=1, help="Rows.")] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Columns.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same sheet.")] = None,
-    scale: Annotated[float | None, typer.Option(help="σ of the observation latents.")] = None,
-    factor: Annotated[list[str] | None, typer.Option(help="Multiplies σ of a factor: pose=0.5.")] = None,
-    sex: Annotated[str | None, typer.Option(help="female=0.5,male=0.5, or one word for all.")] = None,
-    age: Annotated[str | None, typer.Option(help="Range of apparent ages: 18-70.")] = None,
-    skin_tone: Annotated[str | None, typer.Option(help="Shares, as with --sex.")] = None,
-    glasses: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with glasses.")] = None,
-    size: Annotated[str | None, typer.Option(help="Pixels of a sample.")] = None,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    json_: JsonOption = False,
-) -> None:
-    """Make a small contact sheet, for choosing a variability: a row a subject, a column a sample."""
-    request: dict[str, Any] = {}
-    for path, value in (
-        ("model", model),
-        ("subjects", subjects),
-        ("samples_per_subject", samples),
-        ("seed", seed),
-        ("variability.scale", scale),
-        ("attributes.sex", requests.shares(sex, "--sex")),
-        ("attributes.age", requests.age(age)),
-        ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")),
-        ("attributes.glasses", glasses),
-        ("image.size", requests.size(size)),
-    ):
-        requests.put(request, path, value)
-    requests.put_factors(request, factor or [])
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise UsageProblem(f"{out} cannot be written: name a file in a folder that exists")
-    sheet = connect(url, key).preview(request)
-    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(sheet)
-        beside.replace(out)
-    except OSError as exc:
-        beside.unlink(missing_ok=True)
-        raise UsageProblem(f"{out} cannot be written: {exc.strerror}") from exc
-    if json_:
-        as_json({"out": str(out), "bytes": len(sheet)})
-    else:
-        say(f"contact sheet in {out}")
 
 
 def _sizes(card: dict[str, Any]) -> str:

@@ -1,22 +1,15 @@
-"""What other installed packages add: commands (group `facsimile.commands`) and verifiers (`facsimile.verifiers`).
+"""Commands that other installed packages add (group `facsimile.commands`).
 
-Loaded only when they are needed, so that a client without torch or Pillow works, and starts quickly.
+Loaded only when they are called, so that a client without their packages works, and starts quickly.
 """
 
 import importlib.metadata
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import typer
 
-from app.cli.errors import UsageProblem
-
-COMMANDS = "facsimile.commands"
-VERIFIERS = "facsimile.verifiers"
-
-PixelDigest = Callable[[Path], str]
-"""From an image file to the SHA-256 of its pixels, as `SampleRow.pixel_sha256` defines it."""
+from app.client.distribution import COMMANDS, how_to_get
+from app.client.errors import UsageProblem
 
 
 def command_names(below: str = "") -> list[str]:
@@ -48,8 +41,7 @@ def load_command(name: str, below: str = "") -> Any | None:
 def _unavailable(name: str, cause: ImportError) -> Any:
     def explain() -> None:
         raise UsageProblem(
-            f"'facsimile {name}' needs a package that is not installed ({cause}); "
-            "install a worker's: pip install 'facsimile[worker,torch]'"
+            f"'facsimile {name}' needs a package that is not installed ({cause}); {how_to_get(name)}"
         ) from cause
 
     explain.__doc__ = "(needs a package that is not installed)"
@@ -69,19 +61,3 @@ def as_command(name: str, contributed: Any) -> Any:
     command = typer.main.get_command(contributed)
     command.name = name
     return command
-
-
-def pixel_digest() -> PixelDigest | None:
-    """The contributed function that digests an image's pixels; None where no image reader is installed."""
-    return contributed_verifier("pixels")
-
-
-def contributed_verifier(name: str) -> Callable[..., Any] | None:
-    """A contributed function that looks at one sample's file; None where what it needs is not installed."""
-    for entry in importlib.metadata.entry_points(group=VERIFIERS, name=name):
-        try:
-            found: Callable[..., Any] = entry.load()
-        except ImportError:
-            continue
-        return found
-    return None

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
-from app.cli.errors import UsageProblem
+from app.cli.options import JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, say, table
+from app.client.connect import connect
+from app.client.errors import UsageProblem
 from app.dataset.version import LATEST, ReleaseRef, parse_ref
 
 release = typer.Typer(

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.connect import JsonOption, KeyOption, UrlOption, connect
-from app.cli.datasets import DatasetArgument
-from app.cli.errors import UsageProblem
+from app.cli.options import DatasetArgument, JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, out, say
+from app.client.connect import connect
+from app.client.errors import UsageProblem
 from app.dataset.report import Report
 
 FORMATS = {".html": "html", ".json": "json"}

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from app.cli.errors import UsageProblem
+from app.client.errors import UsageProblem
 
 Json = dict[str, Any]
 

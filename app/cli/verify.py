@@ -1,183 +1,101 @@
-"""Holding a downloaded dataset against its manifest: every file, every pixel, and the digests over all."""
+"""`facsimile verify`: a folder held against its manifest, its release's record and the lock; needs no service."""
 
-import hashlib
-import itertools
-import json
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from app.cli.errors import VerificationFailed
-from app.cli.manifest import Manifest
-from app.cli.paths import inside
-from app.cli.plugins import PixelDigest
-from app.cli.releases.records import read_release, wrong_products, wrong_record
-from app.dataset.content import Content, ContentDigest
-from app.dataset.documents import Document
-from app.dataset.release import RELEASE_FILE, Release
-from app.dataset.shard import SampleRow
-from app.errors import FacsimileError
+import typer
 
-WINDOW = 256
-"""Samples looked at together; bounds what is held in memory."""
-
-NAMED = 10
-"""How many wrong files an error text names."""
-
-
-@dataclass
-class Verified:
-    """What a verification found."""
-
-    files: int = 0
-    """Files whose digest is right."""
-    pixels: int | None = None
-    """Files whose pixels' digest is right; None where no image reader is installed."""
-    wrong: list[tuple[str, str]] = field(default_factory=list)
-    """File and what is wrong with it."""
-    rows: list[SampleRow] = field(default_factory=list)
-    """The samples that are wrong or missing."""
-    content: Content | None = None
-    """Digests of the content, computed; None where the manifest does not say enough."""
-    release: Release | None = None
-    """The release that the folder says it is."""
-
-    def demand(self) -> None:
-        """Raise VerificationFailed if anything is wrong."""
-        if self.wrong:
-            lines = [f"  {name}: {why}" for name, why in self.wrong[:NAMED]]
-            if len(self.wrong) > NAMED:
-                lines.append(f"  and {len(self.wrong) - NAMED} more")
-            raise VerificationFailed(
-                f"{len(self.wrong)} of the dataset's files are not what its manifest says:\n" + "\n".join(lines),
-                [name for name, _ in self.wrong],
-            )
-
-    def as_json(self) -> dict[str, Any]:
-        """For machines."""
-        return {
-            "files": self.files,
-            "pixels": self.pixels,
-            "digest": self.content.digest if self.content else None,
-            "release": str(self.release.ref) if self.release else None,
-            "wrong": [{"file": name, "reason": why} for name, why in self.wrong],
-        }
+from app.cli.bars import Bars
+from app.cli.options import JsonOption
+from app.cli.output import as_json, say
+from app.client.errors import LockMismatch, UsageProblem, VerificationFailed
+from app.client.layouts import read_layout, wrong_files
+from app.client.lockfile import LOCK, LockFile
+from app.client.manifest import Manifest
+from app.client.marks import look_for_marks
+from app.client.verifiers import pixel_digest
+from app.client.verify import Verified
+from app.client.verify import verify as verify_folder
+from app.dataset.version import parse_ref
 
 
 def verify(
-    folder: Path,
-    manifest: Manifest,
-    pixel_digest: PixelDigest | None,
-    *,
-    expected: dict[str, str] | None = None,
-    on_progress: Callable[[int], None] = lambda done: None,
-) -> Verified:
-    """Read every file of a dataset once. `expected` are the digests over all that the service reports."""
-    found = Verified(pixels=0 if pixel_digest else None)
-    over_pixels, over_files, over_content = hashlib.sha256(), hashlib.sha256(), ContentDigest()
-    rows = manifest.samples()
-    count = beside = 0
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        while window := list(itertools.islice(rows, WINDOW)):
-            reasons = pool.map(lambda row: _wrong_with(folder, row, pixel_digest), window)
-            for row, reason in zip(window, reasons, strict=True):
-                over_pixels.update(f"{row.id} {row.pixel_sha256}\n".encode())
-                over_files.update(f"{row.id} {row.file_sha256}\n".encode())
-                over_content.add(row)
-                if reason:
-                    found.wrong.append((row.file, reason))
-                    found.rows.append(row)
-                else:
-                    found.files += 1
-                    if found.pixels is not None:
-                        found.pixels += 1
-            count += len(window)
-            beside += sum(row.c2pa is not None for row in window)
-            on_progress(count)
-    listed = {"pixels": over_pixels.hexdigest(), "files": over_files.hexdigest()}
-    for whose, digests in (("it gives itself", manifest.digests), ("the service reports", expected or listed)):
-        for kind, digest in digests.items():
-            if kind in listed and listed[kind] != digest:
-                found.wrong.append(("manifest.json", f"its lines do not have the digest of {kind} that {whose}"))
-    found.wrong.extend(wrong_products(folder, manifest))
-    found.wrong.extend(_wrong_pin(folder, manifest))
-    _hold_against_record(folder, manifest, over_content, found)
-    if _count_files(folder / "samples") > count + beside - len(found.rows):
-        found.wrong.extend(_unlisted(folder, manifest))
-    return found
+    folder: Annotated[Path, typer.Argument(help="Folder of a downloaded dataset or release.")],
+    lock: Annotated[
+        Path | None, typer.Option("--lock", help=f"The lock file; left out: {LOCK}, if it is there.")
+    ] = None,
+    c2pa: Annotated[bool, typer.Option("--c2pa", help="Check every sample's C2PA manifest, too.")] = False,
+    trust: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="PEM file: who C2PA may be signed by.")
+    ] = None,
+    watermark: Annotated[
+        bool, typer.Option("--watermark", help="Look for the watermark of FACSIMILE_WORKER__WATERMARK_KEY, too.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Read every file of a folder and hold it against its manifest; needs no service.
 
-
-def _hold_against_record(folder: Path, manifest: Manifest, digest: ContentDigest, found: Verified) -> None:
-    """Finish the content's digest, and hold it against release.json where there is one."""
-    try:
-        found.content = digest.finish(manifest.summary)
-    except (KeyError, TypeError) as exc:
-        found.wrong.append(("manifest.json", f"it lacks {exc}, and so its content has no digest"))
+    Checks the digests of all files and (where an image reader is installed) pixels, that nothing is missing or more
+    than is listed, and the digest of the whole against release.json and the lock file. Names what is wrong.
+    """
+    if not folder.is_dir():
+        raise UsageProblem(f"{folder} is no folder")
+    if (record := read_layout(folder)) is not None:
+        if c2pa or trust or watermark:
+            raise UsageProblem(f"{folder} holds a layout; marks are looked for in the plain files: pull those")
+        with Bars() as bars:
+            files = len(record["files"])
+            wrong = wrong_files(folder, record, lambda done: bars.amount("verifying", done, files))
+            found = Verified(files=files, wrong=wrong)
+        found.files -= sum(name in record["files"] for name, _ in found.wrong)
+        if json_:
+            as_json({"release": record["release"], "layout": record["layout"], **_of(found, record["digest"])})
+        found.demand()
+        _hold_against_lock(lock, record["release"], record["digest"], folder)
+        if not json_:
+            say(f"{record['release']} in layout {record['layout']}: {found.files} file digests are right")
         return
-    try:
-        found.release = read_release(folder / RELEASE_FILE)
-    except VerificationFailed as exc:
-        found.wrong.append((RELEASE_FILE, str(exc)))
+    manifest = Manifest(folder / "manifest.json")
+    with Bars() as bars:
+        total = int(manifest.summary["counts"]["samples"])
+        found = verify_folder(
+            folder, manifest, pixel_digest(), on_progress=lambda done: bars.amount("verifying", done, total)
+        )
+    # Of files that are not what the manifest says, marks prove nothing.
+    c2pa, watermark = (c2pa or trust is not None) and not found.wrong, watermark and not found.wrong
+    marks = look_for_marks(folder, manifest, c2pa=c2pa, watermark=watermark, trusted=trust)
+    if json_:
+        as_json({"dataset": manifest.dataset, **found.as_json(), "marks": marks.as_json()})
+    found.demand()
+    marks.demand()
+    content = found.content
+    if content is None:
+        raise VerificationFailed("the content's digest could not be computed", ["manifest.json"])
+    _hold_against_lock(lock, str(found.release.ref) if found.release else None, content.digest, folder)
+    if not json_:
+        pixels = "pixel digests NOT checked: no image reader is installed"
+        if found.pixels is not None:
+            pixels = f"{found.pixels} pixel digests are right"
+        name = found.release.ref if found.release else manifest.dataset
+        say(f"{name}: {found.files} file digests are right, {pixels}, digest {content.digest}")
+        for line in marks.lines():
+            say(line)
+
+
+def _of(found: Verified, digest: str) -> dict[str, object]:
+    return {"digest": digest, "files": found.files, "wrong": found.as_json()["wrong"]}
+
+
+def _hold_against_lock(path: Path | None, release: str | None, digest: str, folder: Path) -> None:
+    """Raise LockMismatch where the lock holds another digest; with a lock that was named, also where it holds none."""
+    if path is not None and not path.exists():
+        raise UsageProblem(f"{path} is not there; write it with: facsimile lock NAME@VERSION")
+    held = LockFile(path or LOCK)
+    if release is None:
+        if path is not None and digest not in {item.digest for item in held}:
+            raise LockMismatch(f"{path} holds no release of digest {digest[:16]}…, which {folder} has")
         return
-    if found.release is not None:
-        found.wrong.extend((RELEASE_FILE, why) for why in wrong_record(found.release, manifest, found.content))
-
-
-def _wrong_with(folder: Path, row: SampleRow, pixel_digest: PixelDigest | None) -> str | None:
-    path = inside(folder, row.file)
-    try:
-        size = path.stat().st_size
-        if size != row.bytes:
-            return f"it has {size} bytes instead of {row.bytes}"
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != row.file_sha256:
-                return "its bytes have another digest"
-        if pixel_digest and pixel_digest(path) != row.pixel_sha256:
-            return "its pixels have another digest"
-        if row.c2pa is not None:
-            beside = inside(folder, row.c2pa.file)
-            if not beside.is_file():
-                return f"the C2PA manifest beside it, {beside.name}, is missing"
-            if hashlib.sha256(beside.read_bytes()).hexdigest() != row.c2pa.sha256:
-                return f"the C2PA manifest beside it, {beside.name}, has another digest"
-    except FileNotFoundError:
-        return "it is missing"
-    except (OSError, ValueError, FacsimileError) as exc:
-        return f"it cannot be read: {exc}"
-    return None
-
-
-def _wrong_pin(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """The Croissant file, which comes last, pins the manifest and through it everything else."""
-    name = Document.CROISSANT.filename
-    try:
-        listed = json.loads((folder / name).read_bytes())["distribution"]
-        pinned = {node["@id"]: node["sha256"] for node in listed if "sha256" in node}["manifest.json"]
-    except FileNotFoundError:
-        return  # a set of old, or it is named as missing already
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        yield name, f"it does not say which manifest it is of: {exc!r}"
-        return
-    with manifest.path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != pinned:
-            yield name, "it is of another manifest"
-
-
-def _count_files(folder: Path) -> int:
-    return sum(1 for _ in _files(folder))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    # Hidden files are not ours to judge: an operating system's folder settings, say.
-    return (path for path in folder.rglob("[!.]*") if not path.is_dir())
-
-
-def _unlisted(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    listed = {file for row in manifest.samples() for file in (row.file, row.c2pa and row.c2pa.file)}
-    for path in sorted(_files(folder / "samples")):
-        name = path.relative_to(folder).as_posix()
-        if name not in listed:
-            yield name, "the manifest does not list it"
+    ref = parse_ref(release)
+    entry = held.demand(ref) if path is not None else held.get(ref)
+    if entry is not None:
+        entry.demand(digest, str(folder))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from app.dataset.streams import permuted
+from app.dataset.permutation import permuted
 
 
 def apportion(shares: Mapping[str, float], total: int) -> dict[str, int]:

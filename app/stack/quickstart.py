@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 
 from app.jobs.catalogues.models import ModelCatalogue
-from app.stack.commands import show, stop_on_signals
 from app.stack.embedded import EmbeddedStack
 from app.stack.errors import StackInterrupted
+from app.stack.up import show, stop_on_signals
 from app.storage import open_store
 
 

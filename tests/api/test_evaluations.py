@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.cli import connect
 from app.cli.main import run
+from app.client import connect
 from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys, EvaluationKeys

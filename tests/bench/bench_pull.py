@@ -32,11 +32,11 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from app.cli.client import Client
 from app.cli.output import megabytes
-from app.cli.releases.cache import Cache
-from app.cli.releases.pull import Puller
-from app.cli.releases.service import Lazily
+from app.client.cache import Cache
+from app.client.connect import Lazily
+from app.client.pull import Puller
+from app.client.service import Client
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.version import ReleaseRef

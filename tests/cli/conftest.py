@@ -10,10 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cli import client as client_module
-from app.cli import connect, fetch, watch
-from app.cli.client import Client
-from app.cli.releases import patience
+from app.client import connect, download, patience, watch
+from app.client import service as service_module
+from app.client.service import Client
 from app.dataset.content import content_of
 from app.dataset.manifest import manifest_lines
 from app.dataset.release import Release, ReleasedModel
@@ -308,7 +307,7 @@ def service(monkeypatch: pytest.MonkeyPatch, clock: Time, tmp_path_factory: pyte
     """The fake behind every command of this test, named by the environment; waiting takes no time."""
     fake = FakeService()
     monkeypatch.setattr(connect, "TRANSPORT", httpx.MockTransport(fake))
-    for module in (client_module.Client.__init__, fetch.ArchiveStream.__init__, watch.watch):
+    for module in (service_module.Client.__init__, download.ArchiveStream.__init__, watch.watch):
         defaults = {**(module.__kwdefaults__ or {}), "sleep": clock.sleep, "clock": clock.monotonic}
         monkeypatch.setattr(module, "__kwdefaults__", defaults)
     monkeypatch.setattr(patience.Patience.__init__, "__kwdefaults__", {"sleep": clock.sleep, "clock": clock.monotonic})

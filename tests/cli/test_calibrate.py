@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cli import calibrate, connect
+from app.cli import calibrate
 from app.cli.main import run
+from app.client import connect
 
 RATE = {"value": 0.05, "errors": 45, "trials": 900, "failed": 2, "exact": [0.04, 0.07], "by_subject": [0.03, 0.08]}
 RESULT = {

@@ -28,7 +28,7 @@ CARD = {
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
-    assert capsys.readouterr().out.strip() == f"facsimile {importlib.metadata.version('facsimile')}"
+    assert capsys.readouterr().out.strip() == f"facsimile {importlib.metadata.version('facsimile-faces')}"
 
 
 def test_help_lists_every_command_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cli.errors import OK, UNVERIFIED
+from app.cli import verify as verify_module
+from app.cli.endings import OK, UNVERIFIED
 from app.cli.main import run
-from app.cli.releases import samples
-from app.cli.releases import verify as verify_module
+from app.client import samples
 
 SIGNATURE = "s3cr3t"
 

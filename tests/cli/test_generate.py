@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cli import fetch
 from app.cli import generate as generate_module
+from app.cli import verify as verify_module
 from app.cli.main import run
-from app.cli.releases import verify as verify_module
+from app.client import download
 
 Refuse = Callable[..., httpx.Response]
 
@@ -152,7 +152,7 @@ def test_a_broken_off_command_goes_on_at_the_next_file(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(fetch, "CHUNK", 1024)  # members are looked at as their bytes come
+    monkeypatch.setattr(download, "CHUNK", 1024)  # members are looked at as their bytes come
     out = tmp_path / "a"
     service.break_after = [11_000]
     broken = False

@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cli.errors import ENDINGS, FAILED, OK, UNLOCKED, UNREACHABLE, UNVERIFIED, USAGE
+from app.cli import verify as verify_module
+from app.cli.endings import ENDINGS, FAILED, OK, UNLOCKED, UNREACHABLE, UNVERIFIED, USAGE
 from app.cli.main import run
-from app.cli.releases import cache as cache_module
-from app.cli.releases import samples
-from app.cli.releases import verify as verify_module
+from app.client import cache as cache_module
+from app.client import samples
 
 Pull = Callable[..., int]
 

@@ -88,6 +88,6 @@ def test_a_folder_will_do_and_a_name_alone_where_one_version_is_locked(
 
 def test_nothing_is_loaded_before_it_is_needed() -> None:
     heavy = "{'httpx', 'pydantic', 'typer', 'rich', 'numpy', 'minio'}"
-    code = f"import sys, app.cli.pytest_plugin; sys.exit(sorted({heavy} & set(sys.modules)) or 0)"
+    code = f"import sys, app.client.pytest_plugin; sys.exit(sorted({heavy} & set(sys.modules)) or 0)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")

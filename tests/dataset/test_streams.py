@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.dataset.streams import Purpose, permuted, uniforms
+from app.dataset.permutation import permuted
+from app.dataset.streams import Purpose, uniforms
 
 WORD = 2**64 - 1
 

@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cli.client import Client
-from app.cli.errors import FAILED, OK, UNLOCKED, UNVERIFIED
+from app.cli.endings import FAILED, OK, UNLOCKED, UNVERIFIED
 from app.cli.main import run
+from app.client.service import Client
 from app.storage import open_store
 
 pytestmark = pytest.mark.integration
@@ -124,7 +124,7 @@ def test_what_is_signed_for_the_store_holds_for_reading_one_object(service: Any,
 
 
 def test_a_pull_killed_at_any_moment_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = "import sys; from app.cli.main import run; from app.cli.releases import samples; "
+    code = "import sys; from app.cli.main import run; from app.client import samples; "
     code += "samples.RUN_BYTES = samples.KEEP_FILES = 1; "
     code += f"sys.exit(run(['pull', '{RELEASE}', '--out', 'gate', '--workers', '1']))"
     counts = [0]
@@ -263,7 +263,7 @@ from pathlib import Path
 
 import cv2
 
-from workers.commands.matching import match
+from workers.commands.match import match
 from workers.matchers.sface import SFace, load_sface
 
 

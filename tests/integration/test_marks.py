@@ -8,9 +8,9 @@ from typing import Any
 import mlcroissant
 import pytest
 
-from app.cli.manifest import Manifest
-from app.cli.marks import look_for_marks
-from app.cli.verify import verify
+from app.client.manifest import Manifest
+from app.client.marks import look_for_marks
+from app.client.verify import verify
 from workers.images import pixel_sha256_of_file
 
 pytestmark = pytest.mark.integration

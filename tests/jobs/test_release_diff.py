@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.dataset.differences import SampleCount, changes
 from app.dataset.shard import SampleRow
 from app.errors import Corrupt
-from app.jobs.releases.diff import SampleCount, changes
 
 
 def row(subject: int, sample: int, what: str = "", **fields: Any) -> SampleRow:

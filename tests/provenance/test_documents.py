@@ -13,8 +13,8 @@ import rdflib
 import yaml
 from rdflib.namespace import PROV
 
-from app.cli.manifest import Manifest
-from app.cli.verify import verify
+from app.client.manifest import Manifest
+from app.client.verify import verify
 from app.dataset.keys import DatasetKeys
 from app.dataset.model import ModelCard
 from app.jobs.records import Accepted

@@ -16,15 +16,15 @@ import c2pa
 import numpy as np
 import pytest
 
-from app.cli.errors import VerificationFailed
 from app.cli.main import run
-from app.cli.manifest import Manifest
-from app.cli.marks import look_for_marks
-from app.cli.releases.cache import Cache
-from app.cli.releases.fetch import Expected, Fetch
-from app.cli.releases.readers import FileReader
-from app.cli.releases.sources import PlainArchive
-from app.cli.verify import verify
+from app.client.cache import Cache
+from app.client.errors import VerificationFailed
+from app.client.fetch import Expected, Fetch
+from app.client.manifest import Manifest
+from app.client.marks import look_for_marks
+from app.client.readers import FileReader
+from app.client.sources import PlainArchive
+from app.client.verify import verify
 from app.config import C2paSettings, Settings
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout

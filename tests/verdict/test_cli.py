@@ -11,8 +11,8 @@ import httpx
 import numpy as np
 import pytest
 
-from app.cli import connect
 from app.cli.main import run
+from app.client import connect
 from app.dataset.evaluation import Evaluation
 from workers.verdict.det_plot import det_svg
 from workers.verdict.junit import junit_xml

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from app.errors import FacsimileError, RequestRefused
-from workers.cli import train as commands
+from workers.commands.train import train as commands
 from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation
 from workers.generator.parametric import shaders

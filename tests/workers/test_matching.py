@@ -11,11 +11,11 @@ import pytest
 
 pytest.importorskip("PIL")
 
-from app.cli.errors import VerificationFailed
+from app.client.errors import VerificationFailed
 from app.dataset.manifest import manifest_lines
 from app.dataset.shard import SampleRow
 from workers.biometrics.score_files import read_scores
-from workers.commands.matching import match
+from workers.commands.match import match
 from workers.images import Mark, encode, pixel_sha256
 from workers.matchers.base import Template
 from workers.matchers.comparison import COSINE

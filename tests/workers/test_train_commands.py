@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from app.errors import RequestRefused
-from workers.cli import train as commands
+from workers.commands.train import train as commands
 from workers.training.measure import Measured
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.errors import UsageProblem
 from app.cli.output import say
-from app.cli.paths import inside, make_parents
+from app.client.errors import UsageProblem
+from app.client.paths import inside, make_parents
 from app.dataset.layout import Layout, why_not
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from app.cli.manifest import Manifest
-from app.cli.paths import inside
+from app.client.manifest import Manifest
+from app.client.paths import inside
 from app.dataset.documents import Document
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Shape

@@ -80,6 +80,6 @@ def _json(value: dict[str, Any]) -> bytes:
 
 def _version() -> str:
     try:
-        return version("facsimile")
+        return version("facsimile-faces")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "0"

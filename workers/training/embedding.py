@@ -58,7 +58,7 @@ def _layers(path: Path) -> list[nn.Module]:
         import onnx
         from onnx import numpy_helper
     except ImportError as exc:
-        raise Misconfigured("an identity loss needs the package onnx: pip install 'facsimile[training]'") from exc
+        raise Misconfigured("an identity loss needs the package onnx: bash deploy/setup.sh training") from exc
     graph = onnx.load(str(path)).graph
     values = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
     layers: list[nn.Module] = []

@@ -50,5 +50,5 @@ def _events(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as exc:
-        raise Misconfigured("TensorBoard is not installed: pip install 'facsimile[training]', or leave it out") from exc
+        raise Misconfigured("TensorBoard is not installed: bash deploy/setup.sh training, or leave it out") from exc
     return SummaryWriter(str(folder / "events"))

@@ -4,9 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from app.cli.client import Client
-from app.cli.connect import connect
-from app.cli.errors import ServiceUnreachable, UsageProblem, VerificationFailed
+from app.client.connect import connect
+from app.client.errors import ServiceUnreachable, UsageProblem, VerificationFailed
+from app.client.service import Client
 
 RECORD = "release.json"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.cli.client import Client
-from app.cli.errors import ServiceUnreachable, UsageProblem
+from app.client.errors import ServiceUnreachable, UsageProblem
+from app.client.service import Client
 from app.dataset.evaluation import Evaluation
 from workers.verdict.sources import chunks_of
 

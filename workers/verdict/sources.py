@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from app.cli.manifest import Manifest
+from app.client.manifest import Manifest
 from app.dataset.evaluation import EvaluatedSet
 from app.errors import Corrupt
 from workers.biometrics.errors import ScoresRefused

@@ -1,1 +1,0 @@
-"""Datasets as dependencies: releases fetched, locked, verified and compared."""

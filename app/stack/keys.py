@@ -1,0 +1,71 @@
+"""`facsimile keys`: issuing and revoking API keys. For operators: it needs the store's settings."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic_settings import DotEnvSettingsSource
+
+from app.access import ApiKeys
+from app.cli.options import JsonOption
+from app.cli.output import as_json, say
+from app.client.errors import UsageProblem
+from app.config import Settings
+from app.storage import open_store
+
+keys = typer.Typer(
+    no_args_is_help=True,
+    help="Issue and revoke API keys (operators; needs FACSIMILE_STORE__* or --data).",
+    rich_markup_mode="rich",
+)
+
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder of a stack that runs on this machine, instead of settings.")
+]
+
+
+@keys.command()
+def issue(
+    tenant: Annotated[str, typer.Argument(help="Whom the key is for: a-z, 0-9 and '-'.")],
+    label: Annotated[str, typer.Option(help="What for; for people.")] = "",
+    data: DataOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make a key and write it to standard output; it cannot be shown again."""
+    key = _api_keys(data).issue(tenant, label)
+    if json_:
+        as_json({"tenant": tenant, "key": key})
+    else:
+        typer.echo(key)
+
+
+@keys.command()
+def revoke(
+    key: Annotated[str, typer.Argument(help="The key, or its id: the part between its underscores.")],
+    data: DataOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make a key worthless, within seconds."""
+    match = re.fullmatch(r"(?:fcs_)?([0-9a-f]{16})(?:_.*)?", key)
+    if not match:
+        raise UsageProblem("this is neither a key nor the id of one; an id has 16 of 0-9 and a-f")
+    _api_keys(data).revoke(match[1])
+    if json_:
+        as_json({"id": match[1], "revoked": True})
+    else:
+        say(f"key {match[1]} is revoked")
+
+
+def _api_keys(data: Path | None) -> ApiKeys:
+    if data is None:
+        return ApiKeys(open_store(Settings().store))
+    file = data / "settings.env"
+    if not file.is_file():
+        raise UsageProblem(f"{data} is not the folder of a stack that has been started")
+    # What stands in the file is to win over the environment, as it does for the stack's own children.
+    return ApiKeys(open_store(_settings_in(file).store))
+
+
+def _settings_in(file: Path) -> Settings:
+    return Settings(**DotEnvSettingsSource(Settings, env_file=file)())

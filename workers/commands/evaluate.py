@@ -1,0 +1,259 @@
+"""`facsimile evaluate`: scores in, metrics and a verdict out; a pulled folder is all it needs."""
+
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.cli.endings import EVALUATE_EXIT_CODES, NOT_EVALUATED, NOT_PASSED, PASSED, UNDECIDED
+from app.cli.options import KeyOption, UrlOption
+from app.cli.output import as_json, err, out
+from app.client.connect import connect
+from app.client.errors import UsageProblem
+from app.dataset.evaluation import DEFAULT_ALPHA, DEFAULT_FMR, Evaluation, Rule, Verdict
+from app.errors import FacsimileError
+
+if TYPE_CHECKING:
+    from workers.verdict.compared import ComparedScores
+    from workers.verdict.listed import Listed
+
+Metric = Literal["cosine", "euclidean"]
+
+CODES = {None: PASSED, Verdict.PASS: PASSED, Verdict.FAIL: NOT_PASSED, Verdict.UNDECIDED: UNDECIDED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handed:
+    """A file of scores or of templates."""
+
+    path: Path
+    metric: Metric | None
+    what: str
+
+    @classmethod
+    def one_of(cls, scores: Path | None, templates: Path | None, metric: Metric, what: str) -> "Handed | None":
+        """The one that was given; raises UsageProblem for both, and for a file that is not there."""
+        if scores is not None and templates is not None:
+            raise UsageProblem(f"{what}: give a file of scores or one of templates, not both")
+        path = scores or templates
+        if path is None:
+            return None
+        if not path.is_file():
+            raise UsageProblem(f"{path} is no file")
+        return cls(path=path, metric=metric if templates else None, what=what)
+
+
+def evaluate_command(
+    scores: Annotated[
+        Path | None, typer.Option(help="Scores: CSV (reference,probe,score, or Bob's), npz, Parquet.")
+    ] = None,
+    templates: Annotated[Path | None, typer.Option(help="Templates instead (npz, Parquet): compared here.")] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Folder of the pulled dataset or release; with --remote, its id will do.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="NAME@VERSION; its comparisons are fetched.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Scores of the version before, of the same comparisons.")
+    ] = None,
+    baseline_templates: Annotated[Path | None, typer.Option(help="Templates of the version before.")] = None,
+    metric: Annotated[Metric, typer.Option(help="How templates are compared.")] = "cosine",
+    at_fmr: Annotated[float, typer.Option(help="FMR whose threshold counts, each matcher's own.")] = DEFAULT_FMR,
+    threshold: Annotated[float | None, typer.Option(help="This threshold instead, for both matchers.")] = None,
+    baseline_threshold: Annotated[float | None, typer.Option(help="The baseline's, if it is another.")] = None,
+    max_fnmr: Annotated[float | None, typer.Option(help="FNMR allowed.")] = None,
+    max_fnmr_increase: Annotated[
+        str | None, typer.Option(help="Increase of FNMR allowed over the baseline: 0.01, or 10% of it.")
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option(help="Largest probability of a false FAIL, and of a false PASS.")
+    ] = DEFAULT_ALPHA,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a summary in Markdown here.")] = None,
+    det: Annotated[Path | None, typer.Option(help="Write the DET, new over baseline, as SVG here.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, for machines.")] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Send the files to the service, which evaluates and keeps the history.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="With --remote: which matcher, which build.")] = "",
+    baseline_evaluation: Annotated[
+        str | None, typer.Option(help="With --remote: an evaluation made before is the baseline.")
+    ] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Evaluate comparison scores: metrics with intervals, and PASS, FAIL or UNDECIDED where a limit is given."""
+    begun = time.monotonic()
+    try:
+        rule = _rule(
+            at_fmr=at_fmr,
+            threshold=threshold,
+            baseline_threshold=baseline_threshold,
+            max_fnmr=max_fnmr,
+            max_fnmr_increase=max_fnmr_increase,
+            alpha=alpha,
+        )
+        new = Handed.one_of(scores, templates, metric, "the new scores")
+        old = Handed.one_of(baseline, baseline_templates, metric, "the baseline")
+        if new is None:
+            raise UsageProblem("nothing to evaluate: give --scores or --templates")
+        if (dataset is None) == (release is None):
+            raise UsageProblem("say what the scores are of: --dataset FOLDER, or --release NAME@VERSION")
+        if remote:
+            found = _there(rule, new, old, baseline_evaluation, dataset, release, name, url, key)
+        elif baseline_evaluation is not None or name:
+            raise UsageProblem("--name and --baseline-evaluation are for --remote")
+        else:
+            found = _here(rule, new, old, dataset, release, url, key)
+        _write(found, junit, markdown, det, time.monotonic() - begun)
+    except FacsimileError as exc:
+        _explain(str(exc), junit)
+    except OSError as exc:
+        _explain(f"{exc.filename or ''}: {exc.strerror or exc}".removeprefix(": "), junit)
+    except Exception:  # noqa: BLE001  (a crash must not end on the code that means FAIL)
+        _explain(f"a fault of ours:\n{traceback.format_exc()}", junit)
+    else:
+        _show(found, json_=json_)
+        raise typer.Exit(CODES[found.verdict])
+    raise typer.Exit(NOT_EVALUATED)
+
+
+evaluate = typer.Typer(add_completion=False)
+evaluate.command("evaluate", epilog=EVALUATE_EXIT_CODES)(evaluate_command)
+
+
+def _rule(**fields: Any) -> Rule:
+    try:
+        return Rule(**fields)
+    except ValidationError as exc:
+        found = [(error["loc"], error["msg"].removeprefix("Value error, ")) for error in exc.errors()]
+        texts = [f"--{str(where[0]).replace('_', '-')}: {text}" if where else text for where, text in found]
+        raise UsageProblem("; ".join(texts)) from exc
+
+
+def _here(
+    rule: Rule,
+    new: Handed,
+    old: Handed | None,
+    dataset: Path | None,
+    release: str | None,
+    url: str | None,
+    key: str | None,
+) -> Evaluation:
+    """Evaluate on this machine."""
+    from workers.verdict.evaluate import evaluate as judged
+    from workers.verdict.sources import read_set
+
+    with ExitStack() as stack:
+        if dataset is None:
+            from workers.verdict.fetched import fetch_set
+
+            dataset = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            fetch_set(str(release), dataset, url, key)
+        of, listed = read_set(dataset)
+        compared = [_compared(listed, one, rule, stack) for one in (new, old) if one is not None]
+    return judged(of, rule, compared[0], compared[1] if old is not None else None)
+
+
+def _there(
+    rule: Rule,
+    new: Handed,
+    old: Handed | None,
+    earlier: str | None,
+    dataset: Path | None,
+    release: str | None,
+    name: str,
+    url: str | None,
+    key: str | None,
+) -> Evaluation:
+    """Let the service evaluate."""
+    from workers.verdict.remote import evaluate_remotely, upload
+
+    if old is not None and earlier is not None:
+        raise UsageProblem("the baseline: give a file or an evaluation, not both")
+    of = {"release": release} if dataset is None else {"dataset": _dataset_id(dataset)}
+    client = connect(url, key)
+    request: dict[str, Any] = {"name": name, **of, "rule": rule.model_dump(exclude_defaults=True)}
+    with ExitStack() as stack:
+        for field, handed in (("scores", new), ("baseline", old)):
+            if handed is not None:
+                sent = upload(client, handed.path, _progress(handed, stack))
+                request[field] = sent if handed.metric is None else {**sent, "metric": handed.metric}
+    if earlier is not None:
+        request["baseline"] = {"evaluation": earlier}
+    return evaluate_remotely(client, request)
+
+
+def _dataset_id(dataset: Path) -> str:
+    """The id in a folder's manifest, or the id itself."""
+    from app.client.manifest import Manifest
+
+    return Manifest(dataset / "manifest.json").dataset if dataset.is_dir() else str(dataset)
+
+
+def _compared(listed: "Listed", handed: Handed, rule: Rule, stack: ExitStack) -> "ComparedScores":
+    from workers.verdict.compared import compare
+    from workers.verdict.sources import chunks_of, read_blocks
+
+    blocks = read_blocks(chunks_of(handed.path), listed, handed.metric, _progress(handed, stack))
+    return compare(listed, blocks, what=f"{handed.what} ({handed.path})", fmr_kept=rule.at_fmr)
+
+
+def _progress(handed: Handed, stack: ExitStack) -> Callable[[int], None]:
+    bar = stack.enter_context(
+        Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+            console=err(),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+    )
+    task = bar.add_task(handed.what, total=handed.path.stat().st_size)
+    return lambda count: bar.update(task, completed=count)
+
+
+def _write(found: Evaluation, junit: Path | None, markdown: Path | None, det: Path | None, seconds: float) -> None:
+    from workers.verdict.det_plot import det_svg
+    from workers.verdict.junit import junit_xml
+    from workers.verdict.wording import markdown as in_markdown
+
+    if junit is not None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        junit.write_bytes(junit_xml(found, seconds=seconds, timestamp=now))
+    if markdown is not None:
+        markdown.write_text(in_markdown(found), encoding="utf-8")
+    if det is not None:
+        det.write_text(det_svg(found), encoding="utf-8")
+
+
+def _explain(text: str, junit: Path | None) -> None:
+    err().print(f"facsimile: {text}", markup=False)
+    if junit is not None:
+        from workers.verdict.junit import junit_error
+
+        try:
+            junit.write_bytes(junit_error(text))
+        except OSError as exc:
+            err().print(f"facsimile: {junit} could not be written either: {exc.strerror}", markup=False)
+
+
+def _show(found: Evaluation, *, json_: bool) -> None:
+    from workers.verdict.wording import summary_lines
+
+    if json_:
+        as_json(found.model_dump(mode="json"))
+        return
+    for line in summary_lines(found):
+        out().print(line, markup=False)

@@ -1,0 +1,189 @@
+"""`facsimile match`: a matcher over a pulled release, sample by sample, and its scores of the release's comparisons."""
+
+import hashlib
+import itertools
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import typer
+
+from app.cli.bars import Bars
+from app.cli.options import JsonOption
+from app.cli.output import as_json, fields
+from app.client.errors import FolderProblem, UsageProblem, VerificationFailed
+from app.client.manifest import Manifest
+from app.client.paths import inside
+from app.client.released import Comparisons
+from app.config import WorkerSettings
+from app.dataset.shard import SampleRow
+from workers.biometrics.score_files import Comparison, write_scores
+
+if TYPE_CHECKING:
+    from workers.matchers.base import Matcher
+    from workers.matchers.extraction import Extraction, Image
+
+Form = Literal["bob", "simple"]
+OnProgress = Callable[[int, int], None]
+
+WINDOW = 65_536
+"""Comparisons made at a time."""
+
+
+@dataclass(kw_only=True)
+class Matched:
+    """What came of matching a set."""
+
+    matcher: str
+    version: str
+    samples: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    """Samples without a template: `failure_to_enrol` of references, `failure_to_extract` of probes."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    comparisons: int = 0
+    failed: int = 0
+    """Comparisons that were not completed; they have no score in the file."""
+
+
+def match_command(
+    folder: Annotated[Path, typer.Argument(help="Folder of a pulled release, in the plain layout.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Score file to write (CSV).")],
+    matcher: Annotated[str, typer.Option(help="Matcher that is installed.")] = "sface",
+    form: Annotated[Form, typer.Option(help="bob: Bob's columns; simple: reference,probe,score.")] = "bob",
+    json_: JsonOption = False,
+) -> None:
+    """Score every comparison that a release lists, with a matcher that is installed.
+
+    What your own matcher does instead: read comparisons.csv, write a score file that `facsimile evaluate` takes.
+    A sample without a template makes no error: its comparisons have no score, and are counted as failed.
+    """
+    from workers.matchers.registry import load_matcher
+
+    if not folder.is_dir():
+        raise UsageProblem(f"{folder} is no folder")
+    loaded = load_matcher(matcher, WorkerSettings())
+    with Bars() as bars:
+        found = match(
+            folder,
+            loaded,
+            out,
+            form=form,
+            on_samples=partial(bars.amount, "extracting templates"),
+            on_comparisons=partial(bars.amount, "comparing"),
+        )
+    if json_:
+        as_json({"out": str(out), **vars(found)})
+        return
+    fields(
+        [
+            ("matcher", f"{found.matcher} {found.version}; {loaded.provenance}"),
+            ("samples", f"{found.samples:,}"),
+            ("failures", ", ".join(f"{kind.replace('_', ' ')}: {count:,}" for kind, count in found.failures.items())),
+            ("comparisons", f"{found.comparisons:,}, of which {found.failed:,} have no score"),
+            ("scores", out),
+        ]
+    )
+
+
+def match(
+    folder: Path,
+    matcher: "Matcher",
+    out: Path,
+    *,
+    form: Form = "bob",
+    on_samples: OnProgress = lambda done, total: None,
+    on_comparisons: OnProgress = lambda done, total: None,
+) -> Matched:
+    """Extract every sample once, compare as comparisons.csv lists, and write the scores; the file appears when whole.
+
+    Raises VerificationFailed where a file is not what the manifest says: a damaged set must not become bad scores.
+    """
+    from workers.matchers.base import Role
+    from workers.matchers.extraction import extract_many
+
+    manifest = Manifest(folder / "manifest.json")
+    rows = list(manifest.samples())
+    numbers = {row.id: number for number, row in enumerate(rows)}
+    table = extract_many(
+        matcher,
+        _images(folder, rows),
+        Role.PROBE,  # each sample once, for both sides; failures are told by the manifest
+        total=len(rows),
+        on_progress=lambda done, total: on_samples(done, total or 0),
+    )
+    found = Matched(matcher=matcher.name, version=matcher.version, samples=len(rows), reasons=table.reasons())
+    kinds = Counter(_kind(rows[number]) for number in table.failures)
+    found.failures = {kind: kinds[kind] for kind in ("failure_to_enrol", "failure_to_extract")}
+    compared = _compared(matcher, table, numbers, Comparisons(folder), found, on_comparisons)
+    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            file.writelines(write_scores(compared, form))
+        beside.replace(out)
+    except OSError as exc:
+        raise FolderProblem(f"{out} cannot be written: {exc.strerror or exc}") from exc
+    finally:
+        beside.unlink(missing_ok=True)
+    return found
+
+
+def _compared(
+    matcher: "Matcher",
+    table: "Extraction",
+    numbers: dict[str, int],
+    comparisons: Comparisons,
+    found: Matched,
+    on_progress: OnProgress,
+) -> Iterator[Comparison]:
+    from workers.matchers.extraction import compare_pairs
+
+    total = len(comparisons)
+    left = iter(comparisons)
+    while window := list(itertools.islice(left, WINDOW)):
+        try:
+            pairs = np.array([(numbers[pair.reference_id], numbers[pair.probe_id]) for pair in window])
+        except KeyError as exc:
+            raise VerificationFailed(
+                f"comparisons.csv names a sample {exc} that the manifest does not list; pull the set anew",
+                ["comparisons.csv"],
+            ) from exc
+        for pair, score in zip(window, compare_pairs(matcher, table, table, pairs), strict=True):
+            completed = bool(np.isfinite(score))
+            found.failed += not completed
+            yield Comparison(
+                pair.reference_id,
+                _subject(pair.reference_id),
+                pair.probe_id,
+                _subject(pair.probe_id),
+                float(score) if completed else None,
+            )
+        found.comparisons += len(window)
+        on_progress(found.comparisons, total)
+
+
+def _images(folder: Path, rows: list[SampleRow]) -> Iterator["Image"]:
+    from workers.images import decode
+
+    for row in rows:
+        path = inside(folder, row.file)
+        try:
+            data = path.read_bytes()
+        except OSError as exc:
+            text = f"{row.file} cannot be read: {exc.strerror}; pull the set anew"
+            raise VerificationFailed(text, [row.file]) from exc
+        if hashlib.sha256(data).hexdigest() != row.file_sha256:
+            raise VerificationFailed(f"{row.file}: its bytes have another digest; pull the set anew", [row.file])
+        yield partial(decode, data, row.file)
+
+
+def _kind(row: SampleRow) -> str:
+    return "failure_to_extract" if row.role == "probe" else "failure_to_enrol"
+
+
+def _subject(sample: str) -> str:
+    return sample.partition("_")[0]

@@ -1,5 +1,6 @@
 """A user's own photographs: packed, named where they cannot be used, trained on, exported, loaded again."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from workers.generator import latents as lt
 from workers.generator.registry import load_generator
 from workers.images import decode, to_pixels
 from workers.matchers.detector import load_detector
+from workers.photographs import Unusable, copies, printable, read_photograph
 from workers.training.export import export
 from workers.training.framing import FRAME
 from workers.training.loop import train
 from workers.training.measure import Measured
-from workers.training.packing import Unusable, pack_photographs, read_packed
+from workers.training.packing import pack_photographs, read_packed
 from workers.training.photographs import Photographs
 from workers.training.sources import is_labelled, open_source
 from workers.training.spec import Loss, Method, TrainingSpec
@@ -114,6 +116,43 @@ class TestPacking:
         source = Photographs(pack(folder, aligned=False))
         assert first.stat().st_mtime_ns != before, "another picture makes another part"
         assert (source.images[0] == [255, 0, 0]).all()
+
+    def test_nothing_odd_ends_a_run_and_all_of_it_is_named(self, folder: Path) -> None:
+        odd = folder / "person 0"
+        (odd / "link.jpg").symlink_to("nowhere.jpg")
+        os.mkfifo(odd / "pipe.png")
+        (odd / "folder.png").mkdir()
+        (odd / "phone.heic").write_bytes(b"....ftypheic")
+        (odd / "notes.doc").write_bytes(b"no picture")
+        (odd / os.fsdecode(b"n\xff.png")).write_bytes(b"none either")
+        (odd / "new\nline.png").write_bytes(b"")
+        frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+        frames[0].save(odd / "moving.gif", save_all=True, append_images=frames[1:])
+        (odd / "again.png").write_bytes((odd / "0.png").read_bytes())
+        Image.open(odd / "1.png").save(odd / "other.bmp")
+        (folder / "gone").symlink_to("nowhere")
+        (odd / "list.txt").write_text("passed over")
+        packed = pack(folder, aligned=False, leave_out=True)
+        listed = dict(line.split(": ", 1) for line in (packed / "unusable.txt").read_text().splitlines())
+        assert listed == {
+            "person 0/link.jpg": "is a link to nothing",
+            "person 0/pipe.png": "is not a regular file",
+            "person 0/folder.png": "is not a regular file",
+            "person 0/phone.heic": "is in HEIC, which is not read; convert it to JPEG or PNG",
+            "person 0/notes.doc": "is no picture in a format that is read",
+            "person 0/n\\udcff.png": "is no picture in a format that is read",
+            "person 0/new\\nline.png": "is no picture in a format that is read",
+            "person 0/moving.gif": "holds 2 pictures; save the one that is meant",
+            "person 0/again.png": "is a copy of person 0/0.png",
+            "person 0/other.bmp": "shows the same pixels as another picture of its subject",
+            "gone": "0 usable pictures; a subject needs 2",
+        }
+        assert len(Photographs(packed).images) == SUBJECTS * SAMPLES
+
+    def test_the_same_picture_under_two_subjects_is_named(self, folder: Path) -> None:
+        (folder / "person 3" / "9.png").write_bytes((folder / "person 1" / "0.png").read_bytes())
+        with pytest.raises(Unusable, match=r"person 3/9\.png: is a copy of person 1/0\.png"):
+            pack(folder, aligned=False)
 
     @pytest.mark.parametrize("aligned", [True, False])
     def test_a_picture_that_is_not_square_or_small_is_named(self, folder: Path, aligned: bool) -> None:
@@ -212,3 +251,50 @@ class TestTraining:
         assert images.shape == (3, 16, 16, 3)
         assert to_pixels(images).std() > 1
         assert decode((tmp_path / "run" / "sheet-0000002.png").read_bytes()).shape == (96, 96, 3)
+
+
+class TestReading:
+    """A picture as a person would see it."""
+
+    @pytest.mark.parametrize("turned", range(1, 9))
+    def test_it_is_turned_as_the_camera_says(self, tmp_path: Path, turned: int) -> None:
+        upright = np.zeros((40, 60, 3), np.uint8)
+        upright[:20, :30] = 255
+        turns = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+        image = Image.fromarray(upright)
+        if (back := turns[turned]) is not None:
+            image = image.transpose(Image.Transpose(back))
+        exif = Image.Exif()
+        exif[0x0112] = turned
+        image.save(tmp_path / "x.png", exif=exif)
+        assert np.array_equal(read_photograph(tmp_path / "x.png"), upright)
+
+    def test_sixteen_bits_are_scaled(self, tmp_path: Path) -> None:
+        ramp = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+        Image.fromarray(ramp).save(tmp_path / "x.png")
+        assert np.abs(read_photograph(tmp_path / "x.png")[..., 0] - ramp / 257).max() <= 0.5
+
+    @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
+    def test_every_mode_becomes_rgb(self, tmp_path: Path, mode: str) -> None:
+        Image.new("RGB", (8, 8), "white").convert(mode).save(tmp_path / "x.tif")
+        assert (read_photograph(tmp_path / "x.tif") == 255).all()
+
+    def test_what_is_transparent_is_shown_over_white(self, tmp_path: Path) -> None:
+        Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "x.png")
+        assert (read_photograph(tmp_path / "x.png") == 255).all()
+
+    @pytest.mark.parametrize("size", [(20_000, 20_000), (10_001, 10_000)])
+    def test_a_picture_that_claims_too_many_pixels_is_refused_before_it_is_decoded(
+        self, tmp_path: Path, size: tuple[int, int]
+    ) -> None:
+        Image.new("1", size).save(tmp_path / "x.png")
+        with pytest.raises(Unusable, match=r"has too many pixels; at most 100,000,000 are read"):
+            read_photograph(tmp_path / "x.png")
+
+    def test_copies_are_found_by_their_bytes(self, tmp_path: Path) -> None:
+        for name, data in (("a", b"one"), ("b", b"two"), ("c", b"one"), ("d", b"longer")):
+            (tmp_path / name).write_bytes(data)
+        assert copies(sorted(tmp_path.iterdir())) == {tmp_path / "c": tmp_path / "a"}
+
+    def test_names_are_shown_in_one_line(self) -> None:
+        assert printable("é\n\udcff\x1b[31m") == "é\\n\\udcff\\x1b[31m"

@@ -5,8 +5,9 @@ Packing them finds each face and frames it as our renders are framed (or takes p
     photographs.json          the settings
     part-000000.safetensors   some subjects: image uint8 [N, R, R, 3], subject int32 [N]; which files they are made of
 
-A part that fits its files is never made again. Pictures that cannot be used are named, all of them at once, and
-nothing can be trained on until they are mended, moved away, or left out by `leave_out`; then they are listed.
+A part that fits its files is never made again. Pictures that cannot be used, second copies among them, are named, all
+of them at once, and nothing can be trained on until they are mended, moved away, or left out by `leave_out`; then they
+are listed.
 """
 
 import json
@@ -19,16 +20,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from app.errors import Corrupt, FacsimileError, RequestRefused
-from workers.images import Pixels, decode
+from app.errors import Corrupt, RequestRefused
+from workers.images import Pixels, pixel_sha256
 from workers.matchers.alignment import align
 from workers.matchers.detector import load_detector
+from workers.photographs import Unusable, copies, printable, read_photograph, subject_folders
 from workers.training.files import save_whole, write_whole
 from workers.training.framing import FRAME
 
 PACKED = "photographs.json"
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 SUBJECTS_PER_PART = 32
 
@@ -36,17 +36,13 @@ NAMED = 20
 """So many unusable pictures are named in a message; all of them are in `unusable.txt`."""
 
 
-class Unusable(FacsimileError):
-    """Pictures that cannot be used; names them and says why."""
-
-
 class PackedSpec(BaseModel):
     """What decides every byte of packed photographs, beside the pictures."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: int = 2
-    """2: framed as the renders of parametric 2.0."""
+    schema_version: int = 3
+    """2: framed as the renders of parametric 2.0; 3: turned as the camera says, 16 bits scaled, no copies."""
     kind: Literal["photographs"] = "photographs"
     size: int = Field(64, ge=16, le=256)
     """Pixels a side; a power of two."""
@@ -74,7 +70,8 @@ def pack_photographs(
     """
     if size & (size - 1) or not 16 <= size <= 256:
         raise RequestRefused([("size", f"{size} is not a power of two from 16 to 256")])
-    listed = _pictures(folder)
+    listed = subject_folders(folder)
+    again = {path: f"is a copy of {printable(first.relative_to(folder))}" for path, first in _copies(listed).items()}
     packed.mkdir(parents=True, exist_ok=True)
     (packed / PACKED).unlink(missing_ok=True)  # whatever is there is not whole until the end
     problems: dict[str, str] = {}
@@ -82,7 +79,7 @@ def pack_photographs(
     parts = [listed[start : start + SUBJECTS_PER_PART] for start in range(0, len(listed), SUBJECTS_PER_PART)]
     done = 0
     for number, part in enumerate(parts):
-        found, bad = _part(folder, packed, number, part, size=size, aligned=aligned)
+        found, bad = _part(folder, packed, number, part, again, size=size, aligned=aligned)
         problems |= bad
         kept += found
         done += len(part)
@@ -116,39 +113,25 @@ def read_packed(packed: Path) -> PackedSpec:
         raise Corrupt(f"{path} cannot be read: {exc}") from exc
 
 
-def _pictures(folder: Path) -> list[tuple[str, list[Path]]]:
-    """Subjects and their pictures, in order of their names."""
-    if not folder.is_dir():
-        raise RequestRefused([("folder", f"{folder} is not a folder")])
-    loose = [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in EXTENSIONS]
-    if loose:
-        raise RequestRefused(
-            [
-                (
-                    "folder",
-                    f"{folder} holds {len(loose)} pictures ({loose[0]} …) beside its subjects' folders; give each "
-                    "subject a folder of its own",
-                )
-            ]
-        )
-    subjects = [
-        (path.name, sorted(p for p in path.iterdir() if p.suffix.lower() in EXTENSIONS))
-        for path in sorted(folder.iterdir())
-        if path.is_dir()
-    ]
-    if not subjects:
-        raise RequestRefused([("folder", f"{folder} holds no subjects' folders")])
-    return subjects
+def _copies(listed: list[tuple[str, list[Path]]]) -> dict[Path, Path]:
+    return copies(path for _, pictures in listed for path in pictures)
 
 
 def _part(
-    folder: Path, packed: Path, number: int, subjects: list[tuple[str, list[Path]]], *, size: int, aligned: bool
+    folder: Path,
+    packed: Path,
+    number: int,
+    subjects: list[tuple[str, list[Path]]],
+    refused: dict[Path, str],
+    *,
+    size: int,
+    aligned: bool,
 ) -> tuple[list[str], dict[str, str]]:
     """Make a part, unless it is there and fits; returns subjects with two pictures or more, and problems."""
     wanted = {
         "size": size,
         "aligned": aligned,
-        "files": [[str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns] for _, s in subjects for p in s],
+        "files": [[printable(p.relative_to(folder)), *_state(p), refused.get(p)] for _, s in subjects for p in s],
     }
     path = _part_path(packed, number)
     told = told_of(path)
@@ -157,16 +140,25 @@ def _part(
         owners: list[str] = []
         problems: dict[str, str] = {}
         for name, pictures in subjects:
-            made = []
+            if printable(name) != name:
+                problems[printable(name)] = "its name has characters that cannot be written down; rename the folder"
+                continue
+            made: dict[str, Pixels] = {}
             for picture in pictures:
                 try:
-                    made.append(_picture(picture, size=size, aligned=aligned))
+                    if why := refused.get(picture):
+                        raise Unusable(why)
+                    pixels = _picture(picture, size=size, aligned=aligned)
+                    digest = pixel_sha256(pixels)
+                    if digest in made:
+                        raise Unusable("shows the same pixels as another picture of its subject")
+                    made[digest] = pixels
                 except Unusable as exc:
-                    problems[str(picture.relative_to(folder))] = str(exc)
+                    problems[printable(picture.relative_to(folder))] = str(exc)
             if len(made) < 2:
                 problems[name] = f"{len(made)} usable pictures; a subject needs 2"
                 continue
-            images += made
+            images += made.values()
             owners += [name] * len(made)
         told = {"made_of": wanted, "owners": owners, "problems": problems}
         stacked = np.stack(images) if images else np.zeros((0, size, size, 3), np.uint8)
@@ -176,10 +168,7 @@ def _part(
 
 def _picture(path: Path, *, size: int, aligned: bool) -> Pixels:
     """One picture, uint8 [size, size, 3]; raises Unusable with the reason."""
-    try:
-        pixels = decode(path.read_bytes(), path.name)
-    except (Corrupt, OSError) as exc:
-        raise Unusable(f"cannot be read ({exc})") from exc
+    pixels = read_photograph(path)
     if aligned:
         face = load_detector().detect(pixels)
         if face is None:
@@ -193,6 +182,15 @@ def _picture(path: Path, *, size: int, aligned: bool) -> Pixels:
     if height < size:
         raise Unusable(f"{width}×{height} is smaller than {size}×{size}")
     return np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of a file, which say whether it is the one that was packed; zeros for one that is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def told_of(path: Path) -> dict[str, Any] | None:

@@ -104,8 +104,9 @@ def read_photograph(path: Path) -> Pixels:
                 if image.width * image.height > MAX_PIXELS:
                     raise Unusable(f"has too many pixels; at most {MAX_PIXELS:,} are read")
                 # A telephone's JPEG may hold a depth map or a smaller copy behind its picture (MPO).
-                if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-                    raise Unusable(f"holds {image.n_frames} pictures; save the one that is meant")
+                frames = getattr(image, "n_frames", 1)
+                if frames > 1 and image.format != "MPO":
+                    raise Unusable(f"holds {frames} pictures; save the one that is meant")
                 image.load()
                 return _eight_bits(ImageOps.exif_transpose(image))
     except Unusable:

@@ -13,6 +13,7 @@ from app.client.connect import connect
 from app.client.errors import CalibrationEnded
 from app.client.service import Client
 from app.client.watch import FINAL
+from app.dataset.measures import Rate
 
 Json = dict[str, Any]
 
@@ -107,8 +108,8 @@ def _show(found: Json) -> None:
 
 
 def _between(rate: Json) -> str:
-    low, high = rate["by_subject"] or rate["exact"]
-    return f"{low:.4f} … {high:.4f}"
+    interval = Rate.model_validate(rate).interval
+    return f"{interval.low:.4f} … {interval.high:.4f}"
 
 
 def _range(ends: list[float]) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
+from app.dataset.measures import Rate
 from app.dataset.model import CARD_NAME
 from app.dataset.plan import Plan, PlannedTarget
 from app.dataset.request import (
@@ -73,26 +74,12 @@ def _digest(plan: Plan, without: set[str]) -> str:
     return hashlib.sha256(plan.model_dump_json(exclude=without).encode()).hexdigest()
 
 
-class MeasuredRate(_Frozen):
-    """A rate over completed comparisons, with its 95% intervals."""
-
-    value: float
-    errors: int
-    trials: int
-    failed: int
-    """Comparisons that gave no score, for want of a template; not among the trials."""
-    exact: tuple[float, float]
-    """Clopper–Pearson: as if comparisons were independent, which those of one subject are not."""
-    by_subject: tuple[float, float] | None
-    """From a bootstrap of subjects; null where it could not be made."""
-
-
 class Measured(_Frozen):
     """FNMR at the smallest threshold whose FMR is at most the one asked for."""
 
     threshold: float
-    fmr: MeasuredRate
-    fnmr: MeasuredRate
+    fmr: Rate
+    fnmr: Rate
 
 
 class CurvePoint(_Frozen):

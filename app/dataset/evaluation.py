@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.dataset.content import SHA256
+from app.dataset.measures import Data, DetPoint, EqualErrorRate, Rate
 from app.dataset.names import DATASET_ID
 
 DEFAULT_FMR = 1e-3
@@ -27,11 +28,11 @@ class Verdict(StrEnum):
     UNDECIDED = "UNDECIDED"
 
 
-class _Data(BaseModel):
+class _Asked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Rule(_Data):
+class Rule(_Asked):
     """What is allowed. Without a limit there are metrics and no verdict."""
 
     at_fmr: Annotated[float, Field(gt=0, lt=1)] = DEFAULT_FMR
@@ -67,7 +68,7 @@ class Rule(_Data):
         return self
 
 
-class Increase(_Data):
+class Increase(_Asked):
     """How far FNMR may rise over the baseline's."""
 
     absolute: float = 0.0
@@ -94,62 +95,23 @@ class Increase(_Data):
         return self.absolute + self.relative * baseline
 
 
-class Between(_Data):
-    """An interval with its confidence, both ends included."""
-
-    low: float
-    high: float
-    confidence: float
-    method: str
-
-
-class RateFound(_Data):
-    """A rate, what it was counted over, and how sure it is."""
-
-    value: float
-    errors: int
-    trials: int
-    interval: Between
-    """Clopper–Pearson over trials: too narrow where trials share a subject."""
-    by_subject: Between | None
-    """By resampling subjects; null where that was not possible."""
-    rounding: float = 0.0
-    """By at most so much the value is too high because scores were counted in bins; 0 if it is exact."""
-
-
-class PointFound(_Data):
+class PointFound(Data):
     """FNMR at one FMR, or at one threshold."""
 
     target_fmr: float | None
     """Null where the threshold was given."""
     threshold: float | None
     """Null: below every score."""
-    fmr: RateFound
-    fnmr: RateFound
+    fmr: Rate
+    fnmr: Rate
     """Over completed comparisons."""
-    generalised_fnmr: RateFound
+    generalised_fnmr: Rate
     """Failed comparisons counted as non-matches."""
     resolved: bool
     """Whether there are enough non-mated comparisons to speak of this FMR (rule of 30)."""
 
 
-class EqualErrorFound(_Data):
-    """Where FMR and FNMR cross."""
-
-    value: float
-    threshold: float
-    rounding: float
-    by_subject: Between | None
-
-
-class DetPoint(_Data):
-    """A corner of the DET curve."""
-
-    fmr: float
-    fnmr: float
-
-
-class ScoresFound(_Data):
+class ScoresFound(Data):
     """What was measured of one matcher's scores."""
 
     mated: int
@@ -160,14 +122,14 @@ class ScoresFound(_Data):
     subjects: int
     points: tuple[PointFound, ...]
     """The one that the rule is about comes first."""
-    eer: EqualErrorFound
+    eer: EqualErrorRate
     det: tuple[DetPoint, ...]
     """From FMR 1 down."""
     exact: bool
     """False where so many non-mated scores were given that those far below the thresholds were counted in bins."""
 
 
-class DifferenceFound(_Data):
+class DifferenceFound(Data):
     """How generalised FNMR changed from the baseline to the new scores, on the same comparisons."""
 
     increase: float
@@ -183,7 +145,7 @@ class DifferenceFound(_Data):
     """Whether every single score is the baseline's."""
 
 
-class LimitFound(_Data):
+class LimitFound(Data):
     """How one limit was decided."""
 
     limit: Literal["max_fnmr", "max_fnmr_increase"]
@@ -198,7 +160,7 @@ class LimitFound(_Data):
     """About so many subjects would tell, if the rates are as measured; only with UNDECIDED."""
 
 
-class EvaluatedSet(_Data):
+class EvaluatedSet(Data):
     """Which comparisons these are scores of."""
 
     dataset: str
@@ -209,7 +171,7 @@ class EvaluatedSet(_Data):
     comparisons_sha256: str | None
 
 
-class Evaluation(_Data):
+class Evaluation(Data):
     """All that came out of comparison scores."""
 
     schema_version: Literal[1] = 1
@@ -231,7 +193,7 @@ RELEASE = "^[a-z0-9][a-z0-9-]{0,63}@[0-9a-z][0-9a-z.-]{0,63}$"
 """NAME@VERSION; the version may be `latest`."""
 
 
-class Uploaded(_Data):
+class Uploaded(_Asked):
     """A file that was uploaded before."""
 
     upload: Annotated[str, Field(pattern=SHA256)]
@@ -240,13 +202,13 @@ class Uploaded(_Data):
     """The file holds templates, to be compared so; null: it holds scores."""
 
 
-class Earlier(_Data):
+class Earlier(_Asked):
     """The scores of an evaluation made before, of the same dataset."""
 
     evaluation: Annotated[str, Field(pattern=EVALUATION_ID)]
 
 
-class EvaluationRequest(_Data):
+class EvaluationRequest(_Asked):
     """What is to be evaluated, by what rule."""
 
     model_config = ConfigDict(

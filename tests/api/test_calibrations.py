@@ -6,9 +6,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.dataset import keys
-from app.dataset.calibration import Calibration, Measured, MeasuredRate
+from app.dataset.calibration import Calibration, Measured
 from app.dataset.keys import DatasetKeys
 from app.dataset.matcher import MatcherCard
+from app.dataset.measures import Rate
 from app.errors import QueueUnavailable
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.datasets.advance import fail
@@ -30,7 +31,9 @@ def finish(store: Any, calibration: str, outcome: str = "met") -> None:
     """Be the workers."""
     target = read_plan(store, keys.SERVICE, calibration).target
     assert target is not None
-    rate = MeasuredRate(value=0.1, errors=90, trials=900, failed=0, exact=(0.08, 0.12), by_subject=(0.07, 0.13))
+    rate = Rate.model_validate(
+        {"value": 0.1, "errors": 90, "trials": 900, "exact": [0.08, 0.12], "by_subject": [0.07, 0.13]}
+    )
     there = outcome != "unreachable"
     found = Calibration(
         outcome=outcome,

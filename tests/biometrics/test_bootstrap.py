@@ -134,7 +134,7 @@ def test_coverage_where_scores_of_a_subject_hang_together(clustered: MakeScores)
         )
         assert missed.by_subject is not None
         by_subject += true in missed.by_subject
-        exact += true in missed.interval
+        exact += true in missed.exact
     assert by_subject >= 108
     assert exact <= 102
 
@@ -148,7 +148,7 @@ def test_coverage_of_fmr_where_subjects_are_alike_on_both_sides(clustered: MakeS
         matched, _ = bootstrap.at_threshold(clustered(60, seed=seed), 2.0, Bootstrap(replicates=300, seed=seed))
         assert matched.by_subject is not None
         by_subject += true in matched.by_subject
-        exact += true in matched.interval
+        exact += true in matched.exact
     assert by_subject >= 88
     assert exact < by_subject
 

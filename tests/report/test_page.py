@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.dataset.calibration import Calibration, Contract, CurvePoint, Measured, MeasuredRate
+from app.dataset.calibration import Calibration, Contract, CurvePoint, Measured
+from app.dataset.measures import Interval, Rate
 from app.dataset.plan import PlannedMatcher, PlannedTarget
 from app.dataset.shard import IdentityChoice, Rejection
 from workers.report.build import Outcome, kind_of
@@ -69,10 +70,18 @@ def read(page: bytes) -> Page:
     return found
 
 
-def rate(value: float) -> MeasuredRate:
-    return MeasuredRate(
-        value=value, errors=5, trials=100, failed=0, exact=(value / 2, value * 2), by_subject=(value * 0.8, value * 1.2)
+def rate(value: float) -> Rate:
+    return Rate(
+        value=value,
+        errors=5,
+        trials=100,
+        exact=between(value / 2, value * 2),
+        by_subject=between(value * 0.8, value * 1.2),
     )
+
+
+def between(low: float, high: float) -> Interval:
+    return Interval(low=low, high=high, confidence=0.95, method="by hand")
 
 
 def contract(met: bool = True) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def test_a_case_by_hand(make_set: Callable[..., Any], tmp_path: Path) -> None:
     assert (point.fmr.errors, point.fmr.trials) == (2, 6)
     assert (point.fnmr.errors, point.fnmr.trials, point.fnmr.value) == (1, 3, pytest.approx(1 / 3))
     low, high = beta.ppf(0.025, 1, 3), beta.ppf(0.975, 2, 2)
-    assert (point.fnmr.interval.low, point.fnmr.interval.high) == (pytest.approx(low), pytest.approx(high))
+    assert (point.fnmr.exact.low, point.fnmr.exact.high) == (pytest.approx(low), pytest.approx(high))
     assert found.verdict is None
     assert not point.resolved
     # A failed mated comparison leaves FNMR alone and raises the generalised one.

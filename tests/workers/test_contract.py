@@ -110,8 +110,8 @@ def test_a_target_is_met_and_the_manifest_proves_it(house: House, image: dict[st
     assert manifest["sigma"] == {"pose": contract["scale"], "background": contract["scale"]}
     assert contract["delivered"]["fnmr"]["trials"] == 40 * 6
     assert contract["delivered"]["fmr"]["trials"] == 160 * 159 // 2 - 240
-    low, high = contract["delivered"]["fnmr"]["by_subject"]
-    assert low < 0.2 < high
+    interval = contract["delivered"]["fnmr"]["by_subject"]
+    assert interval["low"] < 0.2 < interval["high"]
     at = DatasetKeys("acme", dataset)
     calibration = read_json(house.store, at.calibration)
     assert calibration["samples"] == 160 * calibration["evaluations"]

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dataset.measures import CONFIDENCE, Interval, Rate
 from workers.biometrics.errors import Unresolvable
-from workers.biometrics.intervals import CONFIDENCE, Interval, corrected_interval, exact_interval, percentile_interval
-from workers.biometrics.rates import OperatingPoint, Rate, Source, fmr, fnmr, fnmr_at_fmr
+from workers.biometrics.intervals import corrected_interval, exact_interval, percentile_interval
+from workers.biometrics.rates import OperatingPoint, Source, fmr, fnmr, fnmr_at_fmr
 from workers.biometrics.tails import NonMatedTail
 
 Floats = NDArray[np.float64]
@@ -88,8 +89,8 @@ def at_threshold(source: SubjectSource, threshold: float, bootstrap: Bootstrap =
     """
     false_match, false_non_match = replicate_at_threshold(source, threshold, bootstrap)
     return (
-        _with_interval(fmr(source, threshold, bootstrap.confidence), false_match, source, bootstrap),
-        _with_interval(fnmr(source, threshold, bootstrap.confidence), false_non_match, source, bootstrap),
+        _with_interval(fmr(source, threshold, bootstrap.confidence), threshold, false_match, source, bootstrap),
+        _with_interval(fnmr(source, threshold, bootstrap.confidence), threshold, false_non_match, source, bootstrap),
     )
 
 
@@ -133,7 +134,8 @@ def at_fmrs(source: SubjectSource, targets: Sequence[float], bootstrap: Bootstra
     points = []
     for number, target in enumerate(targets):
         point = fnmr_at_fmr(source, target, bootstrap.confidence)
-        points.append(replace(point, fnmr=_with_interval(point.fnmr, replicates[:, number], source, bootstrap)))
+        fnmr_there = _with_interval(point.fnmr, point.threshold, replicates[:, number], source, bootstrap)
+        points.append(replace(point, fnmr=fnmr_there))
     return points
 
 
@@ -210,12 +212,17 @@ def _share(part: Floats, whole: Floats) -> Floats:
     return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0))
 
 
-def _with_interval(rate: Rate, replicates: Floats, source: SubjectSource, bootstrap: Bootstrap) -> Rate:
-    return replace(rate, by_subject=subject_interval(rate, replicates, source, bootstrap.confidence))
+def _with_interval(
+    rate: Rate, threshold: float, replicates: Floats, source: SubjectSource, bootstrap: Bootstrap
+) -> Rate:
+    return rate.with_interval(subject_interval(rate, threshold, replicates, source, bootstrap.confidence))
 
 
-def subject_interval(rate: Rate, replicates: Floats, source: SubjectSource, confidence: float) -> Interval:
-    """Interval of a rate from its replicates; where no error (or nothing else) was seen, what can be said instead.
+def subject_interval(
+    rate: Rate, threshold: float, replicates: Floats, source: SubjectSource, confidence: float
+) -> Interval:
+    """Interval of a rate at a threshold from its replicates; where no error (or nothing else) was seen, what can be
+    said instead.
 
     FMR: percentiles, which the weighing of pairs makes wide enough. FNMR: corrected, for few subjects miss often and
     most never, and plain percentiles are then too narrow.
@@ -230,7 +237,7 @@ def subject_interval(rate: Rate, replicates: Floats, source: SubjectSource, conf
     subjects = _mated_subjects(source)
     tried = np.bincount(subjects)
     if 0 < rate.errors < rate.trials:
-        missed = np.bincount(subjects[source.mated < np.float64(rate.threshold)], minlength=len(tried))
+        missed = np.bincount(subjects[source.mated < np.float64(threshold)], minlength=len(tried))
         pulls = (missed - rate.value * tried)[tried > 0]
         if len(pulls) < 2:
             return exact_interval(0, 0, confidence, over="subjects")  # one subject tells nothing of others

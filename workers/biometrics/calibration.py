@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 from scipy.special import ndtri
 
-from app.dataset.calibration import MOST_SCALES, Calibration, CurvePoint, Measured, MeasuredRate
+from app.dataset.calibration import MOST_SCALES, Calibration, CurvePoint, Measured
+from app.dataset.measures import Interval
 from app.dataset.plan import PlannedTarget
 from app.dataset.request import MAX_SCALE
 from app.dataset.resolution import can_resolve
@@ -30,8 +31,8 @@ from workers.biometrics.bootstrap import (
     subject_interval,
 )
 from workers.biometrics.errors import ScoresRefused, Unresolvable
-from workers.biometrics.intervals import Interval, percentile_interval
-from workers.biometrics.rates import OperatingPoint, Rate, fnmr_at_fmr
+from workers.biometrics.intervals import percentile_interval
+from workers.biometrics.rates import OperatingPoint, fnmr_at_fmr
 
 Floats = NDArray[np.float64]
 Outcome = Literal["met", "not met", "unreachable"]
@@ -261,19 +262,8 @@ def _note(
 
 def told(point: OperatingPoint, interval: Interval | None) -> Measured:
     """An operating point as it is stored and shown; `interval` is FNMR's by subject."""
-    return Measured(threshold=point.threshold, fmr=_rate(point.fmr, None), fnmr=_rate(point.fnmr, interval))
-
-
-def _rate(rate: Rate, by_subject: Interval | None) -> MeasuredRate:
-    by_subject = by_subject or rate.by_subject
-    return MeasuredRate(
-        value=rate.value,
-        errors=rate.errors,
-        trials=rate.trials,
-        failed=rate.failed,
-        exact=(rate.interval.low, rate.interval.high),
-        by_subject=(by_subject.low, by_subject.high) if by_subject else None,
-    )
+    fnmr = point.fnmr if interval is None else point.fnmr.with_interval(interval)
+    return Measured(threshold=point.threshold, fmr=point.fmr, fnmr=fnmr)
 
 
 def measure(scores: SubjectSource, fmr: float, bootstrap: Bootstrap = DEFAULT) -> Measured:
@@ -301,7 +291,7 @@ def _fnmr_interval(
 ) -> Interval:
     if replicates is None:
         replicates = replicate_fnmr(scores, point.threshold, bootstrap)
-    return subject_interval(point.fnmr, replicates, scores, bootstrap.confidence)
+    return subject_interval(point.fnmr, point.threshold, replicates, scores, bootstrap.confidence)
 
 
 def _intervals(

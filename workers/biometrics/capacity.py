@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc
 
+from app.dataset.measures import Interval
 from app.dataset.resolution import ERRORS
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap
 from workers.biometrics.errors import Unresolvable
-from workers.biometrics.intervals import Interval, exact_interval, percentile_interval
+from workers.biometrics.intervals import exact_interval, percentile_interval
 from workers.biometrics.templates import TemplateTable, unit
 
 Codes = NDArray[np.int64]

@@ -1,40 +1,18 @@
 """Equal error rate: its definition, and its interval by resampling subjects."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dataset.measures import EqualErrorRate
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap, SubjectSource
 from workers.biometrics.errors import Unresolvable
-from workers.biometrics.intervals import Interval, percentile_interval
+from workers.biometrics.intervals import percentile_interval
 from workers.biometrics.rates import Source
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EqualErrorRate:
-    """Where FMR and FNMR cross.
-
-    Rates step from one score to the next, so they seldom meet. EER here: of the DET's corners take the last with
-    FNMR < FMR and the first with FNMR >= FMR, join them by a straight line, and cross it with FMR = FNMR.
-    """
-
-    value: float
-    threshold: float
-    """Of the first corner with FNMR >= FMR."""
-    fmr: float
-    """At that threshold."""
-    fnmr: float
-    mated: int
-    non_mated: int
-    rounding: float = 0.0
-    """By at most so much the value may be off because scores were binned."""
-    by_subject: Interval | None = None
-    """By resampling subjects, if that was asked for."""
 
 
 def eer(source: Source) -> EqualErrorRate:
@@ -66,8 +44,6 @@ def eer(source: Source) -> EqualErrorRate:
     return EqualErrorRate(
         value=high[0] + share * (low[0] - high[0]),
         threshold=after,
-        fmr=low[0],
-        fnmr=low[1],
         mated=mated,
         non_mated=non_mated,
         rounding=max(high[0] - low[0], low[1] - high[1]) if source.binned else 0.0,
@@ -110,7 +86,7 @@ def eer_by_subject(source: SubjectSource, bootstrap: Bootstrap = DEFAULT) -> Equ
             reach = min(2 * reach, len(tail.scores))
         replicates[part] = values
     interval = percentile_interval(replicates, "bootstrap by subject", bootstrap.confidence)
-    return replace(found, by_subject=interval)
+    return found.model_copy(update={"by_subject": interval})
 
 
 def _running(weights: Floats) -> Floats:

@@ -12,11 +12,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dataset.measures import Interval, Rate
 from app.dataset.resolution import ERRORS
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap, replicate_at_threshold, subject_interval
 from workers.biometrics.errors import ScoresRefused, Unresolvable
-from workers.biometrics.intervals import Interval, exact_interval, percentile_interval
-from workers.biometrics.rates import Rate, fmr, fnmr
+from workers.biometrics.intervals import exact_interval, percentile_interval
+from workers.biometrics.rates import fmr, fnmr
 from workers.biometrics.scores import Codes, ScoreSet
 
 Floats = NDArray[np.float64]
@@ -165,7 +166,7 @@ def _group(
             if rate.errors < ERRORS:
                 flags.append(f"{rate.name} rests on {rate.errors} errors; at least {ERRORS} make it resolved")
             if within.subjects >= 2:
-                rate = replace(rate, by_subject=subject_interval(rate, drawn, within, bootstrap.confidence))
+                rate = rate.with_interval(subject_interval(rate, threshold, drawn, within, bootstrap.confidence))
         found.append(rate)
     group = GroupRates(group=name, subjects=within.subjects, fmr=found[0], fnmr=found[1], flags=tuple(flags))
     return group, replicates
@@ -201,7 +202,7 @@ def _ratios(
         lowest, highest = known[int(values.argmin())], known[int(values.argmax())]
         note = f"{names[there[int(values.argmin())]]} has no error in {lowest.trials:,} comparisons"
         if highest.errors:
-            note += f"; by exact limits max/min is at least {highest.interval.low / lowest.interval.high:.3g}"
+            note += f"; by exact limits max/min is at least {highest.exact.low / lowest.exact.high:.3g}"
         none = Ratio(value=None, worst=worst, interval=None, chance=None, note=note)
         return none, none
     drawn = replicates[there]

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dataset.measures import Interval
 from app.dataset.resolution import ERRORS
 from app.errors import Cancelled
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap
 from workers.biometrics.errors import ScoresRefused, Unresolvable
-from workers.biometrics.intervals import Interval, percentile_interval
+from workers.biometrics.intervals import percentile_interval
 from workers.biometrics.rates import allowed
 from workers.biometrics.templates import Comparer, Metric, TemplateTable
 

@@ -1,29 +1,12 @@
 """Intervals of rates: the exact binomial one, and percentiles of bootstrap replicates."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, ndtr, ndtri, stdtrit
 
+from app.dataset.measures import CONFIDENCE, Interval
+
 Floats = NDArray[np.float64]
-
-CONFIDENCE = 0.95
-"""Two-sided confidence of every interval unless another is asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """Where a value lies with a stated confidence, both ends included."""
-
-    low: float
-    high: float
-    confidence: float
-    method: str
-    """How it was found, and over what."""
-
-    def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
 
 
 def exact_limits(errors: ArrayLike, trials: ArrayLike, confidence: float = CONFIDENCE) -> tuple[Floats, Floats]:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dataset.measures import Interval
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap
 from workers.biometrics.errors import Unresolvable
-from workers.biometrics.intervals import Interval, exact_interval, percentile_interval
+from workers.biometrics.intervals import exact_interval, percentile_interval
 from workers.biometrics.templates import Metric, TemplateTable, nearest
 
 Floats = NDArray[np.float64]

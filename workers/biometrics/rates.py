@@ -12,13 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dataset.measures import CONFIDENCE, FMR_SIDE, FNMR_SIDE, DetPoint, Rate
 from app.dataset.resolution import comparisons_needed
 from workers.biometrics.errors import Unresolvable
-from workers.biometrics.intervals import CONFIDENCE, Interval, exact_interval
+from workers.biometrics.intervals import exact_interval
 from workers.biometrics.scores import Failures
-
-FMR_SIDE = "non-mated scores >= threshold"
-FNMR_SIDE = "mated scores < threshold"
 
 
 class Source(Protocol):
@@ -49,35 +47,6 @@ class Source(Protocol):
 
     def threshold_allowing(self, matches: int) -> float:
         """The smallest threshold known to let at most so many non-mated scores through; −inf if all may."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """A rate with all that is needed to judge it."""
-
-    name: str
-    """FMR, FNMR, FTE, FTX …"""
-    value: float
-    errors: int
-    trials: int
-    """Completed comparisons (FMR, FNMR) or attempts (FTE, FTX)."""
-    failed: int
-    """Comparisons of this side that gave no score; not among the trials."""
-    side: str
-    """What counts as an error, tie rule included."""
-    threshold: float | None
-    interval: Interval
-    """Clopper–Pearson over trials: a first answer, too narrow where trials share a subject."""
-    by_subject: Interval | None = None
-    """By resampling subjects, if that was asked for."""
-    rounding: float = 0.0
-    """By at most so much the value is too high because scores were binned; 0 if it is exact."""
-
-    @property
-    def with_failures(self) -> float:
-        """The rate if every failed comparison counted as a non-match: higher for FNMR, lower for FMR."""
-        wrong = self.errors + (self.failed if self.name == "FNMR" else 0)
-        return wrong / (self.trials + self.failed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +103,7 @@ def fmr(source: Source, threshold: float, confidence: float = CONFIDENCE) -> Rat
         trials=total,
         failed=source.failures.non_mated,
         side=FMR_SIDE,
-        threshold=float(threshold),
-        interval=exact_interval(most, total, confidence),
+        exact=exact_interval(most, total, confidence),
         rounding=(most - least) / total,
     )
 
@@ -154,8 +122,7 @@ def fnmr(source: Source, threshold: float, confidence: float = CONFIDENCE) -> Ra
         trials=total,
         failed=source.failures.mated,
         side=FNMR_SIDE,
-        threshold=float(threshold),
-        interval=exact_interval(below, total, confidence),
+        exact=exact_interval(below, total, confidence),
     )
 
 
@@ -177,6 +144,20 @@ def det(source: Source, targets: Sequence[float] | None = None, confidence: floa
         decades = np.log10(max(source.non_mated_total, 1))
         targets = [float(10 ** (-step / 10)) for step in range(int(np.ceil(decades * 10)) + 1)]
     return [fnmr_at_fmr(source, target, confidence) for target in sorted(targets, reverse=True)]
+
+
+def det_point(point: OperatingPoint) -> DetPoint:
+    """An operating point as one of a curve, with FNMR's better interval."""
+    interval = point.fnmr.interval
+    return DetPoint(
+        target_fmr=point.target_fmr,
+        resolved=point.resolved,
+        fmr=point.fmr.value,
+        fnmr=point.fnmr.value,
+        low=interval.low,
+        high=interval.high,
+        by_subject=point.fnmr.by_subject is not None,
+    )
 
 
 def failure_to_enrol(failures: Failures, confidence: float = CONFIDENCE) -> Rate | None:
@@ -201,8 +182,7 @@ def _failure(name: str, side: str, failed: int, tried: int, confidence: float) -
         trials=tried,
         failed=0,
         side=side,
-        threshold=None,
-        interval=exact_interval(failed, tried, confidence, over="attempts"),
+        exact=exact_interval(failed, tried, confidence, over="attempts"),
     )
 
 

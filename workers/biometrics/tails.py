@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from app.dataset.measures import CONFIDENCE, Interval
 from workers.biometrics.errors import Unresolvable
-from workers.biometrics.intervals import CONFIDENCE, Interval, exact_interval
+from workers.biometrics.intervals import exact_interval
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dataset.measures import CONFIDENCE, Interval
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap
 from workers.biometrics.errors import Unresolvable
-from workers.biometrics.intervals import CONFIDENCE, Interval, corrected_interval, exact_interval
+from workers.biometrics.intervals import corrected_interval, exact_interval
 from workers.biometrics.templates import Comparer, Metric, TemplateTable, nearest, unit
 
 

@@ -82,9 +82,9 @@ def _print_calibration(found: "Calibration") -> None:
     table = Table("scale", "FNMR", "95% by subject", "FMR", "not completed")
     for point in found.curve:
         rate = point.measured.fnmr
-        low, high = rate.by_subject or rate.exact
+        interval = rate.interval
         failures = f"{rate.failed} of {rate.failed + rate.trials}"
-        between = f"{low:.4f} … {high:.4f}"
+        between = f"{interval.low:.4f} … {interval.high:.4f}"
         table.add_row(f"{point.scale:g}", f"{rate.value:.4f}", between, f"{point.measured.fmr.value:.5f}", failures)
     console = Console(width=110)
     console.print(table)

@@ -215,7 +215,7 @@ def _yaw_row(judge: str, asked: Sequence[float], seen: Sequence[float], *, has_y
 
 def _point(judge: str, sigma: float, scores: CrossedScores, at_one: CrossedScores, table: TemplateTable) -> CurvePoint:
     point = at_fmr(scores, FMR_OF_SWEEP, BOOTSTRAP)
-    interval = point.fnmr.by_subject or point.fnmr.interval
+    interval = point.fnmr.interval
     equal = eer_by_subject(scores, BOOTSTRAP)
     return CurvePoint(
         judge=judge,

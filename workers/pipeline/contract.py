@@ -18,7 +18,8 @@ def measure_contract(
     delivered = measure(judgements.scores(asked.matcher.name, fmr=asked.fmr), asked.fmr, bootstrap)
     value = delivered.fnmr.value
     met = abs(value - asked.fnmr) <= asked.slack
-    low, high = delivered.fnmr.by_subject or delivered.fnmr.exact
+    interval = delivered.fnmr.interval
+    between = f"{interval.low:.4g} to {interval.high:.4g}"
     return Contract(
         asked=asked,
         scale=calibration.scale,
@@ -27,7 +28,7 @@ def measure_contract(
         met=met,
         subjects=plan.judged_subjects,
         note=(
-            f"{'met' if met else 'not met'}: FNMR {value:.4g} (95%: {low:.4g} to {high:.4g}) at FMR {asked.fmr:g} by "
+            f"{'met' if met else 'not met'}: FNMR {value:.4g} (95%: {between}) at FMR {asked.fmr:g} by "
             f"{asked.matcher.name}, asked {asked.fnmr:g} ± {asked.tolerance:.0%} of it"
         ),
     )

@@ -12,7 +12,7 @@ from workers.biometrics.bootstrap import at_fmrs
 from workers.biometrics.crossed import CrossedScores, compare_crossed
 from workers.biometrics.eer import eer, eer_by_subject
 from workers.biometrics.errors import Unresolvable
-from workers.biometrics.rates import OperatingPoint, fnmr_at_fmr, threshold_at_fmr
+from workers.biometrics.rates import OperatingPoint, det_point, fnmr_at_fmr, threshold_at_fmr
 from workers.biometrics.tails import tail_points
 from workers.report import figures
 from workers.report.evidence import Evidence, JudgedBy
@@ -105,7 +105,7 @@ def det(scores: CrossedScores, evidence: Evidence, absent: Absent) -> tuple[meas
     banded = [target for target in targets if 1.5 * target * total <= BAND_SCORES]
     points = {target: fnmr_at_fmr(scores, target) for target in targets if target not in banded}
     points |= {point.target_fmr: point for point in _with_intervals(scores, banded, evidence, BAND_REPLICATES)}
-    return tuple(_det_point(points[target]) for target in targets)
+    return tuple(figures.det_point(det_point(points[target])) for target in targets)
 
 
 def equal_error_rate(scores: CrossedScores, evidence: Evidence, absent: Absent) -> measures.EqualErrorRate | None:
@@ -168,19 +168,6 @@ def _point(
         threshold=figures.threshold(found.threshold) if found else None,
         fmr=figures.rate(found.fmr) if found else None,
         fnmr=figures.rate(found.fnmr) if found else None,
-    )
-
-
-def _det_point(point: OperatingPoint) -> measures.DetPoint:
-    interval = point.fnmr.by_subject or point.fnmr.interval
-    return measures.DetPoint(
-        target_fmr=figures.rounded(point.target_fmr),
-        resolved=point.resolved,
-        fmr=figures.rounded(point.fmr.value),
-        fnmr=figures.rounded(point.fnmr.value),
-        low=figures.rounded(interval.low),
-        high=figures.rounded(interval.high),
-        by_subject=point.fnmr.by_subject is not None,
     )
 
 

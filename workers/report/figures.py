@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.dataset import measures
-from workers.biometrics.eer import EqualErrorRate
+from app.dataset.measures import Bins, DetPoint, Distribution, EqualErrorRate, Interval, Rate
 from workers.biometrics.histogram import ScoreHistogram
-from workers.biometrics.intervals import Interval
-from workers.biometrics.rates import Rate
 
 BINS = 60
 """About so many bins show how values lie."""
@@ -33,37 +30,36 @@ def threshold(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def interval(found: Interval) -> measures.Interval:
-    """An interval."""
-    return measures.Interval(
-        low=rounded(found.low), high=finite(found.high), confidence=found.confidence, method=found.method
+def interval(found: Interval) -> Interval:
+    """An interval's ends, rounded."""
+    return found.model_copy(update={"low": rounded(found.low), "high": rounded(found.high)})
+
+
+def rate(found: Rate) -> Rate:
+    """A rate and its intervals, rounded."""
+    return found.model_copy(
+        update={
+            "value": rounded(found.value),
+            "exact": interval(found.exact),
+            "by_subject": interval(found.by_subject) if found.by_subject else None,
+            "rounding": rounded(found.rounding),
+        }
     )
 
 
-def rate(found: Rate) -> measures.Rate:
-    """A rate with its intervals."""
-    return measures.Rate(
-        name=found.name,
-        value=rounded(found.value),
-        errors=found.errors,
-        trials=found.trials,
-        failed=found.failed,
-        side=found.side,
-        exact=interval(found.interval),
-        by_subject=interval(found.by_subject) if found.by_subject else None,
-        rounding=rounded(found.rounding),
+def equal_error_rate(found: EqualErrorRate) -> EqualErrorRate:
+    """An EER and its interval, rounded; its threshold is not."""
+    by_subject = interval(found.by_subject) if found.by_subject else None
+    return found.model_copy(
+        update={"value": rounded(found.value), "rounding": rounded(found.rounding), "by_subject": by_subject}
     )
 
 
-def equal_error_rate(found: EqualErrorRate) -> measures.EqualErrorRate:
-    """An EER."""
-    return measures.EqualErrorRate(
-        value=rounded(found.value),
-        threshold=float(found.threshold),
-        mated=found.mated,
-        non_mated=found.non_mated,
-        by_subject=interval(found.by_subject) if found.by_subject else None,
-    )
+def det_point(found: DetPoint) -> DetPoint:
+    """A point of a DET, rounded."""
+    shares = ("target_fmr", "fmr", "fnmr", "low", "high")
+    known = {name: value for name in shares if (value := getattr(found, name)) is not None}
+    return found.model_copy(update={name: rounded(value) for name, value in known.items()})
 
 
 def nice_width(span: float, bins: int = BINS) -> float:
@@ -75,7 +71,7 @@ def nice_width(span: float, bins: int = BINS) -> float:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
 
 
-def distribution(values: Values, *, width: float | None = None) -> measures.Distribution | None:
+def distribution(values: Values, *, width: float | None = None) -> Distribution | None:
     """How values lie; None where there are none. `width` is that of the bins, else it is chosen."""
     if not len(values):
         return None
@@ -87,7 +83,7 @@ def distribution(values: Values, *, width: float | None = None) -> measures.Dist
     # A value at a bin's edge may be rounded out of it.
     counts = np.bincount(np.maximum(places, 0))
     quantiles = np.quantile(exact, [0.05, 0.5, 0.95], method="inverted_cdf")
-    return measures.Distribution(
+    return Distribution(
         count=len(exact),
         mean=rounded(float(exact.mean())),
         deviation=rounded(float(exact.std())),
@@ -96,11 +92,11 @@ def distribution(values: Values, *, width: float | None = None) -> measures.Dist
         median=rounded(float(quantiles[1])),
         p95=rounded(float(quantiles[2])),
         maximum=rounded(high),
-        bins=measures.Bins(low=rounded(first * step), width=rounded(step), counts=tuple(counts.tolist())),
+        bins=Bins(low=rounded(first * step), width=rounded(step), counts=tuple(counts.tolist())),
     )
 
 
-def distribution_of_bins(fine: ScoreHistogram, *, width: float) -> measures.Distribution | None:
+def distribution_of_bins(fine: ScoreHistogram, *, width: float) -> Distribution | None:
     """The same out of fine bins, too many scores to be held: means and quantiles are good to a fine bin's width."""
     there = np.flatnonzero(fine.counts)
     if not len(there):
@@ -114,7 +110,7 @@ def distribution_of_bins(fine: ScoreHistogram, *, width: float) -> measures.Dist
     first = math.floor(float(edges[there[0]]) / width)
     places = np.floor(middle[there] / width).astype(np.int64) - first
     coarse = np.bincount(places, weights=fine.counts[there]).astype(np.int64)
-    return measures.Distribution(
+    return Distribution(
         count=total,
         mean=rounded(mean),
         deviation=rounded(float(np.sqrt(((middle - mean) ** 2) @ counts / total))),
@@ -123,5 +119,5 @@ def distribution_of_bins(fine: ScoreHistogram, *, width: float) -> measures.Dist
         median=rounded(median),
         p95=rounded(p95),
         maximum=rounded(float(edges[there[-1] + 1])),
-        bins=measures.Bins(low=rounded(first * width), width=rounded(width), counts=tuple(coarse.tolist())),
+        bins=Bins(low=rounded(first * width), width=rounded(width), counts=tuple(coarse.tolist())),
     )

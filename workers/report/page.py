@@ -88,7 +88,6 @@ def _environment() -> Environment:
     environment.filters |= {
         "percent": wording.percent,
         "between": wording.between,
-        "span": wording.span,
         "number": wording.number,
         "fmr": wording.fmr_text,
         "at_target": _at_target,

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from markupsafe import Markup
-
 from app.dataset.calibration import Calibration, Contract
-from app.dataset.measures import Distribution
+from app.dataset.measures import DetPoint, Distribution
 from app.dataset.report import Differential, IdentificationPoint, JudgeReport, Leakage, Pose, QualityMeasure
 from workers.report.svg import Axis, Chart, linear, logarithmic, probit
 from workers.report.wording import fmr_text, number, power
@@ -56,7 +54,7 @@ def _overlaid(
     return chart
 
 
-def scores(judge: JudgeReport) -> Markup | None:
+def scores(judge: JudgeReport) -> str | None:
     """Mated and non-mated comparison scores of one judge."""
     parts = [
         (one, colour, name)
@@ -74,15 +72,15 @@ def scores(judge: JudgeReport) -> Markup | None:
     return chart.render()
 
 
-def det(judges: Sequence[JudgeReport]) -> Markup | None:
+def det(judges: Sequence[JudgeReport]) -> str | None:
     """DET curves of all judges with their bands, on probit axes; what is not resolved is dashed."""
     curves = [(judge, COLOURS[number % len(COLOURS)]) for number, judge in enumerate(judges) if judge.det]
     if not curves:
         return None
     points = [point for judge, _ in curves for point in judge.det]
-    lowest = max(min(point.target_fmr for point in points) * 0.9, 1e-8)
+    lowest = max(min(point.at for point in points) * 0.9, 1e-8)
     floor = max(1e-4, min([point.fnmr for point in points if point.fnmr > 0], default=0.01) * 0.6)
-    ceiling = min(0.999, max(0.5, *(point.high for point in points)))
+    ceiling = min(0.999, max(0.5, *(point.band[1] for point in points)))
     chart = Chart(
         probit("false match rate (FMR)", lowest, 0.42, form=_ticked),
         probit("false non-match rate (FNMR)", floor, ceiling, form=_ticked),
@@ -93,23 +91,38 @@ def det(judges: Sequence[JudgeReport]) -> Markup | None:
     for judge, colour in curves:
         solid = [point for point in judge.det if point.resolved]
         dotted = [*solid[-1:], *(point for point in judge.det if not point.resolved)]
-        chart.band([(point.target_fmr, point.low, point.high) for point in judge.det], colour)
-        chart.line([(point.target_fmr, point.fnmr) for point in solid], colour)
+        chart.band(falling_band(judge.det), colour)
+        chart.line([(point.at, point.fnmr) for point in solid], colour)
         if len(dotted) > 1:
-            chart.line([(point.target_fmr, point.fnmr) for point in dotted], colour, dashed=True)
+            chart.line([(point.at, point.fnmr) for point in dotted], colour, dashed=True)
         marked = [(point.target_fmr, point.fnmr.value) for point in judge.points if point.fnmr]
         chart.dots(marked, colour)
         chart.named(colour, judge.matcher.name)
     return chart.render()
 
 
-def calibration(found: Calibration, contract: Contract) -> Markup:
+def falling_band(points: Sequence[DetPoint]) -> list[tuple[float, float, float]]:
+    """A DET's band as it is drawn: FNMR cannot rise with FMR, so neither do its limits.
+
+    Without an error the interval is one over subjects, wider than its neighbours' from the bootstrap: a limit at a
+    lower FMR holds there as well.
+    """
+    band: list[tuple[float, float, float]] = []
+    for point in sorted(points, key=lambda point: point.at):
+        low, high = point.band
+        before = band[-1] if band else (0.0, 1.0, 1.0)
+        band.append((point.at, min(low, before[1]), min(high, before[2])))
+    return band[::-1]
+
+
+def calibration(found: Calibration, contract: Contract) -> str:
     """FNMR against scale as the calibration measured it, what was asked, and what was delivered."""
     asked = contract.asked
     slack, delivered = asked.fnmr * asked.tolerance, contract.delivered.fnmr
-    low, high = delivered.by_subject or delivered.exact
+    low, high = delivered.interval.low, delivered.interval.high
     near = [point for point in found.curve if point.measured.fnmr.value <= 4 * asked.fnmr] or list(found.curve)
-    bands = [(point.scale, *(point.measured.fnmr.by_subject or point.measured.fnmr.exact)) for point in near]
+    intervals = [(point.scale, point.measured.fnmr.interval) for point in near]
+    bands = [(scale, found.low, found.high) for scale, found in intervals]
     scales = [point.scale for point in near] + [contract.scale]
     chart = Chart(
         linear("scale of the observation latents (σ)", max(0.0, min(scales) * 0.95), max(scales) * 1.05),
@@ -134,7 +147,7 @@ def calibration(found: Calibration, contract: Contract) -> Markup:
     return chart.render()
 
 
-def nearest(judge: JudgeReport) -> Markup | None:
+def nearest(judge: JudgeReport) -> str | None:
     """Scores of every identity with its nearest other."""
     found = judge.uniqueness
     if not found:
@@ -149,7 +162,7 @@ def nearest(judge: JudgeReport) -> Markup | None:
     return chart.render()
 
 
-def tail(judge: JudgeReport) -> Markup | None:
+def tail(judge: JudgeReport) -> str | None:
     """FMR against threshold in the non-mated tail."""
     ordered = [point for point in sorted(judge.tail, key=lambda point: point.rank) if point.fmr <= FMR_OF_TAIL]
     if len(ordered) < 2 or ordered[0].score == ordered[-1].score:
@@ -166,13 +179,13 @@ def tail(judge: JudgeReport) -> Markup | None:
     return chart.render()
 
 
-def identification(judge: JudgeReport) -> Markup | None:
+def identification(judge: JudgeReport) -> str | None:
     """FNIR against gallery size; extrapolated sizes are dashed and hollow."""
     points = [point for point in judge.identification if point.resolved or point.extrapolated]
     if not points:
         return None
     sizes = [point.size for point in points]
-    top = min(1.0, max(point.by_subject.high or 1.0 for point in points) * 1.05)
+    top = min(1.0, max(point.by_subject.high for point in points) * 1.05)
     chart = Chart(
         logarithmic(
             f"references in the gallery, {judge.matcher.name}", min(sizes) * 0.85, max(sizes) * 1.2, form=_counted
@@ -183,7 +196,7 @@ def identification(judge: JudgeReport) -> Markup | None:
     for index, fpir in enumerate(sorted({point.target_fpir for point in points}, reverse=True)):
         colour = COLOURS[index % len(COLOURS)]
         there = sorted((point for point in points if point.target_fpir == fpir), key=lambda point: point.size)
-        chart.band([(p.size, p.by_subject.low, p.by_subject.high or 1.0) for p in there], colour)
+        chart.band([(p.size, p.by_subject.low, min(p.by_subject.high, 1.0)) for p in there], colour)
         measured = [point for point in there if not point.extrapolated]
         beyond = [*measured[-1:], *(point for point in there if point.extrapolated)]
         chart.line(_fnirs(measured), colour)
@@ -199,7 +212,7 @@ def _fnirs(points: Sequence[IdentificationPoint]) -> list[tuple[float, float]]:
     return [(point.size, point.fnir) for point in points]
 
 
-def leakage(found: Leakage, matcher: str) -> Markup:
+def leakage(found: Leakage, matcher: str) -> str:
     """Nearest-neighbour scores with the training set: samples, and identities that were held out."""
     return _overlaid(
         f"Nearest-neighbour scores with the training set by {matcher}",
@@ -208,13 +221,13 @@ def leakage(found: Leakage, matcher: str) -> Markup:
     ).render()
 
 
-def groups(found: Differential) -> Markup | None:
+def groups(found: Differential) -> str | None:
     """FNMR of every group with its interval."""
     there = [(group.group, group.fnmr) for group in found.groups if group.fnmr]
     if not there:
         return None
-    intervals = [rate.by_subject or rate.exact for _, rate in there]
-    top = min(1.0, max([interval.high or 1.0 for interval in intervals] + [0.01]) * 1.05)
+    intervals = [rate.interval for _, rate in there]
+    top = min(1.0, max([interval.high for interval in intervals] + [0.01]) * 1.05)
     axis = Axis(
         title=found.attribute.replace("_", " "),
         low=-0.5,
@@ -230,12 +243,12 @@ def groups(found: Differential) -> Markup | None:
         legend=False,
     )
     for index, ((_, rate), interval) in enumerate(zip(there, intervals, strict=True)):
-        chart.whisker(index, interval.low, interval.high or 1.0, "c0")
+        chart.whisker(index, interval.low, min(interval.high, 1.0), "c0")
         chart.dots([(index, rate.value)], "c0")
     return chart.render()
 
 
-def pose(found: Pose) -> Markup:
+def pose(found: Pose) -> str:
     """Yaw asked for and yaw measured."""
     return _overlaid(
         "Yaw asked for and yaw measured",
@@ -245,7 +258,7 @@ def pose(found: Pose) -> Markup:
     ).render()
 
 
-def measure(found: QualityMeasure) -> Markup | None:
+def measure(found: QualityMeasure) -> str | None:
     """One measure of quality."""
     if not found.values or found.values.minimum == found.values.maximum:
         return None

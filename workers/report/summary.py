@@ -63,11 +63,9 @@ def _what(report: Report) -> str:
 def _contract(contract: Contract) -> str:
     verdict = "the contract is met" if contract.met else "the contract is NOT met"
     asked, delivered = contract.asked, contract.delivered.fnmr
-    low, high = delivered.by_subject or delivered.exact
     return (
         f"Asked for was an FNMR of {fmr_text(asked.fnmr)} at FMR {fmr_text(asked.fmr)} on {asked.matcher.name}, give "
-        f"or take {asked.tolerance:.0%} of it. The finished set measures {percent(delivered.value)} (95%: "
-        f"{percent(low)} to {percent(high)}): {verdict}."
+        f"or take {asked.tolerance:.0%} of it. The finished set measures {rate_text(delivered)}: {verdict}."
     )
 
 

@@ -1,4 +1,5 @@
-"""Small charts as inline SVG: axes, lines, bands, histograms. Colours and fonts are the page's, by class.
+"""Small charts as SVG: axes, lines, bands, histograms. Inline, colours and fonts are the page's, by class; a chart that
+stands alone brings its own.
 
 Every coordinate has one decimal, so the same data give the same bytes. Colours: class `c0`, `c1` … sets `color`, and
 shapes are drawn in currentColor.
@@ -7,9 +8,8 @@ shapes are drawn in currentColor.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from statistics import NormalDist
-
-from markupsafe import Markup, escape
 
 from app.dataset.measures import Bins
 from workers.report.figures import nice_width
@@ -20,6 +20,13 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 14, 30, 42
 """Margins, px; the legend is in the upper one."""
 BARE_TOP = 10
 """Without a legend."""
+
+STYLE = (
+    "svg{font-family:sans-serif;color:#1d2429;background:#fff}text{font-size:11px;fill:currentColor}"
+    ".grid{stroke:#d9dee2;stroke-width:.7;fill:none}.axis{stroke:#5b666e;fill:none}.tick,.title,.ink{color:#5b666e}"
+    ".head{font-size:13px}.c0,.mated{color:#0b6e99}.c1,.nonmated{color:#b3541e}.c2{color:#3f7d20}.c3{color:#6b4c9a}"
+)
+"""Of a chart that stands alone."""
 
 PROBITS = (1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999)
 
@@ -147,13 +154,27 @@ class Chart:
         """An entry of the legend."""
         self._legend.append((colour, text))
 
-    def render(self) -> Markup:
-        """The chart as an SVG element."""
-        right, bottom = self._width - RIGHT, self._height - BOTTOM
-        parts = [
+    def render(self) -> str:
+        """The chart as an SVG element, for a page that has its style; texts are escaped."""
+        return (
             f'<svg class="chart" viewBox="0 0 {self._width} {self._height}" role="img" '
-            f'aria-label="{escape(self._label)}" xmlns="http://www.w3.org/2000/svg">'
-        ]
+            f'aria-label="{escape(self._label)}" xmlns="http://www.w3.org/2000/svg">{self._body()}</svg>'
+        )
+
+    def document(self) -> str:
+        """The chart as a file of its own, its label above it."""
+        above = 26
+        label = escape(self._label)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self._width} {self._height + above}" role="img">'
+            f'<title>{label}</title><style>{STYLE}</style><rect width="100%" height="100%" fill="#fff"/>'
+            f'<text class="head" x="{LEFT}" y="18">{label}</text>'
+            f'<g transform="translate(0 {above})">{self._body()}</g></svg>\n'
+        )
+
+    def _body(self) -> str:
+        right, bottom = self._width - RIGHT, self._height - BOTTOM
+        parts = []
         for value, text in self._y.ticks:
             at = self._at_y(value)
             parts.append(
@@ -181,8 +202,7 @@ class Chart:
                 f'<text class="legend" x="{at + 16:.1f}" y="17.5">{escape(text)}</text>'
             )
             at += 30 + 6.1 * len(text)
-        parts.append("</svg>")
-        return Markup("".join(parts))  # noqa: S704  (numbers of ours, and texts escaped above)
+        return "".join(parts)
 
     def _at_x(self, value: float) -> float:
         return LEFT + self._x.share(value) * (self._width - LEFT - RIGHT)

@@ -9,7 +9,7 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def percent(share: float | None) -> str:
     """A share as a percentage of three digits: 12.3%, 0.456%, 0%; never rounded to 0 or 100 if it is not."""
-    if share is None:
+    if share is None or math.isinf(share):
         return "–"
     if share in (0.0, 1.0):
         return f"{share:.0%}"
@@ -29,19 +29,14 @@ def between(interval: Interval | None) -> str:
     return f"{percent(interval.low)} to {percent(interval.high)}"
 
 
-def span(ends: tuple[float, float]) -> str:
-    """Both ends of an interval of a share."""
-    return f"{percent(ends[0])} to {percent(ends[1])}"
-
-
 def rate_text(rate: Rate) -> str:
     """A rate with its better interval: 12.3% (95%: 10.9% to 14.1%)."""
-    return f"{percent(rate.value)} (95%: {between(rate.by_subject or rate.exact)})"
+    return f"{percent(rate.value)} (95%: {between(rate.interval)})"
 
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number to so many significant digits, thousands grouped."""
-    if value is None:
+    if value is None or math.isinf(value):
         return "–"
     if value == 0:
         return "0"

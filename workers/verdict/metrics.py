@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from app.dataset.evaluation import Between, DetPoint, EqualErrorFound, PointFound, RateFound, ScoresFound
+from app.dataset.evaluation import PointFound, ScoresFound
+from app.dataset.measures import CONFIDENCE, FNMR_SIDE, DetPoint, EqualErrorRate, Interval, Rate
 from app.dataset.resolution import comparisons_needed
 from workers.biometrics.bootstrap import Bootstrap
 from workers.biometrics.eer import eer
 from workers.biometrics.errors import Unresolvable
-from workers.biometrics.intervals import CONFIDENCE, Interval, exact_interval
-from workers.biometrics.rates import Rate, det, fmr, fnmr, threshold_at_fmr
-from workers.verdict.bounds import Bounds, fnmr_bounds, resampled
+from workers.biometrics.intervals import exact_interval
+from workers.biometrics.rates import det, det_point, fmr, fnmr, threshold_at_fmr
+from workers.verdict.bounds import fnmr_bounds, resampled
 from workers.verdict.compared import ComparedScores
 from workers.verdict.outcomes import Outcome, outcome_at, outcome_at_fmr, slope_at
 
@@ -59,53 +60,38 @@ def _point(scores: ComparedScores, threshold: float, outcome: Outcome | None) ->
     completed = fnmr(scores, threshold)
     failed = scores.failures.mated
     missed, tried = completed.errors + failed, completed.trials + failed
+    generalised = Rate(
+        name="generalised FNMR",
+        value=missed / tried,
+        errors=missed,
+        trials=tried,
+        side=f"{FNMR_SIDE}, and failed mated comparisons",
+        exact=exact_interval(missed, tried),
+        by_subject=_by_subject(outcome, generalised=True),
+    )
     return PointFound(
         target_fmr=None,
         threshold=threshold if np.isfinite(threshold) else None,
-        fmr=_rate(fmr(scores, threshold)),
-        fnmr=_rate(completed, _bounds(outcome, generalised=False)),
-        generalised_fnmr=RateFound(
-            value=missed / tried,
-            errors=missed,
-            trials=tried,
-            interval=_between(exact_interval(missed, tried)),
-            by_subject=_bounds(outcome, generalised=True),
-        ),
+        fmr=fmr(scores, threshold),
+        fnmr=completed.with_interval(_by_subject(outcome, generalised=False)),
+        generalised_fnmr=generalised,
         resolved=True,
     )
 
 
-def _bounds(outcome: Outcome | None, *, generalised: bool) -> Between | None:
+def _by_subject(outcome: Outcome | None, *, generalised: bool) -> Interval | None:
     """The interval by subject; None where it is not known who reaches the threshold, or there is but one subject."""
     if outcome is None:
         return None
     try:
-        return _two_sided(fnmr_bounds(outcome, BOOTSTRAP, generalised=generalised))
+        bounds = fnmr_bounds(outcome, BOOTSTRAP, generalised=generalised)
     except Unresolvable:
         return None
-
-
-def _two_sided(bounds: Bounds) -> Between:
     confidence = round(1 - 2 * bounds.alpha, 12)
-    return Between(low=max(bounds.low, 0.0), high=min(bounds.high, 1.0), confidence=confidence, method=bounds.method)
+    return Interval(low=max(bounds.low, 0.0), high=min(bounds.high, 1.0), confidence=confidence, method=bounds.method)
 
 
-def _rate(rate: Rate, by_subject: Between | None = None) -> RateFound:
-    return RateFound(
-        value=rate.value,
-        errors=rate.errors,
-        trials=rate.trials,
-        interval=_between(rate.interval),
-        by_subject=by_subject,
-        rounding=rate.rounding,
-    )
-
-
-def _between(interval: Interval) -> Between:
-    return Between(low=interval.low, high=interval.high, confidence=interval.confidence, method=interval.method)
-
-
-def _equal_error(scores: ComparedScores) -> EqualErrorFound:
+def _equal_error(scores: ComparedScores) -> EqualErrorRate:
     found = eer(scores)
     by_subject = None
     if scores.in_tail(found.threshold) and np.isfinite(found.threshold):
@@ -118,15 +104,19 @@ def _equal_error(scores: ComparedScores) -> EqualErrorFound:
         except Unresolvable:
             bounds = None
         if bounds is not None:
-            by_subject = Between(
+            by_subject = Interval(
                 low=max(found.value + weight * (bounds.low - bounds.value), 0.0),
                 high=min(found.value + weight * (bounds.high - bounds.value), 1.0),
                 confidence=CONFIDENCE,
                 method=bounds.method,
             )
-    return EqualErrorFound(value=found.value, threshold=found.threshold, rounding=found.rounding, by_subject=by_subject)
+    return found.model_copy(update={"by_subject": by_subject})
 
 
 def _det(scores: ComparedScores) -> tuple[DetPoint, ...]:
-    points = [DetPoint(fmr=point.fmr.value, fnmr=point.fnmr.value) for point in det(scores)]
-    return tuple(point for number, point in enumerate(points) if number == 0 or point != points[number - 1])
+    points = [det_point(point) for point in det(scores)]
+    return tuple(
+        point
+        for number, point in enumerate(points)
+        if number == 0 or (point.fmr, point.fnmr) != (points[number - 1].fmr, points[number - 1].fnmr)
+    )

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from app.dataset.evaluation import Evaluation, PointFound, RateFound, ScoresFound, Verdict
+from app.dataset.evaluation import Evaluation, PointFound, ScoresFound, Verdict
+from app.dataset.measures import Rate
 
 SIGNS = {Verdict.PASS: "✅", Verdict.FAIL: "❌", Verdict.UNDECIDED: "❔"}
 
@@ -69,8 +70,8 @@ def _table(scores: ScoresFound, baseline: ScoresFound | None) -> Iterator[tuple[
     yield "failed comparisons, mated / non-mated", [f"{one.mated_failed:,} / {one.non_mated_failed:,}" for one in both]
 
 
-def _rate(rate: RateFound) -> str:
-    interval = rate.by_subject or rate.interval
+def _rate(rate: Rate) -> str:
+    interval = rate.interval
     return f"{rate.value:.4f} ({interval.low:.4f} – {interval.high:.4f})"
 
 

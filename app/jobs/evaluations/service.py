@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict
 
 from app.config import LimitSettings
 from app.dataset import keys
-from app.dataset.evaluation import Earlier, Evaluation, EvaluationRequest, RateFound, Uploaded, Verdict
+from app.dataset.evaluation import Earlier, Evaluation, EvaluationRequest, Uploaded, Verdict
 from app.dataset.keys import EvaluationKeys
+from app.dataset.measures import Rate
 from app.errors import Conflict, FacsimileError, NotFound, ObjectNotFound, RequestRefused, Unavailable, Withdrawn
 from app.jobs.datasets.service import new_id
 from app.jobs.evaluations.records import AcceptedEvaluation, Handed, indexed, read_evaluation, read_result
@@ -57,7 +58,7 @@ class Shown(BaseModel):
     verdict: Verdict | None
     """Null until it has succeeded, and where no limit was given."""
     reason: str | None
-    fnmr: RateFound | None
+    fnmr: Rate | None
     """Generalised, at the rule's FMR or threshold."""
     increase: float | None
     """Of generalised FNMR over the baseline's."""

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.external_data_helper
+import onnx.helper
 import pytest
+from onnx import numpy_helper
 
 from app.config import WorkerSettings
 from app.errors import Corrupt, Misconfigured
@@ -21,7 +25,7 @@ from workers.matchers.comparison import COSINE
 from workers.matchers.detector import network_file
 from workers.matchers.extraction import extract_many
 from workers.matchers.onnx import load_onnx_matcher, read_matcher_card
-from workers.matchers.registry import load_judge, load_matcher, matcher_names
+from workers.matchers.registry import load_judge, load_matcher, matcher_cards, matcher_names
 from workers.matchers.sface import FILE, SHA256, SFace, load_sface
 
 CARD = {
@@ -104,6 +108,10 @@ def test_the_cards_colours_scale_and_points_are_followed(
         ({"provenance": None}, r"card: provenance: Field required"),
         ({"treshold": 0.4}, r"card: treshold: Extra inputs"),
         ({"name": "gate-8"}, r"its folder must have the same name"),
+        ({"scale": float("nan")}, r"card: scale"),
+        ({"scale": float("inf")}, r"card: scale"),
+        ({"mean": [0, float("-inf"), 0]}, r"card: mean"),
+        ({"alignment": [[1, 2], [3, 4], [5, 6], [7, 8], [9, float("nan")]]}, r"card: alignment"),
     ],
 )
 def test_what_is_wrong_with_a_card_or_its_file_is_said(install: Install, fields: dict[str, Any], message: str) -> None:
@@ -123,6 +131,43 @@ def test_a_corrupted_onnx_file_is_named(install: Install, damage: str) -> None:
     folder = install({"cut": data[:300_000], "noise": noise, "empty": b"", "text": b"not an ONNX file"}[damage])
     with pytest.raises(Corrupt, match=r"gate7\.onnx cannot be run"):
         load_onnx_matcher(folder)
+
+
+def with_weights_outside(place: str, location: str) -> bytes:
+    """An ONNX file that adds a tensor from another file; `place` says where in the graph it hides."""
+    values = numpy_helper.from_array(np.ones((1, 3, 112, 112), np.float32), "values")
+    onnx.external_data_helper.set_external_data(values, location)
+    values.ClearField("raw_data")
+    source: list[Any] = []
+    if place == "constant":
+        source = [onnx.helper.make_node("Constant", [], ["values"], value=values)]
+    if place == "branch":
+        inner = onnx.helper.make_node("Constant", [], ["inner"], value=values)
+        out = onnx.helper.make_tensor_value_info("inner", onnx.TensorProto.FLOAT, [1, 3, 112, 112])
+        graph = onnx.helper.make_graph([inner], "branch", [], [out])
+        yes = onnx.helper.make_tensor("yes", onnx.TensorProto.BOOL, [], [True])
+        source = [
+            onnx.helper.make_node("Constant", [], ["yes"], value=yes),
+            onnx.helper.make_node("If", ["yes"], ["values"], then_branch=graph, else_branch=graph),
+        ]
+    nodes = [*source, onnx.helper.make_node("Add", ["data", "values"], ["out"])]
+    shape = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 112, 112]) for name in ("data",)]
+    out = onnx.helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, [1, 3, 112, 112])
+    graph = onnx.helper.make_graph(nodes, "g", shape, [out], [values] if place == "initializer" else [])
+    return bytes(onnx.helper.make_model(graph).SerializeToString())
+
+
+@pytest.mark.parametrize("place", ["initializer", "constant", "branch"])
+@pytest.mark.parametrize("location", ["external.data", "../outside.data", "/etc/hostname"])
+def test_weights_in_another_file_are_refused_before_they_are_opened(
+    install: Install, place: str, location: str
+) -> None:
+    folder = install(with_weights_outside(place, location))
+    (folder / "external.data").write_bytes(np.ones(3 * 112 * 112, np.float32).tobytes())
+    with pytest.raises(Corrupt, match=rf"gate7\.onnx keeps weights in another file \('{location}'\)"):
+        load_onnx_matcher(folder)
+    with pytest.raises(Corrupt, match="in another file"):
+        matcher_cards(WorkerSettings(matchers_dir=str(folder.parent)))
 
 
 def test_a_card_that_is_no_json_is_named(install: Install) -> None:

@@ -12,10 +12,11 @@ import pytest
 pytest.importorskip("PIL")
 
 from app.client.errors import VerificationFailed
+from app.config import WorkerSettings
 from app.dataset.manifest import manifest_lines
 from app.dataset.shard import SampleRow
 from workers.biometrics.score_files import read_scores
-from workers.commands.match import match
+from workers.commands.match import match, match_command
 from workers.images import Mark, encode, pixel_sha256
 from workers.matchers.base import Template
 from workers.matchers.comparison import COSINE
@@ -124,3 +125,19 @@ def test_a_comparison_of_an_unknown_sample_is_told(folder: Path) -> None:
     with pytest.raises(VerificationFailed, match="S0000009_0001"):
         match(folder, Grey(), folder / "scores.csv")
     assert not (folder / "scores.csv").exists()
+
+
+def test_the_command_knows_the_matchers_of_the_operators_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+
+    def load(name: str, settings: WorkerSettings) -> Grey:
+        asked.append(settings.matchers_dir)
+        return Grey()
+
+    monkeypatch.setattr("workers.matchers.registry.load_matcher", load)
+    monkeypatch.setenv("FACSIMILE_WORKER__MATCHERS_DIR", str(tmp_path / "own"))
+    match_command(folder, tmp_path / "scores.csv", "grey", "bob", True)
+    assert asked == [str(tmp_path / "own")]
+    assert (tmp_path / "scores.csv").exists()

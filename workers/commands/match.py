@@ -20,7 +20,7 @@ from app.client.errors import FolderProblem, UsageProblem, VerificationFailed
 from app.client.manifest import Manifest
 from app.client.paths import inside
 from app.client.released import Comparisons
-from app.config import WorkerSettings
+from app.config import worker_settings
 from app.dataset.shard import SampleRow
 from workers.biometrics.score_files import Comparison, write_scores
 
@@ -66,7 +66,7 @@ def match_command(
 
     if not folder.is_dir():
         raise UsageProblem(f"{folder} is no folder")
-    loaded = load_matcher(matcher, WorkerSettings())
+    loaded = load_matcher(matcher, worker_settings())
     with Bars() as bars:
         found = match(
             folder,

@@ -9,12 +9,16 @@ MATCHERS_DIR/NAME/card.json, with every field but those that have a default:
 What the network gets is float32 [1, 3, size, size] = (chip - mean) × scale, its channels in the card's order.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 import cv2
 import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx.external_data_helper import uses_external_data
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.dataset.model import CARD_NAME
@@ -36,7 +40,7 @@ Channels = tuple[float, float, float]
 class MatcherCard(BaseModel):
     """What must be known of an ONNX file to use it as a matcher."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern=CARD_NAME)
     version: str = Field(min_length=1)
@@ -126,13 +130,67 @@ def read_matcher_card(folder: Path) -> MatcherCard:
 def load_onnx_matcher(folder: Path) -> OnnxMatcher:
     """Load the matcher of a folder; raises Corrupt, naming the file, unless all of it is as the card says.
 
-    Checked in this order: the card, the file's size, its digest, that OpenCV can run it, what it gives.
+    Checked in this order: the card, the file's size, its digest, that it is the whole network, that OpenCV can run it,
+    what it gives.
     """
     card = read_matcher_card(folder)
+    return OnnxMatcher(card, check_network(folder, card))
+
+
+def check_network(folder: Path, card: MatcherCard) -> Path:
+    """Path of the network that a card names; raises Corrupt, naming the file, unless the card's digest covers it all.
+
+    An ONNX file can keep weights in further files, anywhere on the disk: they could be swapped behind the digest's
+    back, so such a network is refused before anything of them is opened.
+    """
     path = folder / card.file
     if not path.is_file():
         raise Corrupt(f"{path} is missing; {folder / 'card.json'} names it")
     if (size := path.stat().st_size) > MAX_BYTES:
         raise Corrupt(f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are loaded")
     check_sha256(path, card.sha256, str(folder / "card.json"))
-    return OnnxMatcher(card, path)
+    try:
+        network = onnx.load(str(path), load_external_data=False)
+    except (DecodeError, ValueError) as exc:
+        raise Corrupt(f"{path} cannot be run as the ONNX network that its card speaks of: it is no ONNX file") from exc
+    outside = sorted({_location(tensor) for tensor in _tensors(network) if uses_external_data(tensor)})
+    if outside:
+        raise Corrupt(
+            f"{path} keeps weights in another file ({', '.join(map(repr, outside[:3]))}), which its digest does not "
+            "cover; save it as one file: onnx.save_model(onnx.load(path), path, save_as_external_data=False)"
+        )
+    return path
+
+
+def _tensors(network: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor of a network: of its graph, of graphs within its nodes, of its functions, of training."""
+    for graph in (network.graph, *(part for info in network.training_info for part in _graphs_of_training(info))):
+        yield from _tensors_of_graph(graph)
+    for function in network.functions:
+        for node in function.node:
+            yield from _tensors_of_node(node)
+
+
+def _graphs_of_training(info: onnx.TrainingInfoProto) -> tuple[onnx.GraphProto, onnx.GraphProto]:
+    return info.initialization, info.algorithm
+
+
+def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        yield from _tensors_of_node(node)
+
+
+def _tensors_of_node(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    for attribute in node.attribute:
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _tensors_of_graph(graph)
+
+
+def _location(tensor: onnx.TensorProto) -> str:
+    return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")

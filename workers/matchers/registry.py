@@ -20,8 +20,7 @@ from app.errors import Corrupt, FacsimileError, Misconfigured
 from workers.matchers.base import Matcher
 from workers.matchers.comparison import DEFINITIONS, ScoreDefinition
 from workers.matchers.dlib_resnet import DlibResNet, load_dlib_resnet
-from workers.matchers.files import check_sha256
-from workers.matchers.onnx import load_onnx_matcher, read_matcher_card
+from workers.matchers.onnx import check_network, load_onnx_matcher, read_matcher_card
 from workers.matchers.sface import SFace, load_sface
 
 log = structlog.get_logger()
@@ -65,7 +64,7 @@ def matcher_cards(settings: WorkerSettings) -> list[MatcherCard]:
     if settings.matchers_dir:
         for path in sorted(Path(settings.matchers_dir).glob("*/card.json")):
             own = read_matcher_card(path.parent)
-            check_sha256(path.parent / own.file, own.sha256, str(path))
+            check_network(path.parent, own)
             score = DEFINITIONS[own.metric]
             cards.append(_card(own.name, own.version, own.sha256, own.dimensions, score, own.provenance, False))
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):

@@ -80,14 +80,14 @@ setup_install() { # setup_install "worker,embedded,…"
     esac
 
     if [ ! -f "$lock" ]; then
-        setup_say "facsimile[$extras], newest releases that fit"
+        setup_say "facsimile-faces[$extras], newest releases that fit"
         setup_pip -e "${ROOT}[$extras]"
     elif grep -q -- '--hash=' "$lock"; then
-        setup_say "facsimile[$extras], releases and hashes as in deploy/requirements.lock"
+        setup_say "facsimile-faces[$extras], releases and hashes as in deploy/requirements.lock"
         setup_pip --require-hashes -r "$lock"
         setup_pip --no-deps -e "$ROOT"
     else
-        setup_say "facsimile[$extras], releases as in deploy/requirements.lock"
+        setup_say "facsimile-faces[$extras], releases as in deploy/requirements.lock"
         # As constraints: what an extra does not ask for is not installed, and the lock may hold all of them.
         setup_pip -c "$lock" -e "${ROOT}[$extras]"
     fi

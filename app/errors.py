@@ -74,6 +74,10 @@ class ObjectNotFound(FacsimileError):
     """No object under that key."""
 
 
+class OutOfReach(FacsimileError):
+    """What was asked for cannot be met, as the work itself has shown."""
+
+
 class Misconfigured(FacsimileError):
     """A setting is missing, contradictory or left at its placeholder."""
 

@@ -1,4 +1,4 @@
-"""The queue: task names, and putting tasks on their way. The only file of `app` that names Celery."""
+"""The queue: what a task is, and putting tasks on their way. The only file of `app` that names Celery."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,55 +11,54 @@ from kombu.exceptions import OperationalError
 from app.config import QueueSettings
 from app.errors import QueueUnavailable
 
-ADVANCE = "facsimile.advance_dataset"
-SURVEY = "facsimile.survey_identities"
-CHOOSE = "facsimile.choose_identities"
-CALIBRATE = "facsimile.calibrate_dataset"
-TRY = "facsimile.try_scale"
-GENERATE = "facsimile.generate_shard"
-JUDGE = "facsimile.judge_shard"
-REPORT = "facsimile.report_dataset"
-LAYOUT = "facsimile.lay_out_dataset"
-ASSEMBLE = "facsimile.assemble_dataset"
-RECONCILE = "facsimile.reconcile"
-RETAIN = "facsimile.retain"
-PREVIEW = "facsimile.make_preview"
-EVALUATE = "facsimile.evaluate_scores"
-
-QUEUES = ("previews", "control", "shards")
+PREVIEWS, CONTROL, SHARDS = QUEUES = ("previews", "control", "shards")
 """In the order in which a worker empties them."""
 
-_ROUTES = {
-    PREVIEW: "previews",
-    ADVANCE: "control",
-    CHOOSE: "control",
-    CALIBRATE: "control",
-    REPORT: "control",
-    ASSEMBLE: "control",
-    RECONCILE: "control",
-    RETAIN: "control",
-    SURVEY: "shards",
-    TRY: "shards",
-    GENERATE: "shards",
-    JUDGE: "shards",
-    LAYOUT: "shards",
-    EVALUATE: "shards",
-}
+
+class Kind(NamedTuple):
+    """A kind of task."""
+
+    name: str
+    """As Celery calls it, `facsimile.generate_shard`."""
+    queue: str
+    """Where it waits."""
+
+
+ADVANCE = Kind("facsimile.advance_dataset", CONTROL)
+RECONCILE = Kind("facsimile.reconcile", CONTROL)
+RETAIN = Kind("facsimile.retain", CONTROL)
+PREVIEW = Kind("facsimile.make_preview", PREVIEWS)
+EVALUATE = Kind("facsimile.evaluate_scores", SHARDS)
 
 
 class Task(NamedTuple):
-    """One unit of work: a task name, and the ids that say what on."""
+    """One unit of work: what is done, on what, and on which part of it. All by name: nothing is told by its place."""
 
-    name: str
+    kind: Kind
     tenant: str
-    dataset: str
-    number: int = 0
-    """Shard, survey block, step of a calibration or layout (Layout.number), where the task has one."""
+    subject: str
+    """Id of the dataset, calibration or evaluation."""
+    part: str = ""
+    """Of the subject, as `app.jobs.phases` calls it; "" for a task that is about all of it."""
 
     @property
     def marker(self) -> str:
         """Key of the marker that says that this task is on its way or being done."""
-        return f"facsimile:task:{self.name}:{self.tenant}:{self.dataset}:{self.number}"
+        return f"facsimile:task:{self.kind.name}:{self.tenant}:{self.subject}:{self.part}"
+
+    @property
+    def label(self) -> str:
+        """What it is within its subject, as attempts at it are filed: `generate_shard-000012`."""
+        return f"{self._short}-{self.part}" if self.part else self._short
+
+    def __str__(self) -> str:
+        """For people: `generate_shard 12`."""
+        numbers = "/".join(piece.lstrip("0") or "0" for piece in self.part.split("/"))
+        return f"{self._short} {numbers}" if self.part else self._short
+
+    @property
+    def _short(self) -> str:
+        return self.kind.name.rsplit(".", 1)[-1]
 
 
 class TaskQueue(Protocol):
@@ -99,8 +98,7 @@ def make_celery(settings: QueueSettings) -> Celery:
         worker_prefetch_multiplier=1,
         # A task that hangs loses its process; one that ran longer would be delivered twice anyway.
         task_time_limit=settings.visibility_timeout_s // 2,
-        task_routes={name: {"queue": queue} for name, queue in _ROUTES.items()},
-        task_default_queue="control",
+        task_default_queue=CONTROL,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
             "visibility_timeout": settings.visibility_timeout_s,
@@ -113,13 +111,13 @@ def make_celery(settings: QueueSettings) -> Celery:
         },
         beat_schedule={
             "reconcile": {
-                "task": RECONCILE,
+                "task": RECONCILE.name,
                 "schedule": settings.reconcile_interval_s,
                 # While all workers are busy these must not pile up.
                 "options": {"expires": settings.reconcile_interval_s},
             },
             "retain": {
-                "task": RETAIN,
+                "task": RETAIN.name,
                 "schedule": settings.retain_interval_s,
                 "options": {"expires": settings.retain_interval_s},
             },
@@ -162,7 +160,7 @@ class CeleryQueue:
             if not self._redis.set(task.marker, "queued", nx=True, ex=self._settings.queued_marker_s):
                 return False
             try:
-                self._send(task.name, [task.tenant, task.dataset, task.number])
+                self._send(task.kind, [task.tenant, task.subject, task.part])
             except BaseException:
                 self._redis.delete(task.marker)
                 raise
@@ -174,9 +172,9 @@ class CeleryQueue:
             if self._redis.set(f"facsimile:preview:{tenant}:{digest}", "queued", nx=True, ex=60):
                 self._send(PREVIEW, [tenant, digest, preview])
 
-    def _send(self, name: str, args: list[Any]) -> None:
+    def _send(self, kind: Kind, args: list[Any]) -> None:
         # Fail at once: our caller answers 503 or is tried again itself.
-        self._celery.send_task(name, args=args, retry=False)
+        self._celery.send_task(kind.name, args=args, queue=kind.queue, retry=False)
 
     def working(self, task: Task) -> None:
         """See TaskQueue."""

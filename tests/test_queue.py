@@ -8,24 +8,10 @@ from pydantic import SecretStr
 from app import queue
 from app.config import QueueSettings
 from app.errors import QueueUnavailable
+from app.jobs.phases import GENERATE, PHASES
 from app.queue import CeleryQueue, Task, make_celery, open_queue
 
-NAMES = {
-    queue.ADVANCE,
-    queue.SURVEY,
-    queue.CHOOSE,
-    queue.CALIBRATE,
-    queue.GENERATE,
-    queue.JUDGE,
-    queue.REPORT,
-    queue.LAYOUT,
-    queue.ASSEMBLE,
-    queue.RECONCILE,
-    queue.RETAIN,
-    queue.PREVIEW,
-    queue.TRY,
-    queue.EVALUATE,
-}
+KINDS = [queue.ADVANCE, queue.RECONCILE, queue.RETAIN, queue.PREVIEW, queue.EVALUATE, *(phase.kind for phase in PHASES)]
 
 
 @pytest.fixture
@@ -37,13 +23,11 @@ def dead_queue() -> CeleryQueue:
     return open_queue(QueueSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"), timeout_s=0.5))
 
 
-def test_every_task_goes_to_a_queue_that_workers_empty() -> None:
-    routes = make_celery(QueueSettings()).conf.task_routes
-    assert set(routes) == NAMES
-    assert {route["queue"] for route in routes.values()} == set(queue.QUEUES)
+def test_every_kind_waits_in_a_queue_that_workers_empty() -> None:
+    assert {kind.queue for kind in KINDS} == set(queue.QUEUES)
     # Who waits before a screen comes first; bulk work comes last.
-    assert queue.QUEUES[0] == routes[queue.PREVIEW]["queue"]
-    assert queue.QUEUES[-1] == routes[queue.GENERATE]["queue"]
+    assert queue.QUEUES[0] == queue.PREVIEW.queue
+    assert queue.QUEUES[-1] == GENERATE.kind.queue
 
 
 def test_a_killed_workers_task_comes_back_and_nothing_is_pickled() -> None:
@@ -58,17 +42,17 @@ def test_a_killed_workers_task_comes_back_and_nothing_is_pickled() -> None:
 
 def test_reconciling_does_not_pile_up() -> None:
     entry = make_celery(QueueSettings(reconcile_interval_s=9)).conf.beat_schedule["reconcile"]
-    assert entry["task"] == queue.RECONCILE
+    assert entry["task"] == queue.RECONCILE.name
     assert entry["options"]["expires"] == entry["schedule"] == 9
 
 
 def test_markers_tell_tasks_apart() -> None:
     tasks = [
-        Task(name, tenant, dataset, number)
-        for name in sorted(NAMES)
+        Task(kind, tenant, dataset, part)
+        for kind in KINDS
         for tenant in ("a", "b")
         for dataset in ("ds_1", "ds_11")
-        for number in (0, 1)
+        for part in ("", "000000", "000001", "lfw")
     ]
     assert len({task.marker for task in tasks}) == len(tasks)
 

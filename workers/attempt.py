@@ -1,7 +1,6 @@
-"""One attempt at a task of a dataset: what surrounds the work itself, whatever the work is.
+"""One attempt at a task: what surrounds the work itself, whatever the work is, on a dataset or an evaluation.
 
-Attempts are counted (workers.counting). A worker that lost its store or queue has not failed: the reconciler gives the
-task out again.
+How an attempt can end, and what is tried again, is decided in `app.jobs.attempts`.
 """
 
 import threading
@@ -9,21 +8,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
 from app.config import Settings
 from app.dataset.calibration import Calibration
-from app.dataset.keys import DatasetKeys
-from app.dataset.layout import Layout
+from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.dataset.plan import Plan
-from app.errors import Cancelled, NotFound, QueueUnavailable, Unavailable, Unfinished
+from app.errors import NotFound, QueueUnavailable, Unavailable
+from app.jobs.attempts import Ending, counted, ending_of, given_up, reason_of
 from app.jobs.datasets.advance import advance_if_phase_ended, fail
 from app.jobs.datasets.removal import clear_away, still_wanted
+from app.jobs.evaluations.ends import fail_evaluation, settle
+from app.jobs.evaluations.records import AcceptedEvaluation, read_evaluation
+from app.jobs.phases import LAYOUT
 from app.jobs.records import read_plan, write_json
-from app.queue import LAYOUT, Task, TaskQueue
+from app.jobs.uploads import UploadService
+from app.queue import Task, TaskQueue
 from app.storage import ObjectStore
-from workers.counting import counted, died_too_often
 from workers.generator.base import Generator
 from workers.resources import Resources
 
@@ -32,7 +35,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """What the work of a task gets to know."""
+    """What the work of a dataset's task gets to know."""
 
     task: Task
     at: DatasetKeys
@@ -47,73 +50,190 @@ class Attempt:
         return self.resources.settings
 
     @property
+    def number(self) -> int:
+        """Number of the shard, survey block or step that the task is about."""
+        return int(self.task.part)
+
+    @property
     def generator(self) -> Generator:
         """The plan's model, loaded when it is asked for; raises Misconfigured where this worker does not have it."""
         return self.resources.generator(self.plan)
 
     def called_off(self) -> bool:
         """Whether the dataset was cancelled or deleted; to be asked before every batch."""
-        return not still_wanted(self.store, self.task.tenant, self.task.dataset, time.time())
+        return not still_wanted(self.store, self.task.tenant, self.task.subject, time.time())
 
 
-def attempted(resources: Resources, task: Task, work: Callable[[Attempt], None]) -> None:
-    """Do a task's work, count the attempt, and move its dataset on; raises nothing that is not a bug of ours."""
-    store, queue = resources.store, resources.queue
-    at = DatasetKeys(task.tenant, task.dataset)
-    unfinished = False
-    with marked(queue, task, resources.settings.queue.running_marker_s):
-        try:
-            plan = read_plan(store, task.tenant, task.dataset)
-            if store.exists(at.cancelled) or store.exists(at.failed):
-                return
-            marks = at.attempts(f"{task.name.rsplit('.', 1)[-1]}-{task.number:06d}")
-            if reason := died_too_often(store, marks, resources.settings.worker.max_deaths):
-                _give_up(store, at, task, reason)
-                return
-            with counted(store, marks, task) as outcome:
-                work(Attempt(task=task, at=at, plan=_effective(store, at, plan), store=store, resources=resources))
-            if outcome.failed:
-                return
-        except NotFound:
-            return  # deleted meanwhile
-        except Cancelled:
-            log.info("called_off", task=task)
-            _sweep_if_deleted(store, task)
-            return
-        except Unavailable as exc:
-            log.warning("put_off", task=task, error=str(exc))
-            return
-        except Unfinished as exc:
-            log.info("goes_on", task=task, detail=str(exc))
-            unfinished = True
-    if unfinished:
-        with suppress(QueueUnavailable):  # whoever looks after the dataset gives it out again
-            queue.enqueue(task)
-        return
+class Subject(Protocol):
+    """What an attempt is about."""
+
+    @property
+    def marks(self) -> str:
+        """Prefix of the marks of attempts at the task."""
+
+    def exists(self) -> bool:
+        """Whether it was not deleted."""
+
+    def has_ended(self) -> bool:
+        """Whether there is nothing to do any more."""
+
+    def work(self) -> None:
+        """Do the task's work."""
+
+    def fail(self, error: str, reason: str) -> None:
+        """End it as failed; `error` is the kind of failure, `reason` for the user."""
+
+    def sweep(self) -> None:
+        """Remove what was written after it was deleted."""
+
+
+class DatasetSubject:
+    """A dataset's or a calibration's task."""
+
+    def __init__(self, resources: Resources, task: Task, work: Callable[[Attempt], None]) -> None:
+        self._resources = resources
+        self._store = resources.store
+        self._task = task
+        self._work = work
+        self._at = DatasetKeys(task.tenant, task.subject)
+        self.marks = self._at.attempts(task.label)
+
+    def exists(self) -> bool:
+        """See Subject. One that a release keeps has its plan still."""
+        return self._store.exists(self._at.plan)
+
+    def has_ended(self) -> bool:
+        """See Subject."""
+        return self._store.exists(self._at.cancelled) or self._store.exists(self._at.failed)
+
+    def work(self) -> None:
+        """See Subject."""
+        plan = read_plan(self._store, self._task.tenant, self._task.subject)
+        if plan.target is not None and self._store.exists(self._at.calibration):
+            scale = Calibration.model_validate_json(self._store.get(self._at.calibration)).scale
+            plan = plan if scale is None else plan.scaled(scale)
+        self._work(Attempt(task=self._task, at=self._at, plan=plan, store=self._store, resources=self._resources))
+
+    def fail(self, error: str, reason: str) -> None:
+        """See Subject. One that has succeeded stays so, and only its layout is not to be had."""
+        if self._task.kind == LAYOUT.kind and self._store.exists(self._at.manifest):
+            write_json(self._store, self._at.layout_failed(self._task.part), {"reason": reason})
+            log.error("layout_failed", task=str(self._task), reason=reason)
+        else:
+            fail(self._store, self._task.tenant, self._task.subject, reason)
+
+    def sweep(self) -> None:
+        """See Subject."""
+        if not self._store.exists(self._at.request):
+            clear_away(self._store, self._task.tenant, self._task.subject, time.time())
+
+
+class EvaluationSubject:
+    """An evaluation."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        task: Task,
+        work: Callable[[ObjectStore, AcceptedEvaluation, Callable[[], bool]], None],
+    ) -> None:
+        self._store = resources.store
+        self._uploads = UploadService(resources.store, resources.settings.limits)
+        self._task = task
+        self._work = work
+        self._at = EvaluationKeys(task.tenant, task.subject)
+        self.marks = self._at.attempts
+
+    def exists(self) -> bool:
+        """See Subject."""
+        return self._store.exists(self._at.request)
+
+    def has_ended(self) -> bool:
+        """See Subject."""
+        return self._store.exists(self._at.result) or self._store.exists(self._at.failed)
+
+    def work(self) -> None:
+        """See Subject."""
+        self._work(self._store, self._accepted(), lambda: not self._store.exists(self._at.request))
+
+    def fail(self, error: str, reason: str) -> None:
+        """See Subject."""
+        fail_evaluation(self._store, self._at, error, reason)
+
+    def settle(self) -> None:
+        """Let go of what it held, if it has ended."""
+        if self.has_ended():
+            settle(self._store, self._uploads, self._accepted())
+
+    def sweep(self) -> None:
+        """See Subject."""
+        if not self._store.exists(self._at.request):
+            self._store.delete_prefix(self._at.prefix)
+
+    def _accepted(self) -> AcceptedEvaluation:
+        return read_evaluation(self._store, self._task.tenant, self._task.subject)
+
+
+def attempt_dataset(resources: Resources, task: Task, work: Callable[[Attempt], None]) -> None:
+    """Attempt a task of a dataset, and move the dataset on; raises nothing that is not a bug of ours."""
+    subject = DatasetSubject(resources, task, work)
+    if _attempt(resources, task, subject) is Ending.DONE:
+        with suppress(NotFound, Unavailable):  # the reconciler sees to what is left
+            advance_if_phase_ended(resources.store, resources.queue, task)
+
+
+def attempt_evaluation(
+    resources: Resources, task: Task, work: Callable[[ObjectStore, AcceptedEvaluation, Callable[[], bool]], None]
+) -> None:
+    """Attempt an evaluation; raises nothing that is not a bug of ours."""
+    subject = EvaluationSubject(resources, task, work)
+    _attempt(resources, task, subject)
     with suppress(NotFound, Unavailable):  # the reconciler sees to what is left
-        _sweep_if_deleted(store, task)
-        advance_if_phase_ended(store, queue, task.tenant, task.dataset, task.name)
+        subject.settle()
 
 
-def _effective(store: ObjectStore, at: DatasetKeys, plan: Plan) -> Plan:
-    if plan.target is None or not store.exists(at.calibration):
-        return plan
-    scale = Calibration.model_validate_json(store.get(at.calibration)).scale
-    return plan if scale is None else plan.scaled(scale)
+def _attempt(resources: Resources, task: Task, subject: Subject) -> Ending:
+    with _marked(resources.queue, task, resources.settings.queue.running_marker_s):
+        ending = _work(resources, task, subject)
+    if ending is Ending.GOES_ON:
+        with suppress(QueueUnavailable):  # whoever looks after the subject gives it out again
+            resources.queue.enqueue(task)
+    elif ending is not Ending.PUT_OFF:
+        with suppress(Unavailable):
+            subject.sweep()
+    return ending
 
 
-def _give_up(store: ObjectStore, at: DatasetKeys, task: Task, reason: str) -> None:
-    """End the dataset as failed; but one that has succeeded stays so, and only its layout is not to be had."""
-    what = f"{task.name.rsplit('.', 1)[-1]} {task.number}: {reason}"
-    if task.name == LAYOUT and store.exists(at.manifest):
-        write_json(store, at.layout_failed(list(Layout)[task.number]), {"reason": reason})
-        log.error("layout_failed", task=task, reason=reason)
-    else:
-        fail(store, task.tenant, task.dataset, what)
+def _work(resources: Resources, task: Task, subject: Subject) -> Ending:
+    store = resources.store
+    try:
+        if subject.has_ended():
+            return Ending.CALLED_OFF
+        if reason := given_up(store, subject.marks, task, resources.settings.worker.max_deaths):
+            subject.fail("GivenUp", reason)
+            return Ending.REFUSED
+        with counted(store, subject.marks, task):
+            subject.work()
+    except Exception as exc:  # noqa: BLE001  (whatever it is, it is told from the others and recorded)
+        ending = ending_of(exc)
+        log.info("attempt_ended", task=str(task), subject=task.subject, ending=ending.name, detail=str(exc))
+        return _refuse(subject, exc) if ending is Ending.REFUSED else ending
+    return Ending.DONE
+
+
+def _refuse(subject: Subject, exc: Exception) -> Ending:
+    try:
+        if not subject.exists():
+            return Ending.CALLED_OFF
+        subject.fail(type(exc).__name__, reason_of(exc))
+    except Unavailable as away:
+        log.warning("put_off", detail=str(away))
+        return Ending.PUT_OFF
+    return Ending.REFUSED
 
 
 @contextmanager
-def marked(queue: TaskQueue, task: Task, marker_s: float) -> Iterator[None]:
+def _marked(queue: TaskQueue, task: Task, marker_s: float) -> Iterator[None]:
     """Say again and again that the task is being worked on, from a thread; at the end that it no longer is."""
     ended = threading.Event()
 
@@ -133,9 +253,3 @@ def marked(queue: TaskQueue, task: Task, marker_s: float) -> Iterator[None]:
         thread.join()
         with suppress(QueueUnavailable):
             queue.done(task)
-
-
-def _sweep_if_deleted(store: ObjectStore, task: Task) -> None:
-    """A dataset may be deleted while we write: what was written after that is removed by us."""
-    if not store.exists(DatasetKeys(task.tenant, task.dataset).request):
-        clear_away(store, task.tenant, task.dataset, time.time())

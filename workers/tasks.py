@@ -1,9 +1,10 @@
 """The tasks, by name: shells that read ids, call one function of the pipeline, and move the dataset on."""
 
 import io
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
+import structlog
 from celery import Celery
 
 from app.dataset import keys
@@ -11,32 +12,29 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice
+from app.errors import OutOfReach
 from app.jobs.catalogues.matchers import MatcherCatalogue
-from app.jobs.datasets.advance import advance, fail, reconcile
+from app.jobs.datasets.advance import advance, reconcile
 from app.jobs.datasets.retention import Retention
 from app.jobs.evaluations.ends import reconcile_evaluations
-from app.jobs.records import read_accepted, read_json, write_json
-from app.jobs.uploads import UploadService
-from app.queue import (
-    ADVANCE,
+from app.jobs.phases import (
     ASSEMBLE,
     CALIBRATE,
     CHOOSE,
-    EVALUATE,
     GENERATE,
     JUDGE,
     LAYOUT,
-    PREVIEW,
-    RECONCILE,
+    PHASES,
     REPORT,
-    RETAIN,
     SURVEY,
     TRY,
-    Task,
+    Phase,
 )
-from workers.attempt import Attempt, attempted
+from app.jobs.records import read_accepted, read_json, write_json
+from app.jobs.uploads import UploadService
+from app.queue import ADVANCE, EVALUATE, PREVIEW, RECONCILE, RETAIN, Task
+from workers.attempt import Attempt, attempt_dataset, attempt_evaluation
 from workers.biometrics.errors import Unresolvable
-from workers.evaluating import evaluation_attempted
 from workers.generator.registry import model_folders
 from workers.generator.trained_on import TrainedOn, load_trained_on
 from workers.pipeline.assemble import assemble
@@ -53,60 +51,61 @@ from workers.pipeline.store import ShardTar
 from workers.pipeline.tables import pack_table
 from workers.provenance.marker import make_marker
 from workers.resources import Resources
+from workers.verdict.job import evaluate_stored
+
+log = structlog.get_logger()
 
 
 def register(celery: Celery, resources: Resources) -> None:
-    """Tell Celery of every task; arguments are ids only."""
+    """Tell Celery of every task; arguments are names only."""
+    for phase in PHASES:
+        _register_phase(celery, resources, phase)
 
-    def task(name: str, work: Any) -> None:
-        def run(tenant: str, dataset: str, number: int = 0) -> None:
-            attempted(resources, Task(name, tenant, dataset, number), work)
-
-        celery.task(run, name=name)
-
-    task(SURVEY, _survey)
-    task(CHOOSE, _choose)
-    task(CALIBRATE, _calibrate)
-    task(TRY, _try)
-    task(GENERATE, _generate)
-    task(JUDGE, _judge)
-    task(REPORT, _report)
-    task(LAYOUT, _lay_out)
-    task(ASSEMBLE, _assemble)
-
-    @celery.task(name=ADVANCE)  # type: ignore[untyped-decorator]
-    def advance_dataset(tenant: str, dataset: str, number: int = 0) -> None:
-        resources.queue.done(Task(ADVANCE, tenant, dataset, number))
+    @celery.task(name=ADVANCE.name)  # type: ignore[untyped-decorator]
+    def advance_dataset(tenant: str, dataset: str, part: str = "") -> None:
+        resources.queue.done(Task(ADVANCE, tenant, dataset))
         advance(resources.store, resources.queue, tenant, dataset)
 
-    @celery.task(name=RECONCILE)  # type: ignore[untyped-decorator]
+    @celery.task(name=RECONCILE.name)  # type: ignore[untyped-decorator]
     def reconcile_all() -> None:
         reconcile(resources.store, resources.queue)
         uploads = UploadService(resources.store, resources.settings.limits)
         reconcile_evaluations(resources.store, resources.queue, uploads)
 
-    @celery.task(name=EVALUATE)  # type: ignore[untyped-decorator]
-    def evaluate(tenant: str, evaluation: str, number: int = 0) -> None:
-        evaluation_attempted(resources, Task(EVALUATE, tenant, evaluation, number))
+    @celery.task(name=EVALUATE.name)  # type: ignore[untyped-decorator]
+    def evaluate(tenant: str, evaluation: str, part: str = "") -> None:
+        attempt_evaluation(resources, Task(EVALUATE, tenant, evaluation), evaluate_stored)
 
-    @celery.task(name=RETAIN)  # type: ignore[untyped-decorator]
+    @celery.task(name=RETAIN.name)  # type: ignore[untyped-decorator]
     def retain() -> None:
         Retention(resources.store, resources.settings.limits).run()
 
-    @celery.task(name=PREVIEW)  # type: ignore[untyped-decorator]
+    @celery.task(name=PREVIEW.name)  # type: ignore[untyped-decorator]
     def preview(tenant: str, digest: str, text: str) -> None:
         plan = Plan.model_validate_json(text)
         sheet = make_preview(plan, resources.generator(plan))
         resources.store.put(keys.preview(tenant, digest), sheet, "image/png")
 
 
+def _register_phase(celery: Celery, resources: Resources, phase: Phase) -> None:
+    work = WORK[phase.kind.name]
+
+    @celery.task(name=phase.kind.name)  # type: ignore[untyped-decorator]
+    def run(tenant: str, dataset: str, part: str | int = "") -> None:
+        if isinstance(part, int):
+            # Queued by a version that told parts by their places; the reconciler gives it out by its name.
+            log.info("task_of_old_left", task=phase.kind.name, dataset=dataset)
+            return
+        attempt_dataset(resources, phase.task(tenant, dataset, part), work)
+
+
 def _survey(attempt: Attempt) -> None:
-    key = attempt.at.survey(attempt.task.number)
+    key = attempt.at.survey(attempt.number)
     if attempt.store.exists(key):
         return
     templates = survey_block(
         attempt.plan,
-        attempt.task.number,
+        attempt.number,
         generator=attempt.generator,
         batch_size=attempt.settings.worker.batch_size,
         should_cancel=attempt.called_off,
@@ -134,26 +133,24 @@ def _choice(attempt: Attempt) -> IdentityChoice | None:
 
 
 def _calibrate(attempt: Attempt) -> None:
-    store, at, plan, task = attempt.store, attempt.at, attempt.plan, attempt.task
+    store, at, plan = attempt.store, attempt.at, attempt.plan
     if store.exists(at.calibration):
         return
     matcher = load_planned(target_of(plan).matcher, attempt.settings.worker)
     try:
-        found = decide(store, at, plan, task.number, metric_of(matcher))
+        found = decide(store, at, plan, attempt.number, metric_of(matcher))
     except Unresolvable as exc:
-        fail(store, task.tenant, task.dataset, f"the target cannot be measured: {exc}")
-        return
+        raise OutOfReach(f"the target cannot be measured: {exc}") from exc
     if found is None:
         return
     if found.outcome == "unreachable" and plan.purpose == "dataset":
-        fail(store, task.tenant, task.dataset, f"the target is out of reach: {found.note}")
-        return
+        raise OutOfReach(f"the target is out of reach: {found.note}")
     write_json(store, at.calibration, found)
 
 
 def _try(attempt: Attempt) -> None:
     at, plan = attempt.at, attempt.plan
-    step, shard = divmod(attempt.task.number, plan.shards)
+    step, shard = (int(piece) for piece in attempt.task.part.split("/"))
     key = at.calibration_part(step, shard)
     if attempt.store.exists(key):
         return
@@ -172,14 +169,14 @@ def _try(attempt: Attempt) -> None:
 
 
 def _judge(attempt: Attempt) -> None:
-    key = attempt.at.judgement(attempt.task.number)
+    key = attempt.at.judgement(attempt.number)
     if attempt.store.exists(key):
         return
     judgement = judge_shard(
         attempt.store,
         attempt.at,
         attempt.plan,
-        attempt.task.number,
+        attempt.number,
         judges=[load_planned(judge, attempt.settings.worker) for judge in attempt.plan.judges],
         should_cancel=attempt.called_off,
     )
@@ -187,7 +184,7 @@ def _judge(attempt: Attempt) -> None:
 
 
 def _generate(attempt: Attempt) -> None:
-    at, plan, number = attempt.at, attempt.plan, attempt.task.number
+    at, plan, number = attempt.at, attempt.plan, attempt.number
     if attempt.store.exists(at.shard_report(number)):
         return
     choice = _choice(attempt)
@@ -212,7 +209,7 @@ def _generate(attempt: Attempt) -> None:
 
 def _report(attempt: Attempt) -> None:
     store, at, plan = attempt.store, attempt.at, attempt.plan
-    accepted = read_accepted(store, attempt.task.tenant, attempt.task.dataset)
+    accepted = read_accepted(store, attempt.task.tenant, attempt.task.subject)
     card = attempt.generator.card
     if not store.exists(at.report):
         report(
@@ -230,7 +227,7 @@ def _report(attempt: Attempt) -> None:
 
 
 def _lay_out(attempt: Attempt) -> None:
-    layout = list(Layout)[attempt.task.number]
+    layout = Layout(attempt.task.part)
     if not attempt.store.exists(attempt.at.layout(layout)):
         lay_out(attempt.store, attempt.at, attempt.plan, layout, should_cancel=attempt.called_off)
 
@@ -246,5 +243,19 @@ def _assemble(attempt: Attempt) -> None:
     at: DatasetKeys = attempt.at
     if attempt.store.exists(at.manifest):
         return
-    accepted = read_accepted(attempt.store, attempt.task.tenant, attempt.task.dataset)
+    accepted = read_accepted(attempt.store, attempt.task.tenant, attempt.task.subject)
     assemble(attempt.store, at, accepted, attempt.plan, lambda: not attempt.called_off())
+
+
+WORK: dict[str, Callable[[Attempt], None]] = {
+    SURVEY.kind.name: _survey,
+    CHOOSE.kind.name: _choose,
+    CALIBRATE.kind.name: _calibrate,
+    TRY.kind.name: _try,
+    GENERATE.kind.name: _generate,
+    JUDGE.kind.name: _judge,
+    REPORT.kind.name: _report,
+    LAYOUT.kind.name: _lay_out,
+    ASSEMBLE.kind.name: _assemble,
+}
+"""What is done in each phase, by the name of its task."""

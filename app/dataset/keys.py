@@ -1,5 +1,7 @@
 """Where everything lies in the object store. The one place that spells a key."""
 
+from collections.abc import Iterable
+
 from app.dataset.documents import Document
 
 MODELS = "models/"
@@ -143,6 +145,23 @@ class UploadKeys:
         return f"{self.users}{evaluation}"
 
 
+# What one dataset has below its prefix where its phases look for it; {} is a part's name.
+SURVEY = "surveys/{}.npy"
+IDENTITIES = "identities.json"
+CALIBRATION_STEP = "calibration/{}/step.json"
+CALIBRATION_PART = "calibration/{}.npz"
+SHARD_REPORT = "shards/{}/report.json"
+JUDGEMENT = "judgements/{}.npz"
+CROISSANT = Document.CROISSANT.filename
+LAYOUT = "layouts/{}"
+MANIFEST = "manifest.json"
+
+
+def numbered(numbers: Iterable[int]) -> list[str]:
+    """Names of shards, survey blocks or steps by their numbers, from 0: they sort as the numbers do."""
+    return [f"{number:06d}" for number in numbers]
+
+
 class DatasetKeys:
     """Keys of one dataset."""
 
@@ -152,7 +171,7 @@ class DatasetKeys:
         self.plan = f"{self.prefix}plan.json"
         self.cancelled = f"{self.prefix}cancelled.json"
         self.failed = f"{self.prefix}failed.json"
-        self.identities = f"{self.prefix}identities.json"
+        self.identities = f"{self.prefix}{IDENTITIES}"
         self.calibration = f"{self.prefix}calibration.json"
         self.calibration_steps = f"{self.prefix}calibration/"
         self.curve = f"{self.prefix}curve/"
@@ -166,9 +185,9 @@ class DatasetKeys:
         self.data_card = f"{self.prefix}{Document.DATA_CARD.filename}"
         self.provenance = f"{self.prefix}{Document.PROVENANCE.filename}"
         self.described = f"{self.prefix}described.json"
-        self.croissant = f"{self.prefix}{Document.CROISSANT.filename}"
+        self.croissant = f"{self.prefix}{CROISSANT}"
         self.summary = f"{self.prefix}summary.json"
-        self.manifest = f"{self.prefix}manifest.json"
+        self.manifest = f"{self.prefix}{MANIFEST}"
         self.surveys = f"{self.prefix}surveys/"
         self.shards = f"{self.prefix}shards/"
         self.all_attempts = f"{self.prefix}attempts/"
@@ -180,23 +199,23 @@ class DatasetKeys:
 
     def survey(self, block: int) -> str:
         """Templates of a block of identities (.npy, float32)."""
-        return f"{self.surveys}{block:06d}.npy"
+        return self._part(SURVEY, block)
 
     def calibration_step(self, step: int) -> str:
         """Which scale a step of the calibration tries."""
-        return f"{self.calibration_steps}{step:06d}/step.json"
+        return self._part(CALIBRATION_STEP, step)
 
     def calibration_part(self, step: int, shard: int) -> str:
         """Templates of a shard's samples at that scale (.npz)."""
-        return f"{self.calibration_steps}{step:06d}/{shard:06d}.npz"
+        return self._part(CALIBRATION_PART, step, shard)
 
     def judgement(self, shard: int) -> str:
         """Templates and qualities of a shard's judged samples (.npz)."""
-        return f"{self.judgements}{shard:06d}.npz"
+        return self._part(JUDGEMENT, shard)
 
     def layout(self, name: str) -> str:
         """The archive of a layout; written last of all that belongs to it."""
-        return f"{self.layouts}{name}"
+        return self.prefix + LAYOUT.format(name)
 
     def layout_failed(self, name: str) -> str:
         """Why a layout of a succeeded dataset could not be made; must not lie among those that are made."""
@@ -212,11 +231,14 @@ class DatasetKeys:
 
     def shard_report(self, shard: int) -> str:
         """What the shard holds; written last."""
-        return f"{self.shards}{shard:06d}/report.json"
+        return self._part(SHARD_REPORT, shard)
 
     def attempts(self, task: str) -> str:
-        """Prefix of the markers that count how often a task was begun (`generate-000012`)."""
+        """Prefix of the markers that count how often a task was begun (`generate_shard-000012`)."""
         return f"{self.all_attempts}{task}/"
+
+    def _part(self, stored: str, *numbers: int) -> str:
+        return self.prefix + stored.format("/".join(numbered(numbers)))
 
 
 class ReleaseKeys:
@@ -226,11 +248,6 @@ class ReleaseKeys:
         self.prefix = f"{releases(tenant)}{name}/{version}/"
         self.record = f"{self.prefix}release.json"
         self.tombstone = f"{self.prefix}withdrawn.json"
-
-
-def number_in(key: str, prefix: str) -> int:
-    """The shard or block number in a key below `prefix`."""
-    return int(key[len(prefix) : len(prefix) + 6])
 
 
 def owner_of(unfinished_key: str) -> tuple[str, str]:

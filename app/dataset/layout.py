@@ -55,11 +55,6 @@ class Layout(StrEnum):
         return self is not Layout.PLAIN
 
     @property
-    def number(self) -> int:
-        """Its place among all layouts: the number of the task that makes it."""
-        return list(Layout).index(self)
-
-    @property
     def faces(self) -> bool:
         """Whether the five points of every face are found for it."""
         return self in (Layout.INSIGHTFACE, Layout.INSIGHTFACE_BIN, Layout.ALIGNED, Layout.IJB)

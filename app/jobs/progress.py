@@ -2,28 +2,14 @@
 
 from collections import Counter
 from collections.abc import Collection
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
 from app.dataset.calibration import MOST_SCALES
 from app.dataset.plan import Plan
-from app.jobs.state import NOTHING, Facts, work_left
-from app.queue import ASSEMBLE, CALIBRATE, CHOOSE, GENERATE, JUDGE, LAYOUT, REPORT, SURVEY, TRY
-
-Phase = Literal["survey", "choose", "calibrate", "generate", "judge", "report", "layout", "assemble"]
-
-_PHASES: dict[str, Phase] = {
-    SURVEY: "survey",
-    CHOOSE: "choose",
-    CALIBRATE: "calibrate",
-    TRY: "calibrate",
-    GENERATE: "generate",
-    JUDGE: "judge",
-    REPORT: "report",
-    LAYOUT: "layout",
-    ASSEMBLE: "assemble",
-}
+from app.jobs.phases import GENERATE, JUDGE, NOTHING, SURVEY, TRY, Facts, Step, current
+from app.jobs.state import state_of
 
 
 class Progress(BaseModel):
@@ -38,7 +24,7 @@ class Progress(BaseModel):
     samples_total: int
     fraction: float
     """0 to 1, of the samples."""
-    phase: Phase | None
+    phase: Step | None
     """What is being done now; null at the end."""
     scales_tried: int
     """By the calibration: scales measured in full."""
@@ -51,36 +37,25 @@ class Progress(BaseModel):
     @classmethod
     def none(cls, plan: Plan) -> Self:
         """Nothing is done yet."""
+        return cls.of(NOTHING, plan)
+
+    @classmethod
+    def of(cls, facts: Facts, plan: Plan) -> Self:
+        """Count what is done."""
+        samples = sum(len(plan.shard(int(shard))) for shard in GENERATE.done(facts))
+        tried = Counter(part.partition("/")[0] for part in TRY.done(facts))
+        left = None if state_of(facts, plan).final else current(plan, facts)
         return cls(
-            identities_checked=0,
-            samples_done=0,
+            identities_checked=sum(len(plan.survey_block(int(block))) for block in SURVEY.done(facts)),
+            samples_done=samples,
             samples_total=plan.samples,
-            fraction=0.0,
-            phase=_PHASES[work_left(NOTHING, plan, "")[0].name],
-            scales_tried=0,
+            fraction=samples / plan.samples,
+            phase=left[0].step if left else None,
+            scales_tried=sum(count == len(plan.calibrated_shards) for count in tried.values()),
             scales_most=MOST_SCALES if plan.target else 0,
-            judged_done=0,
+            judged_done=_judged(plan, [int(shard) for shard in JUDGE.done(facts)]),
             judged_total=_judged(plan),
         )
-
-
-def progress_of(facts: Facts, plan: Plan) -> Progress:
-    """Count what is done."""
-    done = sum(len(plan.shard(number)) for number in facts.reported)
-    checked = sum(len(plan.survey_block(number)) for number in facts.surveyed)
-    left = work_left(facts, plan, "")
-    tried = Counter(step for step, _ in facts.tried)
-    return Progress(
-        identities_checked=checked,
-        samples_done=done,
-        samples_total=plan.samples,
-        fraction=done / plan.samples,
-        phase=_PHASES[left[0].name] if left else None,
-        scales_tried=sum(count == len(plan.calibrated_shards) for count in tried.values()),
-        scales_most=MOST_SCALES if plan.target else 0,
-        judged_done=_judged(plan, facts.judged),
-        judged_total=_judged(plan),
-    )
 
 
 def _judged(plan: Plan, shards: Collection[int] | None = None) -> int:

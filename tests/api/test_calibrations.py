@@ -71,7 +71,7 @@ def test_a_question_is_accepted_then_answered_and_is_nobodys_own(
     assert answer.headers["retry-after"]
     assert (asked["state"], asked["result"], asked["from_cache"]) == ("accepted", None, False)
     assert asked["request"] == BODY
-    assert [(task.name, task.tenant) for task in memory_queue.sent] == [(ADVANCE, keys.SERVICE)]
+    assert [(task.kind, task.tenant) for task in memory_queue.sent] == [(ADVANCE, keys.SERVICE)]
     assert client.get(where).status_code == 202
     assert stranger.post("/v1/calibrations", json=BODY).json()["id"] == asked["id"]
     finish(memory_store, asked["id"])

@@ -21,7 +21,8 @@ from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.errors import StoreUnavailable
 from app.jobs.evaluations.ends import reconcile_evaluations
 from app.queue import EVALUATE, Task
-from workers.evaluating import evaluation_attempted
+from workers.attempt import attempt_evaluation
+from workers.verdict.job import evaluate_stored
 
 
 class Worker:
@@ -32,10 +33,10 @@ class Worker:
 
     def work(self) -> int:
         """Do all that is on its way; returns how many tasks that was."""
-        tasks = [task for task in self.queue.sent if task.name == EVALUATE]
+        tasks = [task for task in self.queue.sent if task.kind == EVALUATE]
         for task in tasks:
             self.queue.sent.remove(task)
-            evaluation_attempted(self, task)  # type: ignore[arg-type]
+            attempt_evaluation(self, task, evaluate_stored)  # type: ignore[arg-type]
         return len(tasks)
 
 
@@ -259,8 +260,8 @@ def test_deleting_leaves_nothing_and_stops_the_work(
     before = set(memory_store.objects)
     done, waiting = ask(client, dataset, send())["id"], ask(client, dataset, send(seed=2))["id"]
     worker.queue.sent.reverse()
-    tasks = [task for task in worker.queue.sent if task.name == EVALUATE]
-    evaluation_attempted(worker, next(task for task in tasks if task.dataset == done))  # type: ignore[arg-type]
+    tasks = [task for task in worker.queue.sent if task.kind == EVALUATE]
+    attempt_evaluation(worker, next(task for task in tasks if task.subject == done), evaluate_stored)  # type: ignore[arg-type]
     for evaluation in (done, waiting):
         assert client.delete(f"/v1/evaluations/{evaluation}").status_code == 204
     worker.work()
@@ -311,7 +312,7 @@ def test_given_up_after_so_many_deaths(
         text = json.dumps({"error": "the worker was lost"})
         memory_store.put(f"{EvaluationKeys('acme', made).attempts}{number}", text.encode())
     assert client.get(f"/v1/evaluations/{made}").json()["state"] == "running"
-    evaluation_attempted(worker, Task(EVALUATE, "acme", made))  # type: ignore[arg-type]
+    attempt_evaluation(worker, Task(EVALUATE, "acme", made), evaluate_stored)  # type: ignore[arg-type]
     found = client.get(f"/v1/evaluations/{made}").json()
     assert (found["state"], found["failure"][:24]) == ("failed", "given up after 5 attempt")
 

@@ -11,7 +11,6 @@ from fastapi.testclient import TestClient
 
 from app.api.downloads import Span, etag_listed, parse_range, prefers_html
 from app.dataset.keys import DatasetKeys
-from app.dataset.layout import Layout
 from app.errors import StoreUnavailable
 from app.jobs.records import write_json
 
@@ -237,7 +236,7 @@ def test_a_layout_is_made_when_it_is_first_asked_for(
     assert answer.json()["state"] == "being_made"
     assert answer.json()["layout"] == "parquet"
     (task,) = memory_queue.sent
-    memory_store.put(DatasetKeys("acme", finished).layout(list(Layout)[task.number]), b"PAR1 and so on")
+    memory_store.put(DatasetKeys("acme", finished).layout(task.part), b"PAR1 and so on")
     made = client.get(path)
     assert (made.status_code, made.content) == (200, b"PAR1 and so on")
     assert made.headers["content-type"] == "application/x-tar"

@@ -16,7 +16,7 @@ from app.dataset.layout import Layout
 from app.dataset.manifest import read_manifest
 from app.dataset.release import Release
 from app.errors import StoreUnavailable
-from app.queue import LAYOUT, Task
+from app.jobs.phases import LAYOUT
 
 HERE = "/v1/releases/gate-smoke/1.2.0"
 
@@ -155,7 +155,7 @@ def test_layouts_of_a_release_are_made_on_demand_even_after_its_dataset(
     memory_queue.wipe()
     answer = client.get(f"{released}/archive?layout=zip")
     assert answer.status_code == 202
-    assert memory_queue.sent == [Task(LAYOUT, "acme", finished, Layout.ZIP.number)]
+    assert memory_queue.sent == [LAYOUT.task("acme", finished, "zip")]
     memory_store.put(DatasetKeys("acme", finished).layout(Layout.ZIP), b"PK made")
     answer = client.get(f"{released}/archive?layout=zip")
     assert (answer.status_code, answer.content) == (200, b"PK made")

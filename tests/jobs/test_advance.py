@@ -10,35 +10,33 @@ from app.dataset.keys import DatasetKeys
 from app.errors import QueueUnavailable
 from app.jobs.datasets.advance import HALF_ACCEPTED_S, advance, advance_if_phase_ended, fail, first_step, reconcile
 from app.jobs.datasets.service import DatasetService
+from app.jobs.phases import ASSEMBLE, CHOOSE, GENERATE, REPORT, SURVEY, Phase
 from app.jobs.state import State
-from app.queue import ADVANCE, ASSEMBLE, CHOOSE, GENERATE, REPORT, SURVEY, Task
+from app.queue import ADVANCE, Kind, Task
 
 Submit = Callable[..., str]
 
 
-def sent(queue: Any) -> list[tuple[str, int]]:
-    """Names and numbers of what waits; takes it away."""
-    found = [(task.name, task.number) for task in queue.sent]
+def sent(queue: Any) -> list[tuple[Kind, str]]:
+    """Kinds and parts of what waits; takes it away."""
+    found = [(task.kind, task.part) for task in queue.sent]
     for task in queue.sent:
         queue.done(task)
     queue.sent.clear()
     return found
 
 
-def do(store: Any, dataset: str, name: str, number: int = 0) -> None:
+def parts(phase: Phase, *numbers: int) -> list[tuple[Kind, str]]:
+    return [(phase.kind, f"{number:06d}") for number in numbers]
+
+
+def do(store: Any, dataset: str, phase: Phase, part: str | int = "") -> None:
     """Leave what a worker leaves behind when it has done a task."""
     at = DatasetKeys("acme", dataset)
-    results = {
-        SURVEY: at.survey(number),
-        CHOOSE: at.identities,
-        GENERATE: at.shard_report(number),
-        REPORT: at.croissant,
-        ASSEMBLE: at.manifest,
-    }
-    store.put(results[name], b"{}")
-    if name == REPORT:
+    store.put(at.prefix + phase.stored.format(f"{part:06d}" if isinstance(part, int) else part), b"{}")
+    if phase is REPORT:
         store.put(at.report, b"{}")
-    if name == ASSEMBLE:
+    if phase is ASSEMBLE:
         store.put(at.summary, b'{"counts": {"samples": 10}, "digests": {"files": "f", "pixels": "p"}}')
 
 
@@ -46,19 +44,13 @@ def test_a_dataset_goes_through_its_phases(
     memory_store: Any, memory_queue: Any, submit: Submit, datasets: DatasetService
 ) -> None:
     dataset = submit()
-    assert sent(memory_queue) == [(ADVANCE, 0)]
-    phases = [
-        [(SURVEY, 0)],
-        [(CHOOSE, 0)],
-        [(GENERATE, 0), (GENERATE, 1), (GENERATE, 2)],
-        [(REPORT, 0)],
-        [(ASSEMBLE, 0)],
-    ]
-    for phase in phases:
-        assert advance(memory_store, memory_queue, "acme", dataset) == len(phase)
-        assert sent(memory_queue) == phase
-        for name, number in phase:
-            do(memory_store, dataset, name, number)
+    assert sent(memory_queue) == [(ADVANCE, "")]
+    phases = [(SURVEY, 0), (CHOOSE, ""), (GENERATE, 0, 1, 2), (REPORT, ""), (ASSEMBLE, "")]
+    for phase, *numbers in phases:
+        assert advance(memory_store, memory_queue, "acme", dataset) == len(numbers)
+        assert sent(memory_queue) == ([(phase.kind, "")] if numbers == [""] else parts(phase, *numbers))
+        for number in numbers:
+            do(memory_store, dataset, phase, number)
     assert memory_store.exists(keys.unfinished("acme", dataset))
     assert advance(memory_store, memory_queue, "acme", dataset) == 0
     assert not memory_store.exists(keys.unfinished("acme", dataset))
@@ -81,7 +73,7 @@ def test_a_wiped_queue_is_filled_again_with_what_is_unfinished(
     do(memory_store, dataset, GENERATE, 1)
     memory_queue.wipe()
     assert reconcile(memory_store, memory_queue) == {"unfinished": 1, "enqueued": 2, "cleared": 0}
-    assert sent(memory_queue) == [(GENERATE, 0), (GENERATE, 2)]
+    assert sent(memory_queue) == parts(GENERATE, 0, 2)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +81,7 @@ def test_a_wiped_queue_is_filled_again_with_what_is_unfinished(
     [
         ([0], 0, []),  # two shards of the phase are still out
         ([0, 2], 2, []),
-        ([0, 1, 2], 1, [(REPORT, 0)]),
+        ([0, 1, 2], 1, [(REPORT.kind, "")]),
     ],
 )
 def test_the_last_task_of_a_phase_starts_the_next(
@@ -99,7 +91,7 @@ def test_the_last_task_of_a_phase_starts_the_next(
     sent(memory_queue)
     for number in done:
         do(memory_store, dataset, GENERATE, number)
-    advance_if_phase_ended(memory_store, memory_queue, "acme", dataset, GENERATE)
+    advance_if_phase_ended(memory_store, memory_queue, GENERATE.task("acme", dataset, "000000"))
     assert sent(memory_queue) == expected
 
 
@@ -107,7 +99,7 @@ def test_the_end_of_a_dataset_takes_its_marker_away(memory_store: Any, memory_qu
     dataset = submit()
     sent(memory_queue)
     do(memory_store, dataset, ASSEMBLE)
-    advance_if_phase_ended(memory_store, memory_queue, "acme", dataset, ASSEMBLE)
+    advance_if_phase_ended(memory_store, memory_queue, ASSEMBLE.task("acme", dataset))
     assert not memory_store.exists(keys.unfinished("acme", dataset))
     assert sent(memory_queue) == []
 
@@ -141,7 +133,7 @@ def test_reconciling_looks_at_every_unfinished_dataset_of_every_tenant(
     made = {("acme", submit()), ("acme", submit()), ("other", submit(tenant="other"))}
     memory_queue.wipe()
     assert reconcile(memory_store, memory_queue) == {"unfinished": 3, "enqueued": 3, "cleared": 0}
-    assert {(task.tenant, task.dataset) for task in memory_queue.sent} == made
+    assert {(task.tenant, task.subject) for task in memory_queue.sent} == made
 
 
 def test_a_half_made_acceptance_is_cleared_once_it_is_old(memory_store: Any, memory_queue: Any) -> None:
@@ -186,7 +178,7 @@ def test_a_huge_set_sends_only_so_much_ahead(
     sent(memory_queue)
     assert advance(memory_store, memory_queue, "acme", dataset) == 2
     assert advance(memory_store, memory_queue, "acme", dataset) == 0
-    assert sent(memory_queue) == [(GENERATE, 0), (GENERATE, 1)]
+    assert sent(memory_queue) == parts(GENERATE, 0, 1)
     do(memory_store, dataset, GENERATE, 0)
     assert advance(memory_store, memory_queue, "acme", dataset) == 2
-    assert sent(memory_queue) == [(GENERATE, 1), (GENERATE, 2)]
+    assert sent(memory_queue) == parts(GENERATE, 1, 2)

@@ -9,8 +9,8 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.errors import Conflict, NotFound, RequestRefused
 from app.jobs.datasets.on_demand import TRY_AGAIN_S, LayoutService
+from app.jobs.phases import LAYOUT
 from app.jobs.records import write_json
-from app.queue import LAYOUT, Task
 
 Submit = Callable[..., str]
 
@@ -34,7 +34,7 @@ def test_it_is_put_on_its_way_once_and_is_there_when_it_is_made(
     assert layouts.ask("acme", finished, Layout.PLAIN)
     for _ in range(3):
         assert not layouts.ask("acme", finished, Layout.PARQUET)
-    assert memory_queue.sent == [Task(LAYOUT, "acme", finished, Layout.PARQUET.number)]
+    assert memory_queue.sent == [LAYOUT.task("acme", finished, "parquet")]
     memory_store.put(DatasetKeys("acme", finished).layout(Layout.PARQUET), b"made")
     assert layouts.ask("acme", finished, Layout.PARQUET)
 
@@ -52,7 +52,7 @@ def test_one_that_was_given_up_is_told_of_and_may_be_tried_again_later(
     at = DatasetKeys("acme", finished)
     clock.now = memory_store.now
     write_json(memory_store, at.layout_failed(Layout.BOB), {"reason": "given up after 5 attempts"})
-    mark = at.attempts(f"lay_out_dataset-{Layout.BOB.number:06d}") + "1"
+    mark = at.attempts("lay_out_dataset-bob") + "1"
     memory_store.put(mark, b"{}")
     with pytest.raises(Conflict, match=r"'bob' could not be made: given up after 5 attempts; ask again in 60 min"):
         layouts.ask("acme", finished, Layout.BOB)

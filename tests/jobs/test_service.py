@@ -247,7 +247,7 @@ def test_a_plan_that_cannot_be_read_is_said_so_and_holds_up_no_other(
     memory_store.put(DatasetKeys("acme", broken).plan, b'{"schema_version": 2}')
     memory_queue.wipe()
     assert reconcile(memory_store, memory_queue) == {"unfinished": 2, "enqueued": 1, "cleared": 0}
-    assert [task.dataset for task in memory_queue.sent] == [sound]
+    assert [task.subject for task in memory_queue.sent] == [sound]
     with pytest.raises(Corrupt, match="plan"):
         datasets.get("acme", broken)
 

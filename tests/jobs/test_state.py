@@ -8,21 +8,46 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.dataset.keys import DatasetKeys
-from app.dataset.layout import Layout
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
 from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
-from app.jobs.progress import Progress, progress_of
-from app.jobs.state import NOTHING, Facts, State, read_facts, state_of, work_left
-from app.queue import ASSEMBLE, CALIBRATE, CHOOSE, GENERATE, JUDGE, LAYOUT, REPORT, SURVEY, TRY, Task
+from app.jobs.phases import (
+    ASSEMBLE,
+    CALIBRATE,
+    CHOOSE,
+    GENERATE,
+    JUDGE,
+    LAYOUT,
+    NOTHING,
+    PHASES,
+    REPORT,
+    SURVEY,
+    TRY,
+    Facts,
+    Phase,
+)
+from app.jobs.progress import Progress
+from app.jobs.state import State, read_facts, state_of, work_left
+from app.queue import Task
 
-SURVEYED = replace(NOTHING, surveyed=frozenset({0, 1}), begun=True)
-CHOSEN = replace(SURVEYED, identities=True)
-REPORTED = replace(CHOSEN, reported=frozenset({0, 1, 2}))
-DESCRIBED = replace(REPORTED, report=True)
-FINISHED = replace(DESCRIBED, manifest=True)
+
+def names(*numbers: int | str) -> frozenset[str]:
+    return frozenset(f"{number:06d}" if isinstance(number, int) else number for number in numbers)
+
+
+def having(facts: Facts, phase: Phase, *parts: int | str, **flags: bool) -> Facts:
+    """The facts, with these parts of a phase and no others."""
+    done = {**facts.done, phase.kind.name: names(*parts)}
+    return replace(facts, begun=True, done={name: there for name, there in done.items() if there}, **flags)
+
+
+SURVEYED = having(NOTHING, SURVEY, 0, 1)
+CHOSEN = having(SURVEYED, CHOOSE, "")
+REPORTED = having(CHOSEN, GENERATE, 0, 1, 2)
+DESCRIBED = having(REPORTED, REPORT, "")
+FINISHED = having(DESCRIBED, ASSEMBLE, "", manifest=True)
 
 
 MATCHER = MatcherCard(
@@ -51,8 +76,8 @@ def plan(unique: bool = True, judged: bool = False, **fields: Any) -> Plan:
     return make_plan(request, card, dataset="ds_1", seed=1, shard_size=250, max_comparisons=10**9, matchers=matchers)
 
 
-def tasks(name: str, *numbers: int) -> list[Task]:
-    return [Task(name, "acme", "ds_1", number) for number in numbers]
+def tasks(phase: Phase, *parts: int | str) -> list[Task]:
+    return [phase.task("acme", "ds_1", part) for part in sorted(names(*parts))]
 
 
 @pytest.mark.parametrize(
@@ -61,14 +86,14 @@ def tasks(name: str, *numbers: int) -> list[Task]:
         (NOTHING, True, State.ACCEPTED, tasks(SURVEY, 0, 1)),
         (NOTHING, False, State.ACCEPTED, tasks(GENERATE, 0, 1, 2)),
         (replace(NOTHING, begun=True), True, State.RUNNING, tasks(SURVEY, 0, 1)),
-        (replace(SURVEYED, surveyed=frozenset({1})), True, State.RUNNING, tasks(SURVEY, 0)),
-        (SURVEYED, True, State.RUNNING, tasks(CHOOSE, 0)),
+        (having(SURVEYED, SURVEY, 1), True, State.RUNNING, tasks(SURVEY, 0)),
+        (SURVEYED, True, State.RUNNING, tasks(CHOOSE, "")),
         (CHOSEN, True, State.RUNNING, tasks(GENERATE, 0, 1, 2)),
-        (replace(CHOSEN, surveyed=frozenset()), True, State.RUNNING, tasks(GENERATE, 0, 1, 2)),
-        (replace(CHOSEN, reported=frozenset({1})), True, State.RUNNING, tasks(GENERATE, 0, 2)),
-        (REPORTED, True, State.ASSEMBLING, tasks(REPORT, 0)),
-        (DESCRIBED, True, State.ASSEMBLING, tasks(ASSEMBLE, 0)),
-        (replace(DESCRIBED, identities=False, surveyed=frozenset()), False, State.ASSEMBLING, tasks(ASSEMBLE, 0)),
+        (having(CHOSEN, SURVEY), True, State.RUNNING, tasks(GENERATE, 0, 1, 2)),
+        (having(CHOSEN, GENERATE, 1), True, State.RUNNING, tasks(GENERATE, 0, 2)),
+        (REPORTED, True, State.ASSEMBLING, tasks(REPORT, "")),
+        (DESCRIBED, True, State.ASSEMBLING, tasks(ASSEMBLE, "")),
+        (having(having(DESCRIBED, CHOOSE), SURVEY), False, State.ASSEMBLING, tasks(ASSEMBLE, "")),
         (FINISHED, True, State.SUCCEEDED, []),
         (replace(NOTHING, failed=True), True, State.FAILED, []),
         (replace(REPORTED, failed=True), True, State.FAILED, []),
@@ -96,17 +121,8 @@ def test_doing_what_is_left_ends_in_success_whatever_the_order(order: list[int],
         task = work[order[len(done) % 3] % len(work)]
         assert task not in done
         done.append(task)
-        facts = replace(facts, begun=True)
-        if task.name == SURVEY:
-            facts = replace(facts, surveyed=facts.surveyed | {task.number})
-        elif task.name == CHOOSE:
-            facts = replace(facts, identities=True)
-        elif task.name == GENERATE:
-            facts = replace(facts, reported=facts.reported | {task.number})
-        elif task.name == REPORT:
-            facts = replace(facts, report=True)
-        else:
-            facts = replace(facts, manifest=True)
+        (phase,) = (phase for phase in PHASES if phase.kind == task.kind)
+        facts = having(facts, phase, *phase.done(facts), task.part, manifest=phase is ASSEMBLE)
     assert state_of(facts, made) is State.SUCCEEDED
     assert len(done) == 3 + 2 + (3 if unique else 0)
 
@@ -116,8 +132,8 @@ def test_doing_what_is_left_ends_in_success_whatever_the_order(order: list[int],
     [((), 0, 0.0), ((0,), 250, 250 / 600), ((2,), 100, 100 / 600), ((0, 1, 2), 600, 1.0)],
 )
 def test_progress_counts_samples_of_stored_shards(reported: tuple[int, ...], samples: int, fraction: float) -> None:
-    facts = replace(CHOSEN, surveyed=frozenset({1}), reported=frozenset(reported))
-    assert progress_of(facts, plan()) == Progress(
+    facts = having(having(CHOSEN, SURVEY, 1), GENERATE, *reported)
+    assert Progress.of(facts, plan()) == Progress(
         identities_checked=300 - 256,
         samples_done=samples,
         samples_total=600,
@@ -128,7 +144,7 @@ def test_progress_counts_samples_of_stored_shards(reported: tuple[int, ...], sam
         judged_done=0,
         judged_total=0,
     )
-    assert Progress.none(plan()) == progress_of(NOTHING, plan())
+    assert Progress.none(plan()) == Progress.of(NOTHING, plan())
 
 
 def write(store: Any, *keys: str) -> None:
@@ -177,7 +193,8 @@ def test_numbers_survive_the_way_through_keys(memory_store: Any, reported: set[i
     at = DatasetKeys("acme", "ds_1")
     write(memory_store, *map(at.shard_report, reported), *map(at.survey, surveyed))
     facts = read_facts(memory_store, "acme", "ds_1")
-    assert (facts.reported, facts.surveyed) == (reported, surveyed)
+    assert GENERATE.done(facts) == names(*reported)
+    assert SURVEY.done(facts) == names(*surveyed)
 
 
 TARGET = {"target": {"matcher": "m", "fmr": 0.01, "fnmr": 0.2}}
@@ -188,25 +205,25 @@ def test_a_target_is_calibrated_step_by_step_before_anything_is_made() -> None:
     assert list(made.calibrated_shards) == [0, 1]  # 400 samples of 250 a shard
     facts = CHOSEN
     assert work_left(facts, made, "acme") == tasks(CALIBRATE, 0)
-    facts = replace(facts, steps=frozenset({0}))
-    assert work_left(facts, made, "acme") == tasks(TRY, 0, 1)
-    facts = replace(facts, tried=frozenset({(0, 1)}))
-    assert work_left(facts, made, "acme") == tasks(TRY, 0)
-    facts = replace(facts, tried=frozenset({(0, 0), (0, 1)}))
+    facts = having(facts, CALIBRATE, 0)
+    assert work_left(facts, made, "acme") == tasks(TRY, "000000/000000", "000000/000001")
+    facts = having(facts, TRY, "000000/000001")
+    assert work_left(facts, made, "acme") == tasks(TRY, "000000/000000")
+    facts = having(facts, TRY, "000000/000000", "000000/000001")
     assert work_left(facts, made, "acme") == tasks(CALIBRATE, 1)
-    assert progress_of(facts, made).scales_tried == 1
-    facts = replace(facts, steps=frozenset({0, 1}))
-    assert work_left(facts, made, "acme") == tasks(TRY, 3, 4)  # step 1 of 3 shards: divmod(4, 3) is (1, 1)
-    assert progress_of(facts, made).phase == "calibrate"
+    assert Progress.of(facts, made).scales_tried == 1
+    facts = having(facts, CALIBRATE, 0, 1)
+    assert work_left(facts, made, "acme") == tasks(TRY, "000001/000000", "000001/000001")
+    assert Progress.of(facts, made).phase == "calibrate"
     facts = replace(facts, calibrated=True)
     assert work_left(facts, made, "acme") == tasks(GENERATE, 0, 1, 2)
-    facts = replace(facts, reported=frozenset({0, 1, 2}))
+    facts = having(facts, GENERATE, 0, 1, 2)
     assert work_left(facts, made, "acme") == tasks(JUDGE, 0, 1)
-    facts = replace(facts, judged=frozenset({1}))
+    facts = having(facts, JUDGE, 1)
     assert work_left(facts, made, "acme") == tasks(JUDGE, 0)
     # The second shard holds samples 250 to 499; those of subjects below 200 are judged: 250 to 399.
-    assert (progress_of(facts, made).judged_done, progress_of(facts, made).judged_total) == (150, 400)
-    assert work_left(replace(facts, judged=frozenset({0, 1})), made, "acme") == tasks(REPORT, 0)
+    assert (Progress.of(facts, made).judged_done, Progress.of(facts, made).judged_total) == (150, 400)
+    assert work_left(having(facts, JUDGE, 0, 1), made, "acme") == tasks(REPORT, "")
 
 
 def test_a_calibration_ends_when_its_scale_is_found() -> None:
@@ -222,7 +239,9 @@ def test_steps_and_parts_of_a_calibration_are_told_apart(memory_store: Any) -> N
     write(memory_store, at.calibration_step(0), at.calibration_part(0, 3), at.calibration_part(0, 12), at.curve + "x")
     write(memory_store, at.calibration_step(1), at.judgement(4))
     facts = read_facts(memory_store, "acme", "ds_1")
-    assert (facts.steps, facts.tried, facts.judged) == ({0, 1}, {(0, 3), (0, 12)}, {4})
+    assert CALIBRATE.done(facts) == names(0, 1)
+    assert TRY.done(facts) == {"000000/000003", "000000/000012"}
+    assert JUDGE.done(facts) == names(4)
     assert not facts.calibrated
     write(memory_store, at.calibration)
     assert read_facts(memory_store, "acme", "ds_1").calibrated
@@ -230,10 +249,10 @@ def test_steps_and_parts_of_a_calibration_are_told_apart(memory_store: Any) -> N
 
 def test_layouts_that_were_asked_for_come_before_the_end() -> None:
     asked = plan(layouts=["plain", "lfw", "bob"])
-    assert work_left(DESCRIBED, asked, "acme") == tasks(LAYOUT, Layout.LFW.number, Layout.BOB.number)
-    one = replace(DESCRIBED, laid_out=frozenset({"lfw", "zip"}))
-    assert work_left(one, asked, "acme") == tasks(LAYOUT, Layout.BOB.number)
-    assert work_left(replace(one, laid_out=frozenset({"lfw", "bob"})), asked, "acme") == tasks(ASSEMBLE, 0)
+    assert work_left(DESCRIBED, asked, "acme") == [LAYOUT.task("acme", "ds_1", name) for name in ("lfw", "bob")]
+    one = having(DESCRIBED, LAYOUT, "lfw", "zip")
+    assert work_left(one, asked, "acme") == tasks(LAYOUT, "bob")
+    assert work_left(having(one, LAYOUT, "lfw", "bob"), asked, "acme") == tasks(ASSEMBLE, "")
 
 
 def test_what_is_kept_beside_the_layouts_is_none(memory_store: Any) -> None:
@@ -241,5 +260,5 @@ def test_what_is_kept_beside_the_layouts_is_none(memory_store: Any) -> None:
     for key in (at.layout("lfw"), at.layout_failed("bob"), at.landmarks(0)):
         memory_store.put(key, b"{}")
     facts = read_facts(memory_store, "acme", "ds_1")
-    assert facts.laid_out == {"lfw"}
+    assert LAYOUT.done(facts) == {"lfw"}
     assert not facts.failed

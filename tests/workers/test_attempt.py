@@ -10,13 +10,14 @@ from app.dataset import keys
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.plan import Plan
-from app.errors import Cancelled, StoreUnavailable, Unfinished
+from app.errors import Cancelled, Misconfigured, OutOfReach, StoreUnavailable, Unfinished
+from app.jobs.phases import GENERATE, LAYOUT
 from app.jobs.records import Accepted, read_json, write_json
-from app.queue import GENERATE, LAYOUT, Task
-from workers.attempt import Attempt, attempted
+from workers.attempt import Attempt, attempt_dataset
+from workers.tasks import register
 
 AT = DatasetKeys("acme", "ds_test")
-TASK = Task(GENERATE, "acme", "ds_test", 1)
+TASK = GENERATE.task("acme", "ds_test", "000001")
 
 
 class Place:
@@ -46,14 +47,14 @@ def marks(place: Place) -> list[str]:
 
 def test_work_that_ends_well_leaves_no_mark(place: Place) -> None:
     seen: list[Attempt] = []
-    attempted(place, TASK, seen.append)
+    attempt_dataset(place, TASK, seen.append)
     assert seen[0].task == TASK
     assert marks(place) == []
     assert TASK.marker not in place.queue.markers
 
 
 def test_the_attempt_is_counted_while_it_lasts(place: Place) -> None:
-    attempted(place, TASK, lambda attempt: len(marks(place)) == 1 or pytest.fail("not counted"))
+    attempt_dataset(place, TASK, lambda attempt: len(marks(place)) == 1 or pytest.fail("not counted"))
 
 
 def test_failures_are_counted_and_at_last_fail_the_dataset_with_their_reason(place: Place) -> None:
@@ -64,12 +65,12 @@ def test_failures_are_counted_and_at_last_fail_the_dataset_with_their_reason(pla
         raise ValueError("the ink is dry")
 
     for _ in range(3):
-        attempted(place, TASK, break_down)
+        attempt_dataset(place, TASK, break_down)
         assert not place.store.exists(AT.failed)
-    attempted(place, TASK, break_down)
+    attempt_dataset(place, TASK, break_down)
     assert len(calls) == 3
     reason = read_json(place.store, AT.failed)["reason"]
-    assert "generate_shard 1: given up after 3 attempts" in reason
+    assert "given up after 3 attempts at generate_shard 1;" in reason
     assert "ValueError: the ink is dry" in reason
     assert not place.store.exists(keys.unfinished("acme", "ds_test"))
 
@@ -84,7 +85,7 @@ def test_what_was_deleted_and_lives_on_as_a_release_is_worked_on_and_not_swept(p
     pin(place)
     place.store.delete(AT.request)
     called_off: list[bool] = []
-    attempted(place, TASK, lambda attempt: called_off.append(attempt.called_off()))
+    attempt_dataset(place, TASK, lambda attempt: called_off.append(attempt.called_off()))
     assert called_off == [False]
     assert place.store.exists(AT.plan)
 
@@ -98,7 +99,7 @@ def test_what_was_deleted_and_withdrawn_is_swept(place: Place) -> None:
         place.store.delete(AT.request)
         called_off.append(attempt.called_off())
 
-    attempted(place, TASK, work)
+    attempt_dataset(place, TASK, work)
     assert called_off == [True]
     assert list(place.store.list(AT.prefix)) == []
 
@@ -108,9 +109,9 @@ def test_a_layout_that_fails_leaves_a_dataset_that_has_succeeded_as_it_is(place:
         raise ValueError("no ink for this layout")
 
     place.store.put(AT.manifest, b"{}")
-    task = Task(LAYOUT, "acme", "ds_test", Layout.LFW.number)
+    task = LAYOUT.task("acme", "ds_test", "lfw")
     for _ in range(4):
-        attempted(place, task, break_down)
+        attempt_dataset(place, task, break_down)
     assert not place.store.exists(AT.failed)
     assert "no ink for this layout" in read_json(place.store, AT.layout_failed(Layout.LFW))["reason"]
     assert place.queue.sent == []
@@ -121,7 +122,7 @@ def test_unfinished_work_goes_on_in_another_task(place: Place) -> None:
         raise Unfinished("half of it is done")
 
     for _ in range(10):
-        attempted(place, TASK, stop)
+        attempt_dataset(place, TASK, stop)
         assert place.queue.sent == [TASK]
         place.queue.wipe()
     assert marks(place) == []
@@ -130,7 +131,7 @@ def test_unfinished_work_goes_on_in_another_task(place: Place) -> None:
 
 def test_the_model_is_loaded_only_where_it_is_needed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(place, "generator", lambda plan: pytest.fail("loaded"))
-    attempted(place, TASK, lambda attempt: None)
+    attempt_dataset(place, TASK, lambda attempt: None)
     assert marks(place) == []
 
 
@@ -143,8 +144,8 @@ def test_deaths_count_like_failures(place: Place) -> None:
 
     for _ in range(3):
         with pytest.raises(Killed):
-            attempted(place, TASK, die)
-    attempted(place, TASK, lambda attempt: pytest.fail("tried once too often"))
+            attempt_dataset(place, TASK, die)
+    attempt_dataset(place, TASK, lambda attempt: pytest.fail("tried once too often"))
     assert "the worker was lost" in read_json(place.store, AT.failed)["reason"]
 
 
@@ -153,7 +154,7 @@ def test_a_lost_store_or_queue_is_nobodys_failure(place: Place) -> None:
         raise StoreUnavailable("gone")
 
     for _ in range(10):
-        attempted(place, TASK, lose)
+        attempt_dataset(place, TASK, lose)
     assert marks(place) == []
     assert not place.store.exists(AT.failed)
     assert TASK.marker not in place.queue.markers, "so that the reconciler may give it out again"
@@ -170,17 +171,17 @@ def test_a_store_that_goes_away_in_mid_attempt_leaves_no_death_behind(
         raise StoreUnavailable("gone")
 
     for _ in range(10):
-        attempted(place, TASK, lose)
+        attempt_dataset(place, TASK, lose)
         monkeypatch.undo()
     assert len(marks(place)) == 1, "of the last, until someone comes by"
-    attempted(place, TASK, lambda attempt: None)
+    attempt_dataset(place, TASK, lambda attempt: None)
     assert marks(place) == []
     assert not place.store.exists(AT.failed)
 
 
 def test_a_cancelled_dataset_is_not_worked_on(place: Place) -> None:
     write_json(place.store, AT.cancelled, {})
-    attempted(place, TASK, lambda attempt: pytest.fail("worked on"))
+    attempt_dataset(place, TASK, lambda attempt: pytest.fail("worked on"))
 
 
 def test_work_sees_that_it_is_called_off(place: Place) -> None:
@@ -190,7 +191,7 @@ def test_work_sees_that_it_is_called_off(place: Place) -> None:
         assert attempt.called_off()
         raise Cancelled("called off")
 
-    attempted(place, TASK, work)
+    attempt_dataset(place, TASK, work)
     assert marks(place) == []
 
 
@@ -199,17 +200,50 @@ def test_nothing_stays_of_a_dataset_that_is_deleted_while_a_worker_writes(place:
         place.store.delete_prefix(AT.prefix)
         attempt.store.put(AT.shard_samples(1), b"late")
 
-    attempted(place, TASK, work)
+    attempt_dataset(place, TASK, work)
     assert list(place.store.list(AT.prefix)) == []
 
 
 def test_a_dataset_that_is_gone_is_no_error(place: Place) -> None:
     place.store.delete_prefix(AT.prefix)
-    attempted(place, TASK, lambda attempt: pytest.fail("worked on"))
+    attempt_dataset(place, TASK, lambda attempt: pytest.fail("worked on"))
 
 
 def test_the_last_of_a_phase_sets_the_next_going(place: Place) -> None:
     for number in (0, 2, 3):
         place.store.put(AT.shard_report(number), b"{}")
-    attempted(place, TASK, lambda attempt: attempt.store.put(AT.shard_report(1), b"{}"))
-    assert [task.name for task in place.queue.sent] == ["facsimile.report_dataset"]
+    attempt_dataset(place, TASK, lambda attempt: attempt.store.put(AT.shard_report(1), b"{}"))
+    assert [task.kind.name for task in place.queue.sent] == ["facsimile.report_dataset"]
+
+
+def test_what_no_repetition_mends_fails_at_once_with_its_reason(place: Place) -> None:
+    def refuse(attempt: Attempt) -> None:
+        raise OutOfReach("the target is out of reach: FNMR 0.9 is more than 0.4")
+
+    attempt_dataset(place, TASK, refuse)
+    assert read_json(place.store, AT.failed)["reason"] == "the target is out of reach: FNMR 0.9 is more than 0.4"
+    assert marks(place) == []
+
+
+def test_a_worker_without_the_model_leaves_it_to_others(place: Place) -> None:
+    def lack(attempt: Attempt) -> None:
+        raise Misconfigured("there is no model 'sdgan' here")
+
+    attempt_dataset(place, TASK, lack)
+    assert not place.store.exists(AT.failed)
+    assert len(marks(place)) == 1
+
+
+def test_queued_by_its_place_a_task_is_left_to_the_reconciler(place: Place) -> None:
+    """As a version queued it that counted parts, where a layout's number was its place in a list."""
+    tasks: dict[str, Any] = {}
+
+    class Celery:
+        def task(self, *, name: str) -> Any:
+            return lambda run: tasks.setdefault(name, run)
+
+    register(Celery(), place)  # type: ignore[arg-type]
+    tasks[LAYOUT.kind.name]("acme", "ds_test", 3)
+    assert marks(place) == []
+    assert not place.store.exists(AT.failed)
+    assert place.queue.sent == []

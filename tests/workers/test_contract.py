@@ -19,9 +19,10 @@ from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
 from app.jobs.datasets.advance import advance
 from app.jobs.datasets.service import DatasetService
+from app.jobs.phases import GENERATE, JUDGE, TRY, Phase
 from app.jobs.records import read_json, read_plan
 from app.jobs.state import State
-from app.queue import GENERATE, JUDGE, TRY, Task
+from app.queue import Task
 from workers.matchers.registry import card_of
 from workers.pipeline import scoring
 from workers.pipeline.judgements import read_judgements
@@ -78,15 +79,15 @@ class House:
         while self.queue.sent:
             task = self.queue.sent.pop(0)
             self.before(task)
-            self._tasks[task.name](task.tenant, task.dataset, task.number)
+            self._tasks[task.kind.name](task.tenant, task.subject, task.part)
             self.done.append(task)
 
     def manifest(self, dataset: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.store.get(DatasetKeys("acme", dataset).manifest))
         return found
 
-    def count(self, name: str) -> int:
-        return sum(task.name == name for task in self.done)
+    def count(self, phase: Phase) -> int:
+        return sum(task.kind == phase.kind for task in self.done)
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ def test_cancelling_stops_a_calibration(house: House) -> None:
     dataset = house.submit()
 
     def cancel(task: Task) -> None:
-        if task.name == TRY:
+        if task.kind == TRY.kind:
             house.datasets.cancel("acme", dataset)
             house.before = lambda task: None
 

@@ -8,13 +8,13 @@ import numpy as np
 from app.dataset.model import ModelCard, attribute_value
 from app.dataset.plan import Place, Plan
 from app.dataset.shard import AttributeValue
-from app.errors import FacsimileError
+from app.errors import Misconfigured
 from workers.generator.base import Generator, Latents
 from workers.generator.draw import draw_identity, draw_observation, sigma_vector
 from workers.images import Pixels, to_pixels
 
 
-class WrongModel(FacsimileError):
+class WrongModel(Misconfigured):
     """The plan was made for another model than the one that runs here."""
 
 

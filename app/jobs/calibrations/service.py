@@ -23,7 +23,7 @@ from app.errors import Corrupt, NotFound, ObjectNotFound, RequestRefused
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
 from app.jobs.datasets.advance import accept
-from app.jobs.progress import Progress, progress_of
+from app.jobs.progress import Progress
 from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import Accepted, read_accepted, read_json, read_plan
 from app.jobs.state import State, read_facts, state_of
@@ -112,7 +112,7 @@ class CalibrationService:
             state=state,
             model=plan.model.model_dump(),
             request=accepted.request,
-            progress=progress_of(facts, plan),
+            progress=Progress.of(facts, plan),
             from_cache=False,
             result=self._result(at) if state is State.SUCCEEDED else None,
             failure=read_json(self._store, at.failed)["reason"] if state is State.FAILED else None,

@@ -42,15 +42,15 @@ def advance(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str) -> 
     return sum(queue.enqueue(task) for task in work_left(facts, plan, tenant)[:AHEAD])
 
 
-def advance_if_phase_ended(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str, name: str) -> None:
-    """After a task named `name`: enqueue the next phase if that was the last of its phase.
+def advance_if_phase_ended(store: ObjectStore, queue: TaskQueue, done: Task) -> None:
+    """After a task: enqueue the next phase if that was the last of its phase.
 
     Tasks of the same phase are on their way already; asking the queue about each would cost as much as the work.
     """
-    plan = read_plan(store, tenant, dataset)
-    left = work_left(read_facts(store, tenant, dataset), plan, tenant)
-    if not left or left[0].name != name:
-        advance(store, queue, tenant, dataset)
+    plan = read_plan(store, done.tenant, done.subject)
+    left = work_left(read_facts(store, done.tenant, done.subject), plan, done.tenant)
+    if not left or left[0].kind != done.kind:
+        advance(store, queue, done.tenant, done.subject)
 
 
 def reconcile(store: ObjectStore, queue: TaskQueue, clock: Callable[[], float] = time.time) -> dict[str, int]:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout, why_not
 from app.errors import Conflict, ObjectNotFound, RequestRefused
+from app.jobs.phases import LAYOUT
 from app.jobs.records import read_json, read_plan
 from app.jobs.state import require_succeeded
-from app.queue import LAYOUT, Task, TaskQueue
+from app.queue import TaskQueue
 from app.storage import ObjectStore
 
 TRY_AGAIN_S = 3600.0
@@ -39,7 +40,7 @@ class LayoutService:
         if reason := why_not(layout, read_plan(self._store, tenant, dataset).shape):
             raise RequestRefused([("layout", reason)])
         self._refuse_what_failed(at, layout)
-        self._queue.enqueue(Task(LAYOUT, tenant, dataset, layout.number))
+        self._queue.enqueue(LAYOUT.task(tenant, dataset, layout.value))
         return False
 
     def _refuse_what_failed(self, at: DatasetKeys, layout: Layout) -> None:
@@ -53,5 +54,5 @@ class LayoutService:
         left_s = failed_at + TRY_AGAIN_S - self._clock()
         if left_s > 0:
             raise Conflict(f"layout {layout.value!r} could not be made: {reason}; ask again in {left_s / 60:.0f} min")
-        self._store.delete_prefix(at.attempts(f"{LAYOUT.rsplit('.', 1)[-1]}-{layout.number:06d}"))
+        self._store.delete_prefix(at.attempts(LAYOUT.task("", "", layout.value).label))
         self._store.delete(key)

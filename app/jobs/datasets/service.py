@@ -33,7 +33,7 @@ from app.jobs.catalogues.models import ModelCatalogue
 from app.jobs.datasets.advance import accept
 from app.jobs.datasets.removal import remove_dataset
 from app.jobs.datasets.retention import expiry_of
-from app.jobs.progress import Progress, progress_of
+from app.jobs.progress import Progress
 from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import JSON, Accepted, read_accepted, read_json, read_plan, write_json
 from app.jobs.state import State, read_facts, state_of
@@ -135,7 +135,7 @@ class DatasetService:
         plan = read_plan(self._store, tenant, dataset)
         facts = read_facts(self._store, tenant, dataset)
         try:
-            return self._show(accepted, plan, state_of(facts, plan), progress_of(facts, plan))
+            return self._show(accepted, plan, state_of(facts, plan), Progress.of(facts, plan))
         except ObjectNotFound as exc:  # deleted while we looked
             raise NotFound(f"there is no dataset {dataset!r}") from exc
 

@@ -9,6 +9,7 @@ from app.dataset import keys
 from app.dataset.keys import EvaluationKeys
 from app.errors import Corrupt, NotFound
 from app.jobs.evaluations.records import AcceptedEvaluation, read_evaluation
+from app.jobs.records import write_json
 from app.jobs.uploads import UploadService
 from app.queue import EVALUATE, Task, TaskQueue
 from app.storage import ObjectStore
@@ -24,6 +25,12 @@ def settle(store: ObjectStore, uploads: UploadService, accepted: AcceptedEvaluat
     for upload in accepted.uploads:
         uploads.let_go(accepted.tenant, upload, accepted.id, keep=accepted.keep_uploads)
     store.delete(keys.unfinished_evaluation(accepted.tenant, accepted.id))
+
+
+def fail_evaluation(store: ObjectStore, at: EvaluationKeys, error: str, reason: str) -> None:
+    """End an evaluation as failed; `error` is the kind of failure, `reason` is shown to the user."""
+    write_json(store, at.failed, {"error": error, "reason": reason})
+    log.error("evaluation_failed", key=at.prefix, reason=reason)
 
 
 def reconcile_evaluations(

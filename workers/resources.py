@@ -18,12 +18,16 @@ from workers.generator.registry import default_model, load_generator, model_card
 from workers.matchers.registry import matcher_cards
 from workers.provenance.marker import marking_card
 
+MOST_GENERATORS = 4
+"""Models that a process holds at a time; the one loaded first goes first."""
+
 
 class Resources:
     """Made from settings; handed to every task."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._generators: dict[str, Generator] = {}
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -36,8 +40,13 @@ class Resources:
         return open_queue(self.settings.queue)
 
     def generator(self, plan: Plan) -> Generator:
-        """The model that a plan names; raises Misconfigured if this worker does not have it."""
-        return load_generator(plan.model.name, self.settings.worker)
+        """The model that a plan names, loaded once; raises Misconfigured if this worker does not have it."""
+        name = plan.model.name
+        if name not in self._generators:
+            while len(self._generators) >= MOST_GENERATORS:
+                del self._generators[next(iter(self._generators))]
+            self._generators[name] = load_generator(name, self.settings.worker)
+        return self._generators[name]
 
     def publish_models(self) -> list[str]:
         """Write the cards of all models and marks that there are here into the store; returns the models' names."""

@@ -31,6 +31,9 @@ class Latents(_Data):
     """Dimensions of z_I."""
     observation: dict[str, tuple[int, int]] = Field(min_length=1)
     """Factor name to [start, stop) within z_O, in order, without gaps."""
+    layout: int | None = Field(None, ge=1)
+    """Which of our layouts it is: what each dimension means (workers.generator.latents). A card of before says none,
+    and has the first one where its factors are that one's; latents of somebody else's model have no layout."""
 
     @model_validator(mode="after")
     def _contiguous(self) -> Self:
@@ -115,6 +118,13 @@ class TrainingTemplatesCard(_Data):
     """Identities of the same corpus that were not trained on, for comparison."""
 
 
+PROSE = frozenset({"description", "licence", "provenance"})
+"""Of a card: what is written for its readers."""
+
+ABOUT_THE_MODEL = frozenset({"measured", "evaluation", "training_templates", "training", "parameters", "formerly"})
+"""Of a card: what was measured, how it was trained, what it was called. None of it decides a pixel or a label."""
+
+
 class ModelCard(_Data):
     """All that is known of one generator. Unknown fields are kept: a card may say more than code reads."""
 
@@ -122,6 +132,12 @@ class ModelCard(_Data):
     name: str = Field(pattern=CARD_NAME)
     version: str
     kind: str
+    """Its family: which code makes its pixels."""
+    drawing: int = Field(1, ge=1)
+    """Version of that code's pictures: another one makes other pixels of the same latents and weights. The family says
+    it (workers.generator.base.Family), not the file; a comment in the code leaves it as it is."""
+    formerly: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+    """Digests by which earlier versions of Facsimile called this very model: plans pinned to them go on."""
     description: str
     sizes: tuple[tuple[Side, Side], ...] = Field(min_length=1)
     """Image sizes offered, [width, height] in pixels; the first is the model's own."""
@@ -144,13 +160,19 @@ class ModelCard(_Data):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) over the card's canonical JSON, and through it over the weights' digest.
+        """SHA-256 (hex) over the card's canonical JSON: over all that decides pixels and labels.
 
-        What was measured of a model, and what it is measured against, does not make it another one, and is left out.
+        That is the kind and its drawing version, the weights' digest, latents, attributes, checks, sizes, name and
+        version, and whatever a family adds. What is written for readers, and what is known about the model, is left
+        out: other words do not make another model.
         """
-        card = self.model_dump(mode="json", exclude={"measured", "evaluation", "training_templates"})
+        card = self.model_dump(mode="json", exclude=set(PROSE | ABOUT_THE_MODEL))
         text = json.dumps(card, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def is_pinned_by(self, digest: str) -> bool:
+        """Whether a digest, in a plan that may be older than this version of Facsimile, means this model."""
+        return digest == self.digest or digest in self.formerly
 
 
 def quantile_range(attribute: Attribute, value: str | bool | tuple[float, float]) -> tuple[float, float]:

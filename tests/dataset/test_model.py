@@ -48,11 +48,41 @@ def test_unknown_fields_of_a_card_are_kept(card: ModelCard) -> None:
     assert more.digest != card.digest
 
 
-@pytest.mark.parametrize("field", ["measured", "evaluation"])
+@pytest.mark.parametrize("field", ["measured", "evaluation", "training"])
 def test_what_was_measured_of_a_model_does_not_make_it_another(card: ModelCard, field: str) -> None:
     more = ModelCard.model_validate(card.model_dump() | {field: {"capacity": 1000}})
     assert more.model_dump()[field] == {"capacity": 1000}
     assert more.digest == card.digest
+
+
+@pytest.mark.parametrize("field", ["description", "licence", "provenance"])
+def test_other_words_do_not_make_another_model(card: ModelCard, field: str) -> None:
+    assert ModelCard.model_validate(card.model_dump() | {field: "said better"}).digest == card.digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"drawing": 2},
+        {"version": "9"},
+        {"kind": "other"},
+        {"weights": {"file": "weights.safetensors", "sha256": "0" * 64}},
+        {"checks": {"unique": {"matcher": "sface", "threshold": 0.1, "basis": "guessed"}}},
+        {"attributes": {}},
+    ],
+)
+def test_what_decides_pixels_or_labels_makes_another_model(card: ModelCard, change: dict[str, Any]) -> None:
+    assert ModelCard.model_validate(card.model_dump() | change).digest != card.digest
+
+
+def test_a_model_is_known_by_the_digests_that_it_had(card: ModelCard) -> None:
+    before = card.digest
+    now = ModelCard.model_validate(card.model_dump() | {"drawing": 2, "formerly": [before]})
+    assert now.digest != before
+    assert now.is_pinned_by(now.digest)
+    assert now.is_pinned_by(before)
+    assert not now.is_pinned_by("0" * 64)
+    assert now.digest == ModelCard.model_validate(now.model_dump() | {"formerly": []}).digest
 
 
 def test_the_digest_does_not_depend_on_the_order_of_fields(card: ModelCard) -> None:

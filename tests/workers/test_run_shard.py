@@ -171,6 +171,15 @@ def test_a_plan_for_another_model_is_refused(paint: Any, plan_for: PlanFor, memo
         make(plan, paint, memory_store)
 
 
+def test_a_plan_made_before_the_digest_was_taken_otherwise_goes_on(
+    paint: Any, plan_for: PlanFor, memory_store: Any
+) -> None:
+    plan = plan_for(paint.card, subjects=1, samples_per_subject=1)
+    paint.card = paint.card.model_copy(update={"version": "1.0.1", "formerly": (plan.model.digest,)})
+    (report,) = make(plan, paint, memory_store)
+    assert len(report.samples) == 1
+
+
 def test_sigma_zero_gives_one_portrait(paint: Any, plan_for: PlanFor, memory_store: Any) -> None:
     plan = plan_for(paint.card, subjects=1, samples_per_subject=3, variability={"scale": 0})
     (report,) = make(plan, paint, memory_store)

@@ -19,12 +19,14 @@ from workers.images import decode
 from workers.training import layout, loop
 from workers.training.corpus import render
 from workers.training.corpus.store import (
+    DRAWN_BY,
     CorpusSpec,
     corpus_digest,
     missing_parts,
     open_corpus,
     part_path,
     read_part,
+    read_spec,
 )
 from workers.training.data import Corpus
 from workers.training.export import export
@@ -109,11 +111,23 @@ class TestCorpus:
             open_corpus(corpus_folder, SPEC.model_copy(update={"seed": 6}))
 
     def test_a_corpus_of_another_version_of_the_renderer_is_not_gone_on_with(self, tmp_path: Path) -> None:
-        spec = SPEC.model_copy(update={"code": render.code_digest("opengl")})
+        spec = SPEC.model_copy(update={"drawing": render.drawing_version("opengl")})
         open_corpus(tmp_path, spec)
         open_corpus(tmp_path, spec)
+        for other in ({"drawing": render.drawing_version("cycles")}, {"drawing": None}, {"drawing": None, "code": "9"}):
+            with pytest.raises(RequestRefused, match="another version of the renderer"):
+                open_corpus(tmp_path, spec.model_copy(update=other))
+
+    @pytest.mark.parametrize(("code", "drawing"), DRAWN_BY.items())
+    def test_a_corpus_begun_before_drawings_had_versions_is_gone_on_with(
+        self, tmp_path: Path, code: str, drawing: str
+    ) -> None:
+        before = SPEC.model_copy(update={"code": code})
+        open_corpus(tmp_path, before)
+        open_corpus(tmp_path, SPEC.model_copy(update={"drawing": drawing}))
+        assert read_spec(tmp_path) == before
         with pytest.raises(RequestRefused, match="another version of the renderer"):
-            open_corpus(tmp_path, spec.model_copy(update={"code": render.code_digest("cycles")}))
+            open_corpus(tmp_path, SPEC.model_copy(update={"drawing": "parametric 2"}))
 
     def test_an_unfinished_or_broken_corpus_is_named(self, corpus_folder: Path, tmp_path: Path) -> None:
         open_corpus(tmp_path, SPEC)

@@ -43,7 +43,7 @@ def corpus_command(
 ) -> None:
     """Render a labelled corpus on all cores; broken off, it goes on where it stopped."""
     from workers.training.corpus.cycles import INSTALL, SUBJECTS_PER_PART, blender_version
-    from workers.training.corpus.render import code_digest, render_corpus
+    from workers.training.corpus.render import drawing_version, render_corpus
     from workers.training.corpus.store import CorpusSpec, corpus_digest
 
     by_cycles: dict[str, Any] = {}
@@ -59,7 +59,7 @@ def corpus_command(
         subjects=subjects,
         samples_per_subject=samples_per_subject,
         size=size,
-        code=code_digest(renderer.value),
+        drawing=drawing_version(renderer.value),
         **by_cycles,
     )
     with bar() as shown:

@@ -1,6 +1,7 @@
 """Which generators there are: the shipped models, and those in a folder of the operator's."""
 
-from functools import lru_cache
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import structlog
@@ -8,11 +9,14 @@ import structlog
 from app.config import WorkerSettings
 from app.dataset.model import ModelCard
 from app.errors import Corrupt, Misconfigured
-from workers.generator.base import Generator
+from workers.generator import parametric, sdbegan, sdgan
+from workers.generator.base import Family, Generator
 from workers.generator.cards import read_card
-from workers.generator.parametric import generator as parametric
 
 log = structlog.get_logger()
+
+FAMILIES: Mapping[str, Family] = {family.kind: family for family in (parametric.FAMILY, sdgan.FAMILY, sdbegan.FAMILY)}
+"""Kind to family: to add one, write its package and name it here."""
 
 SHIPPED = Path(__file__).parent / "models"
 
@@ -35,16 +39,21 @@ def model_folders(settings: WorkerSettings) -> dict[str, Path]:
             card = read_card(path.parent)
             if card.name != path.parent.name:
                 raise Corrupt(f"{path} calls the model {card.name!r}; its folder must have the same name")
-            if card.kind == parametric.KIND and (reason := parametric.why_unavailable()):
+            if reason := _why_unavailable(family_of(card, path.parent)):
                 log.warning("model_unavailable", model=card.name, reason=reason)
                 continue
             folders[card.name] = path.parent
     return folders
 
 
+def model_card(folder: Path) -> ModelCard:
+    """The card of a model's folder as this version's code draws it; raises Corrupt."""
+    return family_of(read_card(folder), folder).card(folder)
+
+
 def model_cards(settings: WorkerSettings) -> list[ModelCard]:
     """Cards of all models that can run here, without loading any."""
-    return [_card(folder) for folder in model_folders(settings).values()]
+    return [model_card(folder) for folder in model_folders(settings).values()]
 
 
 def default_model(settings: WorkerSettings) -> str:
@@ -62,42 +71,30 @@ def default_model(settings: WorkerSettings) -> str:
 
 
 def load_generator(name: str, settings: WorkerSettings) -> Generator:
-    """Load a model, once a process; raises Misconfigured for one that cannot run here, Corrupt for a bad one."""
-    folder = model_folders(settings).get(name)
-    if folder is None:
-        raise Misconfigured(f"model {name!r} cannot run on this worker; it has {', '.join(model_folders(settings))}")
-    return _load(folder, settings.device)
+    """Load a model into this process; raises Misconfigured for one that cannot run here, Corrupt for a bad one.
+
+    A model that is a network imports torch and sets how it computes in this process (`start_torch`): so call this in
+    the process that generates, never before a fork. Nothing is kept: whoever loads a model holds it.
+    """
+    folders = model_folders(settings)
+    if name not in folders:
+        raise Misconfigured(f"model {name!r} cannot run on this worker; it has {', '.join(folders)}")
+    family = family_of(read_card(folders[name]), folders[name])
+    if not family.uses_torch:
+        return family.load(folders[name], "cpu")
+    from workers.generator.network import start_torch
+
+    return family.load(folders[name], start_torch(settings.device))
 
 
-@lru_cache(maxsize=4)
-def _load(folder: Path, device: str) -> Generator:
-    kind = read_card(folder).kind
-    if kind == parametric.KIND:
-        return parametric.load_parametric(folder)
-    # torch is imported here, in the process that will use it, and never before a fork.
-    from workers.generator.sdbegan import generator as sdbegan
-    from workers.generator.sdgan import generator as sdgan
-
-    if kind == sdgan.KIND:
-        return sdgan.load_sdgan(folder, _torch_device(device))
-    if kind == sdbegan.KIND:
-        return sdbegan.load_sdbegan(folder, _torch_device(device))
-    raise Corrupt(f"{folder / 'card.json'} has kind {kind!r}; this version knows parametric, sdgan and sdbegan")
+def family_of(card: ModelCard, folder: Path) -> Family:
+    """The family whose kind a card in a folder names; raises Corrupt for one that this version does not know."""
+    if card.kind not in FAMILIES:
+        raise Corrupt(f"{folder / 'card.json'} has kind {card.kind!r}; this version knows {', '.join(FAMILIES)}")
+    return FAMILIES[card.kind]
 
 
-def _torch_device(wanted: str) -> str:
-    import torch
-
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise Misconfigured("FACSIMILE_WORKER__DEVICE is cuda and torch finds no CUDA device; set it to auto or cpu")
-    # One thread a process: a second process fills the second core better, and sums never depend on their number.
-    torch.set_num_threads(1)
-    # On a GPU the same sums every time, and no shortened mantissas: its pixels must be those of the CPU.
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = False
-    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def _card(folder: Path) -> ModelCard:
-    card = read_card(folder)
-    return parametric.parametric_card(folder) if card.kind == parametric.KIND else card
+def _why_unavailable(family: Family) -> str | None:
+    if family.uses_torch and find_spec("torch") is None:
+        return "torch is not installed; see https://pytorch.org/get-started/locally for the build that fits"
+    return family.why_unavailable()

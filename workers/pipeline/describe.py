@@ -46,7 +46,7 @@ def describe(store: ObjectStore, at: DatasetKeys, accepted: Accepted, plan: Plan
             "licence": licence_of(card),
             "provenance": {
                 "plan_sha256": plan_sha256,
-                "model_sha256": card.digest,
+                "model_sha256": plan.model.digest,
                 "weights_sha256": card.weights.sha256 if card.weights else None,
                 "corpus_sha256": corpus_digest(card),
                 "software": f"Facsimile {_version()}",

@@ -28,7 +28,7 @@ class Draw(NamedTuple):
 
 def check_model(plan: Plan, card: ModelCard) -> None:
     """Raise WrongModel unless the card is the one that the plan is pinned to."""
-    if card.digest != plan.model.digest:
+    if not card.is_pinned_by(plan.model.digest):
         raise WrongModel(
             f"the dataset was planned with {plan.model.name} {plan.model.version} ({plan.model.digest[:12]}) and this "
             f"worker has {card.name} {card.version} ({card.digest[:12]}); request it anew, or run the old version"

@@ -9,7 +9,8 @@ from typing import Any
 from app.dataset.model import ModelCard, ShareAttribute
 from workers.generator import latents as lt
 from workers.generator.cards import check_name, write_card
-from workers.generator.sdgan.generator import KIND, load_sdgan
+from workers.generator.sdgan import FAMILY
+from workers.generator.sdgan.generator import load_sdgan
 from workers.generator.weights import save_model
 from workers.matchers.sface import SFace
 from workers.training.data import Corpus
@@ -60,7 +61,8 @@ def export(
     card: dict[str, Any] = {
         "name": name,
         "version": version,
-        "kind": KIND,
+        "kind": FAMILY.kind,
+        "drawing": FAMILY.drawing,
         "description": f"SD-GAN of {'photographs' if photographs else 'a parametric head'}, {size}×{size} pixels.",
         "sizes": [[size, size], *([[size // 2] * 2] if size > SMALLEST else [])],
         "latent": {"identity": layout.identity, "observation": layout.factors},

@@ -1,20 +1,15 @@
 """The renderer as a generator: exact in identity and attributes, at any of its sizes; slower than the network."""
 
 import ctypes.util
-import hashlib
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from app.dataset.model import ModelCard
-from workers.generator import background, latents
-from workers.generator.base import FloatImages, Latents
-from workers.generator.cards import read_card
+from workers.generator.base import FloatImages, Latents, check_size
+from workers.generator.parametric import FAMILY
 from workers.generator.parametric.geometry import HeadDataMissing, data_folder
 from workers.generator.parametric.scene import load_scene
-
-KIND = "parametric"
 
 
 class Parametric:
@@ -35,8 +30,7 @@ class Parametric:
 
     def generate(self, identity: Latents, observation: Latents, width: int, height: int) -> FloatImages:
         """See Generator."""
-        if (width, height) not in self._card.sizes:
-            raise ValueError(f"model {self._card.name!r} does not make {width}×{height}")
+        check_size(self._card, width, height)
         scene = load_scene()
         images = np.empty((len(identity), height, width, 3), np.float32)
         for number, (who, how) in enumerate(zip(identity, observation, strict=True)):
@@ -46,13 +40,7 @@ class Parametric:
 
 def load_parametric(folder: Path) -> Parametric:
     """Make the generator whose card lies in a folder; nothing is drawn yet."""
-    return Parametric(parametric_card(folder))
-
-
-def parametric_card(folder: Path) -> ModelCard:
-    """The card, pinned to the code that draws: other code is another model, as other weights would be."""
-    card = read_card(folder)
-    return card.model_copy(update={"sources_sha256": sources_digest()})
+    return Parametric(FAMILY.card(folder))
 
 
 def why_unavailable() -> str | None:
@@ -67,13 +55,3 @@ def why_unavailable() -> str | None:
             "apt-get install libgl1 libegl1 libegl-mesa0 libgl1-mesa-dri"
         )
     return None
-
-
-@lru_cache(maxsize=1)
-def sources_digest() -> str:
-    """SHA-256 over the renderer's own source files, in order of their names."""
-    sources = [Path(latents.__file__), Path(background.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
-    digest = hashlib.sha256()
-    for path in sources:
-        digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()

@@ -16,12 +16,11 @@ from torch.nn import functional
 
 from app.dataset.model import ModelCard
 from app.errors import Corrupt
-from workers.generator.base import FloatImages, Latents
-from workers.generator.cards import check_layout, read_card
-from workers.generator.sdgan.generator import CHUNK
+from workers.generator.base import FloatImages, Latents, check_size
+from workers.generator.cards import check_layout
+from workers.generator.network import device_name, in_chunks
+from workers.generator.sdbegan import FAMILY
 from workers.generator.weights import load_weights
-
-KIND = "sdbegan"
 
 START = 8
 """Resolution of the first feature maps; each further stage doubles it."""
@@ -87,16 +86,10 @@ def uniform(z: Latents) -> NDArray[np.float32]:
     return np.asarray(erf(np.asarray(z, np.float64) / np.sqrt(2)), np.float32)
 
 
-@torch.inference_mode()
 def paint(network: Decoder, u: NDArray[np.float32], device: torch.device) -> FloatImages:
     """Run u [N, d_I + d_O] through a network on `device`, in chunks of one size; returns [N, R, R, 3] in [-1, 1]."""
-    chunk, side = CHUNK[device.type], network.architecture.resolution
-    whole = np.concatenate([u, np.zeros((-len(u) % chunk, u.shape[1]), np.float32)])
-    images = np.empty((len(whole), side, side, 3), np.float32)
-    for start in range(0, len(whole), chunk):
-        made = network(torch.from_numpy(whole[start : start + chunk]).to(device)).clamp(-1, 1)
-        images[start : start + chunk] = made.permute(0, 2, 3, 1).cpu().numpy()
-    return images[: len(u)]
+    side = network.architecture.resolution
+    return in_chunks(lambda chunk: network(chunk).clamp(-1, 1), u, shape=(side, side, 3), device=device)
 
 
 class SdBegan:
@@ -115,18 +108,17 @@ class SdBegan:
     @property
     def device(self) -> str:
         """See Generator."""
-        return torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
+        return device_name(self._device)
 
     def generate(self, identity: Latents, observation: Latents, width: int, height: int) -> FloatImages:
         """See Generator."""
-        if (width, height) not in self._card.sizes:
-            raise ValueError(f"model {self._card.name!r} does not make {width}×{height}")
+        check_size(self._card, width, height)
         return paint(self._network, uniform(np.concatenate([identity, observation], 1)), self._device)
 
 
 def load_sdbegan(folder: Path, device: str) -> SdBegan:
     """Load a model folder (card.json, weights.safetensors); raises Corrupt."""
-    card = read_card(folder)
+    card = FAMILY.card(folder)
     architecture = _architecture(folder, card)
     side = architecture.resolution
     check_layout(

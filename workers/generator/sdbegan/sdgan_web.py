@@ -19,6 +19,7 @@ from app.dataset.model import ModelCard
 from app.errors import Conflict, Corrupt, Misconfigured
 from workers.generator.cards import check_name
 from workers.generator.registry import RESERVED
+from workers.generator.sdbegan import FAMILY
 from workers.generator.sdbegan import generator as sdbegan
 from workers.generator.sdbegan.web_files import Files, open_web_files
 from workers.generator.weights import save_model
@@ -176,7 +177,8 @@ def _card(
     return {
         "name": name,
         "version": "1.0",
-        "kind": sdbegan.KIND,
+        "kind": FAMILY.kind,
+        "drawing": FAMILY.drawing,
         "description": f"SD-BEGAN (Donahue et al., ICLR 2018) with its authors' own weights, {side}×{side} pixels: for "
         "comparison with published results. Not of clean provenance.",
         "sizes": [[side, side]],

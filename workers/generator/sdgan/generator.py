@@ -5,21 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from app.dataset.model import ModelCard
 from app.errors import Corrupt
 from workers.generator import latents as lt
 from workers.generator.background import background
-from workers.generator.base import FloatImages, Latents
-from workers.generator.cards import read_card
+from workers.generator.base import FloatImages, Latents, check_size
+from workers.generator.network import device_name, in_chunks
+from workers.generator.sdgan import FAMILY
 from workers.generator.sdgan.network import Architecture, GeneratorNetwork
 from workers.generator.weights import load_weights
-
-CHUNK = {"cpu": 8, "cuda": 128}
-"""Images that run through the network at once. Always exactly as many: libraries choose other algorithms, which
-round otherwise, for other batch sizes, and the same latents must give the same pixels in every batch."""
-
-KIND = "sdgan"
 
 
 class SdGan:
@@ -29,7 +25,6 @@ class SdGan:
         self._card = card
         self._device = device
         self._network = network.to(device).eval().requires_grad_(requires_grad=False)
-        self._chunk = CHUNK[device.type]
 
     @property
     def card(self) -> ModelCard:
@@ -39,7 +34,7 @@ class SdGan:
     @property
     def device(self) -> str:
         """See Generator."""
-        return torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
+        return device_name(self._device)
 
     @property
     def network(self) -> GeneratorNetwork:
@@ -48,32 +43,21 @@ class SdGan:
 
     def generate(self, identity: Latents, observation: Latents, width: int, height: int) -> FloatImages:
         """See Generator."""
-        if (width, height) not in self._card.sizes:
-            raise ValueError(f"model {self._card.name!r} does not make {width}×{height}")
-        count = len(identity)
-        padding = -count % self._chunk
-        whole_identity = np.concatenate([identity, np.zeros((padding, identity.shape[1]), np.float32)])
-        whole_observation = np.concatenate([observation, np.zeros((padding, observation.shape[1]), np.float32)])
-        made = [
-            self._run(whole_identity[start : start + self._chunk], whole_observation[start : start + self._chunk])
-            for start in range(0, len(whole_identity), self._chunk)
-        ]
-        if not made:
-            return np.zeros((0, height, width, 3), np.float32)
-        heads = _smaller(np.concatenate(made)[:count], width)
-        if heads.shape[-1] == 4:
+        check_size(self._card, width, height)
+        architecture = self._network.architecture
+        flags = np.zeros((len(identity), 0), np.float32)
+        if architecture.flags:
+            flags = lt.derived_flags(identity, observation)
+        shape = (architecture.resolution, architecture.resolution, architecture.colours)
+        heads = _smaller(in_chunks(self._paint, identity, observation, flags, shape=shape, device=self._device), width)
+        if architecture.colours == 4:
             heads = before_backdrop(heads, observation[:, slice(*self._card.latent.observation["background"])])
         return np.asarray(heads.clip(0, 1) * 2 - 1, np.float32)
 
-    @torch.inference_mode()
-    def _run(self, identity: Latents, observation: Latents) -> FloatImages:
-        """One chunk → pictures [chunk, H, W, 4 or 3] in [0, 1]: heads over nothing with alpha, or all there is."""
-        flags = np.zeros((len(identity), 0), np.float32)
-        if self._network.architecture.flags:
-            flags = lt.derived_flags(identity, observation)
-        tensors = (torch.from_numpy(part).to(self._device) for part in (identity, observation, flags))
-        heads, _ = self._network(*tensors)
-        return np.asarray(heads.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
+    def _paint(self, identity: Tensor, observation: Tensor, flags: Tensor) -> Tensor:
+        """One chunk → pictures [chunk, 4 or 3, R, R] in [0, 1]: heads over nothing with alpha, or all there is."""
+        heads, _ = self._network(identity, observation, flags)
+        return heads.clamp(0, 1)
 
 
 def _smaller(heads: FloatImages, width: int) -> FloatImages:
@@ -94,7 +78,7 @@ def before_backdrop(heads: FloatImages, latents: Latents) -> FloatImages:
 
 def load_sdgan(folder: Path, device: str) -> SdGan:
     """Load a model folder (card.json, weights.safetensors); raises Corrupt."""
-    card = read_card(folder)
+    card = FAMILY.card(folder)
     architecture = _architecture(folder, card)
     latents = (architecture.identity, architecture.observation)
     if (card.latent.identity, card.latent.observation_size) != latents:

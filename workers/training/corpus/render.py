@@ -1,6 +1,5 @@
 """Rendering a corpus: every core draws parts; a part that is there is never drawn again."""
 
-import hashlib
 import multiprocessing
 import os
 import threading
@@ -16,7 +15,7 @@ from app.dataset.streams import Purpose, uniforms
 from app.errors import FacsimileError
 from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation
-from workers.generator.parametric.generator import sources_digest
+from workers.generator.parametric import FAMILY
 from workers.generator.parametric.placement import landmarks as place_landmarks
 from workers.generator.parametric.scene import load_scene
 from workers.training.corpus.cycles import Blender, BlenderFailed, load_blender, trace
@@ -30,12 +29,15 @@ class RenderFailed(FacsimileError):
     """A part could not be rendered; says which subject and sample."""
 
 
-def code_digest(renderer: str) -> str:
-    """SHA-256 over the source files that decide what `opengl` or `cycles` draws."""
-    digest = hashlib.sha256(sources_digest().encode())
-    for name in ("blender_scene.py", "cycles.py", "exchange.py", "surface.py") if renderer == "cycles" else ():
-        digest.update(Path(__file__).with_name(name).read_bytes())
-    return digest.hexdigest()
+TRACING = 1
+"""Version of the pictures by Cycles beyond the head itself. Raise it with every change to blender_scene, cycles,
+exchange or surface that makes other pixels; their tests hold what Blender is told to it."""
+
+
+def drawing_version(renderer: str) -> str:
+    """Which pictures `opengl` or `cycles` draws now, as a corpus says it; a comment in the code leaves it as it is."""
+    head = f"{FAMILY.kind} {FAMILY.drawing}"
+    return f"{head}, cycles {TRACING}" if renderer == "cycles" else head
 
 
 def render_corpus(

@@ -35,6 +35,12 @@ Columns = dict[str, NDArray[Any]]
 
 COLUMNS = ("head", "landmarks", "identity", "observation", "subject")
 
+DRAWN_BY = {
+    "0df53fcd6054f35cfa989928d584b94cf4d521cc458418dbd5d8d95dbcc9fda8": "parametric 1",
+    "c78e220d05542059d42b1709cfd2078ee4be8a0374f04450331a933f3c37bf9a": "parametric 1, cycles 1",
+}
+"""What the last source texts that corpora were told apart by drew: a corpus begun by them can be gone on with."""
+
 
 class CorpusSpec(BaseModel):
     """What decides every byte of a corpus."""
@@ -54,8 +60,10 @@ class CorpusSpec(BaseModel):
     renderer: Literal["opengl", "cycles"] = "opengl"
     blender: str | None = None
     """Version of the Blender whose Cycles traces it; another's pictures differ."""
+    drawing: str | None = None
+    """Which version of the renderer's pictures (render.drawing_version): another's differ."""
     code: str | None = None
-    """SHA-256 of the code that draws: another's pictures may differ. Older corpora do not say."""
+    """In a corpus of before: SHA-256 of the source text that drew it. The oldest corpora say neither."""
 
     @model_validator(mode="after")
     def _cycles_is_blenders(self) -> Self:
@@ -69,9 +77,15 @@ class CorpusSpec(BaseModel):
         written: dict[str, Any] = write(self)
         if self.renderer == "opengl":
             del written["renderer"], written["blender"]
-        if self.code is None:
-            del written["code"]
+        for name in ("drawing", "code"):
+            if written[name] is None:
+                del written[name]
         return written
+
+    @property
+    def drawn(self) -> str | None:
+        """Which pictures are in it, as far as it says."""
+        return self.drawing or DRAWN_BY.get(self.code or "", self.code)
 
     @property
     def parts(self) -> int:
@@ -94,9 +108,10 @@ def open_corpus(folder: Path, spec: CorpusSpec) -> None:
     path = folder / "corpus.json"
     if path.exists():
         there = read_spec(folder)
-        if there != spec:
+        settings = spec.model_copy(update={"drawing": there.drawing, "code": there.code})
+        if there != settings or there.drawn != spec.drawn:
             what = f"holds another corpus ({there})"
-            if there == spec.model_copy(update={"code": there.code}):
+            if there == settings:
                 what = "was begun by another version of the renderer, whose pictures may differ"
             raise RequestRefused([("folder", f"{folder} {what}; name an empty folder or use its settings")])
         return

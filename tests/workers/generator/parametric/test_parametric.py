@@ -1,6 +1,9 @@
 """The renderer as a generator: exact, the same in every order, and where its landmarks say."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,12 +11,12 @@ import pytest
 
 from app.config import WorkerSettings
 from app.dataset.plan import Plan
-from app.errors import Misconfigured
+from app.errors import Corrupt, Misconfigured
 from workers.generator import latents as lt
 from workers.generator import registry
-from workers.generator.parametric.generator import parametric_card
+from workers.generator.parametric import FAMILY
 from workers.generator.parametric.placement import EYE_LINE, EYES_APART
-from workers.generator.registry import SHIPPED, default_model, load_generator, model_cards
+from workers.generator.registry import SHIPPED, default_model, load_generator, model_card, model_cards
 from workers.images import to_pixels
 from workers.matchers.alignment import TEMPLATE_112, align, similarity
 from workers.matchers.detector import load_detector
@@ -131,14 +134,16 @@ def test_large_latents_saturate_instead_of_exploding(renderer: Any) -> None:
     assert np.abs(lt.yaw_degrees(100 * how)).max() <= 50
 
 
-def test_the_card_is_pinned_to_the_code_that_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    from workers.generator.parametric import generator as parametric
-
-    folder = SHIPPED / "parametric"
-    before = parametric_card(folder).digest
-    assert before == parametric_card(folder).digest
-    monkeypatch.setattr(parametric, "sources_digest", lambda: "another")
-    assert parametric_card(folder).digest != before
+def test_the_card_is_pinned_to_the_drawing_version_and_to_no_file(tmp_path: Path) -> None:
+    shipped = model_card(SHIPPED / "parametric")
+    assert shipped.drawing == FAMILY.drawing
+    # A card from before says nothing of drawings, one from afterwards what its own code drew: ours is what counts.
+    for said in ({}, {"drawing": 99}):
+        card = json.loads((SHIPPED / "parametric" / "card.json").read_text())
+        card.pop("drawing")
+        (tmp_path / "card.json").write_text(json.dumps(card | said))
+        assert model_card(tmp_path) == shipped
+    assert replace(FAMILY, drawing=FAMILY.drawing + 1).card(tmp_path).digest != shipped.digest
 
 
 def test_similarity_recovers_a_turn_a_scale_and_a_shift() -> None:
@@ -181,8 +186,20 @@ class TestRegistry:
         with pytest.raises(Misconfigured, match="not a folder"):
             model_cards(WorkerSettings(models_dir="/nowhere"))
 
+    def test_a_model_of_a_family_that_is_not_known_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "odd").mkdir()
+        card = json.loads((SHIPPED / "parametric" / "card.json").read_text()) | {"name": "odd", "kind": "magic"}
+        (tmp_path / "odd" / "card.json").write_text(json.dumps(card))
+        with pytest.raises(Corrupt, match="kind 'magic'; this version knows parametric, sdgan, sdbegan"):
+            model_cards(WorkerSettings(models_dir=str(tmp_path)))
+
+    def test_without_torch_the_families_of_networks_are_left_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(registry, "find_spec", lambda name: None)
+        assert [card.name for card in model_cards(WorkerSettings())] == ["parametric"]
+
     def test_without_graphics_the_learned_model_is_the_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(registry.parametric, "why_unavailable", lambda: "no EGL")
+        without = replace(FAMILY, why_unavailable=lambda: "no EGL")
+        monkeypatch.setattr(registry, "FAMILIES", {**registry.FAMILIES, FAMILY.kind: without})
         assert default_model(WorkerSettings()) == "sdgan"
         assert [card.name for card in model_cards(WorkerSettings())] == ["sdgan"]
 

@@ -12,10 +12,11 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from app.dataset.manifest import DIGITAL_SOURCE_TYPE
 from app.errors import Corrupt
+from workers.png import write_png
 
 Pixels = NDArray[np.uint8]
 FloatImages = NDArray[np.float32]
@@ -50,29 +51,18 @@ def to_floats(pixels: Pixels) -> FloatImages:
 
 def encode(pixels: Pixels, mark: Mark, *, quality: int | None) -> bytes:
     """Write one image [H, W, 3] with its mark: as PNG, or as JPEG where `quality` (1 to 100) is given."""
-    image = Image.fromarray(pixels)
-    out = io.BytesIO()
     xmp = _xmp(mark)
     if quality is None:
-        text = PngImagePlugin.PngInfo()
-        text.add_text("Software", SOFTWARE)
-        text.add_text("Description", _description(mark))
-        text.add_text("DigitalSourceType", DIGITAL_SOURCE_TYPE)
-        text.add_itxt(XMP_KEYWORD, xmp)
-        image.save(out, "PNG", pnginfo=text, exif=_exif(mark), compress_level=6)
-    else:
-        image.save(out, "JPEG", quality=quality, subsampling=0, exif=_exif(mark), xmp=xmp.encode())
+        text = {"Software": SOFTWARE, "Description": _description(mark), "DigitalSourceType": DIGITAL_SOURCE_TYPE}
+        return write_png(pixels, text | {XMP_KEYWORD: xmp}, _exif(mark))
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0, exif=_exif(mark), xmp=xmp.encode())
     return out.getvalue()
 
 
 def encode_sheet(pixels: Pixels) -> bytes:
     """Write a contact sheet [H, W, 3] as PNG, marked as synthetic."""
-    text = PngImagePlugin.PngInfo()
-    text.add_text("Software", SOFTWARE)
-    text.add_text("DigitalSourceType", DIGITAL_SOURCE_TYPE)
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG", pnginfo=text)
-    return out.getvalue()
+    return write_png(pixels, {"Software": SOFTWARE, "DigitalSourceType": DIGITAL_SOURCE_TYPE})
 
 
 def encode_small(pixels: Pixels, most: int) -> bytes:

@@ -2,8 +2,11 @@
 
 import json
 import secrets
+import tomllib
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from app.stack.authority import grpc_sections
 from app.stack.errors import StackError
 from app.stack.folder import DataFolder, read_json, write_private
 
@@ -34,15 +37,28 @@ def load_or_make(folder: DataFolder) -> Credentials:
     elif (known := read_json(folder.credentials)) and "watermark_key" not in known:  # made before there were watermarks
         known["watermark_key"] = secrets.token_urlsafe(24)
         write_private(folder.credentials, json.dumps(known, indent=1) + "\n")
-    security = folder.s3 / "security.toml"
-    if not security.exists():
-        lines = [f'[{section}]\nkey = "{secrets.token_hex(32)}"\n' for section in JWT_SECTIONS]
-        write_private(security, "\n".join(lines))
-    for path in (folder.credentials, security):
-        path.chmod(0o600)  # a restored backup may have widened it
+    _secure(folder)
+    folder.credentials.chmod(0o600)  # a restored backup may have widened it
     try:
         return Credentials(**read_json(folder.credentials))
     except TypeError as exc:
         raise StackError(
             f"{folder.credentials} cannot be read; delete it and new secrets are made (no data is lost)"
         ) from exc
+
+
+def _secure(folder: DataFolder) -> None:
+    """Write security.toml, by which the store's servers know their own; the keys in it stay as they are."""
+    path = folder.s3 / "security.toml"
+    try:
+        known = tomllib.loads(path.read_text())
+    except (OSError, ValueError):
+        known = {}
+    lines = []
+    for section in JWT_SECTIONS:
+        found: Any = known
+        for part in section.split("."):
+            found = found.get(part, {}) if isinstance(found, dict) else {}
+        key = found.get("key") if isinstance(found, dict) else None
+        lines.append(f'[{section}]\nkey = "{key or secrets.token_hex(32)}"\n')
+    write_private(path, "\n".join([*lines, grpc_sections(folder.s3_tls)]))

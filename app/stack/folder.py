@@ -42,6 +42,7 @@ class DataFolder:
         self.logs = self.root / "logs"
         self.valkey = self.root / "valkey"
         self.s3 = self.root / "s3"
+        self.s3_tls = self.root / "s3-tls"
         self.run = self.root / "run"
         """Working directory of the Python children: nothing lies here that could be imported."""
         self.c2pa = self.root / "c2pa"

@@ -94,8 +94,8 @@ def valkey_ready(settings: Settings) -> Check:
 def s3(folder: DataFolder, ports: Ports, credentials: Credentials) -> ChildSpec:
     """The object store. It reads security.toml in its directory; see `credentials`.
 
-    Without our credentials nobody reads or writes an object or changes an identity. Its gRPC ports, though, tell
-    any program on this machine the names of objects: a machine shared with strangers is no place for it.
+    Without our credentials nobody reads or writes an object or changes an identity: S3 asks for signatures, the other
+    HTTP ports for tokens, and the gRPC ports for a certificate of the stack's own authority; see `authority`.
     """
     return ChildSpec(
         name="s3",

@@ -17,7 +17,7 @@ import redis
 
 from app.access import ApiKeys
 from app.cli.main import run
-from app.stack import EmbeddedStack, StackError
+from app.stack import EmbeddedStack, StackError, binaries
 from app.stack.folder import DataFolder, read_json
 from app.stack.identity import identity_of
 from app.storage import S3Store, open_store
@@ -73,6 +73,37 @@ def test_the_key_belongs_to_the_tenant_local(stack: EmbeddedStack, store: S3Stor
     assert ApiKeys(store).tenant_of(stack.api_key) == "local"
     assert httpx.get(f"{stack.url}/livez").status_code == 200
     assert httpx.get(f"{stack.url}/v1/datasets").status_code == 401
+
+
+@pytest.mark.parametrize("server", ["filer", "master"])
+def test_no_program_without_the_stacks_certificate_commands_the_store(
+    stack: EmbeddedStack, store: S3Store, server: str, tmp_path: Path
+) -> None:
+    store.put("stack/secret", b"faces")
+    ports = ports_of(stack)
+    command = {"filer": "fs.ls /buckets", "master": "volume.list"}[server]
+    addresses = (f"-master=127.0.0.1:{ports['master']}", f"-filer=127.0.0.1:{ports['filer']}")
+
+    def shell(directory: Path, patience_s: float) -> str:
+        found = subprocess.run(
+            [str(binaries.weed()), "shell", *addresses],
+            input=f"{command}\nexit\n",
+            cwd=directory,
+            env={"HOME": str(directory), "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            timeout=patience_s,
+            check=False,
+        )
+        return found.stdout + found.stderr
+
+    expected = {"filer": "facsimile", "master": "DataCenter"}[server]
+    assert expected in shell(stack.folder.s3, 30), "with the stack's own security.toml the shell works"
+    try:
+        told = shell(tmp_path, 2)
+    except subprocess.TimeoutExpired as exc:
+        told = f"{exc.stdout!r} {exc.stderr!r}"  # it asks again and again, and is refused each time
+    assert expected not in told
 
 
 @pytest.mark.parametrize("server", ["s3", "filer", "volume", "master", "admin"])

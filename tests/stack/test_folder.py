@@ -1,6 +1,7 @@
 """The data folder: whose it is, who may read it, and one stack at a time."""
 
 import stat
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,36 @@ def test_secrets_are_made_once_and_differ_between_folders(tmp_path: Path) -> Non
     assert (first.s3 / "security.toml").read_text() == security
     assert mode(first.credentials) == 0o600
     assert credentials.load_or_make(second) != made
+
+
+def test_certificates_follow_a_folder_that_was_moved_and_keys_stay(tmp_path: Path) -> None:
+    first = DataFolder(tmp_path / "a")
+    first.acquire()
+    credentials.load_or_make(first)
+    before = tomllib.loads((first.s3 / "security.toml").read_text())
+    certificate = (first.s3_tls / "certificate.pem").read_text()
+    first.release()
+    first.root.rename(tmp_path / "b")
+    second = DataFolder(tmp_path / "b")
+    second.acquire()
+    credentials.load_or_make(second)
+    after = tomllib.loads((second.s3 / "security.toml").read_text())
+    assert after["jwt"] == before["jwt"]
+    assert after["grpc"]["ca"] == str(second.s3_tls / "ca.pem")
+    assert (second.s3_tls / "certificate.pem").read_text() == certificate
+    assert {mode(path) for path in second.s3_tls.iterdir()} == {0o600}
+
+
+def test_a_folder_of_before_gets_certificates_and_keeps_its_keys(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data")
+    folder.acquire()
+    keys = "".join(f'[{section}]\nkey = "{section} of before"\n' for section in credentials.JWT_SECTIONS)
+    write_private(folder.s3 / "security.toml", keys)
+    credentials.load_or_make(folder)
+    found = tomllib.loads((folder.s3 / "security.toml").read_text())
+    assert found["jwt"]["signing"]["key"] == "jwt.signing of before"
+    assert found["jwt"]["signing"]["read"]["key"] == "jwt.signing.read of before"
+    assert Path(found["grpc"]["filer"]["key"]).exists()
 
 
 def test_damaged_secrets_are_told_rather_than_replaced(tmp_path: Path) -> None:

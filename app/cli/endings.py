@@ -10,7 +10,7 @@ from app.client.errors import (
     UsageProblem,
     VerificationFailed,
 )
-from app.errors import FacsimileError, Misconfigured, RequestRefused
+from app.errors import Corrupt, FacsimileError, Misconfigured, RequestRefused
 
 OK, FAILED, USAGE, UNREACHABLE, UNVERIFIED, UNLOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
@@ -50,7 +50,7 @@ def exit_code(error: FacsimileError) -> int:
         return USAGE
     if isinstance(error, ServiceUnreachable):
         return UNREACHABLE
-    if isinstance(error, VerificationFailed):
+    if isinstance(error, VerificationFailed | Corrupt):
         return UNVERIFIED
     if isinstance(error, LockMismatch):
         return UNLOCKED

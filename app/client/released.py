@@ -1,19 +1,20 @@
 """A release's or dataset's folder as a matcher's test uses it: pairs of files to compare, and which are mated."""
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.client.errors import VerificationFailed
 from app.client.manifest import Manifest
 from app.client.paths import inside
+from app.dataset.comparisons import ComparisonsFile, ListedPair
+from app.errors import Corrupt
 
-COLUMNS = ("reference", "probe", "mated")
+CHUNK = 1024 * 1024
 
 
-class Comparison(NamedTuple):
+class FilePair(NamedTuple):
     """Two samples to be compared."""
 
     reference: Path
@@ -25,47 +26,57 @@ class Comparison(NamedTuple):
     probe_id: str
 
 
+def comparisons_file(folder: Path, summary: Mapping[str, Any]) -> ComparisonsFile:
+    """A folder's comparisons.csv, with the digest that its manifest's summary has for it."""
+    return ComparisonsFile(
+        open=lambda: _chunks(folder / "comparisons.csv"), sha256=(summary.get("comparisons") or {}).get("sha256")
+    )
+
+
 class Comparisons:
     """The comparisons of a folder, in the order of comparisons.csv; may be gone through again and again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._count: int | None = None
-        row = next(Manifest(folder / "manifest.json").samples(), None)
+        manifest = Manifest(folder / "manifest.json")
+        self._file = comparisons_file(folder, manifest.summary)
+        row = next(manifest.samples(), None)
         # Files are named by their sample's label: so no list of them is held.
         self._suffix = Path(row.file).suffix if row else ""
 
-    def __iter__(self) -> Iterator[Comparison]:
-        """Each in turn; raises VerificationFailed for a line that is none."""
-        for number, (reference, probe, mated) in enumerate(self._rows(), 2):
-            if mated not in ("0", "1"):
-                raise VerificationFailed(f"comparisons.csv, line {number}: mated is {mated!r}", ["comparisons.csv"])
-            yield Comparison(self.path(reference), self.path(probe), mated == "1", reference, probe)
+    def __iter__(self) -> Iterator[FilePair]:
+        """Each in turn; raises VerificationFailed for a file that is not the manifest's, before the first of them."""
+        for reference, probe, mated in self._pairs():
+            yield FilePair(self.path(reference), self.path(probe), mated, reference, probe)
 
     def __len__(self) -> int:
         """How many there are; counted once."""
         if self._count is None:
-            self._count = sum(1 for _ in self._rows())
+            self._count = sum(1 for _ in self._pairs())
         return self._count
+
+    def _pairs(self) -> Iterator[ListedPair]:
+        try:
+            self._file.check()
+            yield from self._file.pairs()
+        except Corrupt as exc:
+            raise VerificationFailed(str(exc), ["comparisons.csv"]) from exc
 
     def path(self, sample: str) -> Path:
         """The file of a sample, by its label."""
         return inside(self._folder, f"samples/{sample.partition('_')[0]}/{sample}{self._suffix}")
 
-    def _rows(self) -> Iterator[list[str]]:
-        path = self._folder / "comparisons.csv"
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = csv.reader(file, strict=True)
-                header = next(rows, [])
-                if tuple(header) != COLUMNS:
-                    raise VerificationFailed(f"{path} has columns {header}, not {list(COLUMNS)}", [path.name])
-                for number, row in enumerate(rows, 2):
-                    if len(row) != len(COLUMNS):
-                        raise VerificationFailed(f"{path}, line {number} has {len(row)} fields", [path.name])
-                    yield row
-        except (OSError, csv.Error, UnicodeDecodeError) as exc:
-            raise VerificationFailed(f"{path} cannot be read: {exc}", [path.name]) from exc
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+    except FileNotFoundError as exc:
+        raise Corrupt(f"{path.name} is not there; fetch the dataset anew") from exc
+    except OSError as exc:
+        raise Corrupt(f"{path.name} cannot be read: {exc.strerror}") from exc
 
 
 @dataclass(frozen=True, kw_only=True)

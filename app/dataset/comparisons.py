@@ -1,14 +1,18 @@
 """Comparison lists as formulas: which pairs of samples are compared, mated and non-mated, each once.
 
 Legend: S subjects with K samples each, D distractors with one; sample 0 of every subject is its reference,
-the others are probes. A distractor has a reference only.
+the others are probes. A distractor has a reference only. And comparisons.csv, which lists them: the one reader of it.
 """
 
-from collections.abc import Iterator
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, NamedTuple
 
 from app.dataset.permutation import permuted
+from app.errors import Corrupt
 
 Selection = Literal["balanced", "crossed", "complete", "none"]
 
@@ -98,3 +102,71 @@ def _complete(subjects: int, samples: int, distractors: int) -> Iterator[Compari
         for subject in range(subjects):
             for sample in range(samples):
                 yield Comparison((distractor, 0), (subject, sample))
+
+
+COLUMNS = ("reference", "probe", "mated")
+"""Of comparisons.csv."""
+
+_LINE = re.compile(rb"(S[0-9]{7})_[0-9]{4},(S[0-9]{7})_[0-9]{4},([01])")
+
+_LONGEST = 4_096
+"""Bytes of a line; what goes on for longer is no such file, and must not fill the memory."""
+
+
+class ListedPair(NamedTuple):
+    """A line of comparisons.csv: the samples' labels."""
+
+    reference: str
+    probe: str
+    mated: bool
+    """Whether both are of one subject."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonsFile:
+    """A finished set's comparisons.csv, wherever it lies. Every reader goes through it here, and to its end: a file
+    that was cut short or altered is Corrupt, never a shorter list."""
+
+    open: Callable[[], Iterable[bytes]]
+    """Its bytes from the beginning, as often as they are asked for."""
+    sha256: str | None
+    """As the manifest has it; None in manifests of before it did."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield its bytes; raises Corrupt behind the last unless they are the manifest's."""
+        digest, last = hashlib.sha256(), b"\n"
+        for chunk in self.open():
+            digest.update(chunk)
+            last = chunk[-1:] or last
+            yield chunk
+        if self.sha256 is not None and digest.hexdigest() != self.sha256:
+            raise Corrupt("comparisons.csv has another digest than the manifest says; fetch the dataset anew")
+        if last != b"\n":
+            raise Corrupt("comparisons.csv breaks off within a line; fetch the dataset anew")
+
+    def check(self) -> str:
+        """Read to the end and return the SHA-256 found; raises Corrupt."""
+        digest = hashlib.sha256()
+        for chunk in self.chunks():
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def pairs(self) -> Iterator[ListedPair]:
+        """Yield what it lists, in its order; raises Corrupt with the line that is wrong, or as `chunks` does."""
+        lines = enumerate(self._lines(), 1)
+        if next(lines, (1, b""))[1] != ",".join(COLUMNS).encode():
+            raise Corrupt(f"comparisons.csv does not begin with {','.join(COLUMNS)}")
+        for number, line in lines:
+            match = _LINE.fullmatch(line)
+            if match is None or (match[1] == match[2]) != (match[3] == b"1"):
+                raise Corrupt(f"line {number} of comparisons.csv is no comparison: {line[:80]!r}")
+            reference, probe, mated = line.decode().split(",")
+            yield ListedPair(reference, probe, mated == "1")
+
+    def _lines(self) -> Iterator[bytes]:
+        rest = b""
+        for chunk in self.chunks():
+            *whole, rest = (rest + chunk).split(b"\n")
+            if len(rest) > _LONGEST:
+                raise Corrupt("comparisons.csv is no list of comparisons; fetch the dataset anew")
+            yield from whole

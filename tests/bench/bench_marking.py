@@ -20,9 +20,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from app.config import C2paSettings, WorkerSettings
+from workers.appraisal.samples import samples_at
 from workers.biometrics.rates import fnmr, fnmr_at_fmr, threshold_at_fmr
 from workers.biometrics.scores import ScoreSet
-from workers.evaluation.samples import samples_at
 from workers.generator.registry import load_generator
 from workers.images import Mark, Pixels, decode, encode
 from workers.matchers.base import Role

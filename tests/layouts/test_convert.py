@@ -47,6 +47,12 @@ def cut_comparisons(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
 
 
+def drop_comparisons(folder: Path) -> None:
+    """Whole lines are gone: what is left is a list as well, of fewer pairs."""
+    path = folder / "comparisons.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
+
+
 def spoil_manifest(folder: Path) -> None:
     path = folder / "manifest.json"
     path.write_text(path.read_text().replace('"asked"', '"asket"'))
@@ -55,12 +61,13 @@ def spoil_manifest(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "told", "code"),
     [
-        (flip, "S0000003_0001.png is not the file that the manifest lists", 1),
-        (lambda folder: (folder / "samples/S0000002/S0000002_0000.png").unlink(), "_0000.png cannot be read", 1),
-        (cut_comparisons, "of comparisons.csv is no comparison", 1),
-        (lambda folder: (folder / "comparisons.csv").unlink(), "comparisons.csv cannot be read", 1),
+        (flip, "S0000003_0001.png is not the file that the manifest lists", 4),
+        (lambda folder: (folder / "samples/S0000002/S0000002_0000.png").unlink(), "_0000.png cannot be read", 4),
+        (cut_comparisons, "comparisons.csv has another digest", 4),
+        (drop_comparisons, "comparisons.csv has another digest", 4),
+        (lambda folder: (folder / "comparisons.csv").unlink(), "comparisons.csv is not there", 4),
         (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is not there", 4),
-        (spoil_manifest, "does not say all of its set", 1),
+        (spoil_manifest, "does not say all of its set", 4),
     ],
 )
 def test_a_folder_that_is_not_right_is_named_and_leaves_nothing(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.dataset.comparisons import list_comparisons
+from app.dataset.comparisons import ListedPair, list_comparisons
 from app.dataset.names import sample_name
 from app.dataset.plan import Place
-from workers.layouts.contents import About, Listed
+from workers.layouts.contents import About
 from workers.layouts.lfw import Folds, fold_of
 
 
@@ -23,13 +23,13 @@ class Listing:
         self.about = about
         self._seed = seed
 
-    def comparisons(self) -> Iterator[Listed]:
+    def comparisons(self) -> Iterator[ListedPair]:
         about = self.about
         for pair in list_comparisons(
             about.selection, about.subjects, about.samples_per_subject, about.distractors, self._seed
         ):
             if not {Place(*pair.reference), Place(*pair.probe)} & about.missing:
-                yield Listed(sample_name(*pair.reference), sample_name(*pair.probe), pair.mated)
+                yield ListedPair(sample_name(*pair.reference), sample_name(*pair.probe), pair.mated)
 
 
 def about(**fields: Any) -> About:
@@ -85,10 +85,10 @@ def test_ten_equal_folds_and_the_rest_listed(
         other, second = (name, int(parts[2])) if mated else (parts[2], int(parts[3]))
         reference, probe = sample_of(facts, name, first), sample_of(facts, other, second)
         assert fold_of(facts, reference) == fold
-        taken.add(Listed(sample_name(*reference), sample_name(*probe), mated))
+        taken.add(ListedPair(sample_name(*reference), sample_name(*probe), mated))
     assert len(taken) == len(lines)
     left = {
-        Listed(row["reference"], row["probe"], row["mated"] == "1")
+        ListedPair(row["reference"], row["probe"], row["mated"] == "1")
         for row in csv.DictReader(io.StringIO(read(folds.left_over())))
     }
     assert not taken & left

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.dataset.comparisons import list_comparisons
+from app.dataset.comparisons import ListedPair, list_comparisons
 from app.dataset.layout import Layout
 from app.dataset.names import sample_name, subject_name
 from app.dataset.plan import Place
 from app.dataset.shard import SampleRow
 from workers.layouts import shards
 from workers.layouts.archive import Entry, whole
-from workers.layouts.contents import About, Listed, Located
+from workers.layouts.contents import About, Located
 from workers.layouts.registry import archive_of
 
 SUBJECTS, SAMPLES, BYTES = 200, 5, 100_000
@@ -58,9 +58,9 @@ class Large:
     def located(self) -> Iterator[Located]:
         return (Located(row, data, None) for row, data in self.files())
 
-    def comparisons(self) -> Iterator[Listed]:
+    def comparisons(self) -> Iterator[ListedPair]:
         for pair in list_comparisons("balanced", SUBJECTS, SAMPLES, 0, 1):
-            yield Listed(sample_name(*pair.reference), sample_name(*pair.probe), pair.mated)
+            yield ListedPair(sample_name(*pair.reference), sample_name(*pair.probe), pair.mated)
 
     def products(self) -> Iterator[Entry]:
         yield whole("manifest.json", b"{}")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from app.client.released import comparisons_file
 from app.dataset.comparisons import Comparison, Selection, list_comparisons
 from app.dataset.names import sample_name
 from workers.verdict.listed import Listed, list_blocks, read_comparisons
-from workers.verdict.sources import chunks_of
 
 __all__ = ["list_blocks"]
 
@@ -29,7 +29,7 @@ class MadeSet:
 
     @cached_property
     def listed(self) -> Listed:
-        return read_comparisons(lambda: chunks_of(self.folder / "comparisons.csv"))
+        return read_comparisons(comparisons_file(self.folder, {}))
 
     @cached_property
     def mated(self) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from app.dataset.comparisons import ComparisonsFile
 from app.dataset.names import sample_name
 from app.errors import Corrupt
 from workers.biometrics.errors import ScoresRefused
@@ -163,6 +164,10 @@ def test_one_side_failed_throughout(make_set: Callable[..., Any], tmp_path: Path
             compared(made, scores, tmp_path)
 
 
+def listing(text: str) -> ComparisonsFile:
+    return ComparisonsFile(open=lambda: [text.encode()], sha256=None)
+
+
 @pytest.mark.parametrize(
     ("lines", "what"),
     [
@@ -175,14 +180,14 @@ def test_one_side_failed_throughout(make_set: Callable[..., Any], tmp_path: Path
 )
 def test_a_list_that_is_none(lines: str, what: str) -> None:
     with pytest.raises(Corrupt, match=what):
-        read_comparisons(lambda: [("reference,probe,mated\n" + lines).encode()])
+        read_comparisons(listing("reference,probe,mated\n" + lines))
 
 
 def test_a_sparse_list_that_names_a_pair_twice() -> None:
     names = [sample_name(subject, 0) for subject in range(40)]
     lines = [f"{names[at]},{names[at + 1]},0\n" for at in range(0, 40, 2)]
     with pytest.raises(Corrupt, match="twice"):
-        read_comparisons(lambda: [("reference,probe,mated\n" + "".join([*lines, lines[0]])).encode()])
+        read_comparisons(listing("reference,probe,mated\n" + "".join([*lines, lines[0]])))
 
 
 @given(

@@ -13,6 +13,7 @@ from workers.verdict import score_rows
 from workers.verdict.blocks import NOWHERE, Block, name_of, place_of
 from workers.verdict.columns import read_npz, read_parquet
 from workers.verdict.score_rows import read_csv
+from workers.verdict.template_files import read_template_npz
 
 A, B, C = "S0000001_0000", "S0000001_0003", "S0000020_0012"
 HEAD = "reference,probe,score\n"
@@ -94,11 +95,15 @@ GOOD = f"{HEAD}{A},{B},0.75\n"
         (GOOD + f"{A},{C}\n", 3, "2 fields and the header has 3; was the line cut off"),
         (GOOD + f"{A},{C},0.1,1\n", 3, "4 fields"),
         (GOOD + "\n", 3, "this line is empty"),
-        (GOOD + f"{A},{C},zero\n", 3, "'zero'; it must be a number"),
+        (GOOD + f"{A},{C},zero\n", 3, "'zero'; it must be a finite number"),
         (GOOD + f'{A},{C},"0,5"\n', 3, "decimal point"),
-        (GOOD + f"{A},{C},inf\n", 3, "must be finite"),
+        (GOOD + f"{A},{C},inf\n", 3, "must be a finite number"),
         (GOOD + f"{A},{C},1e999\n", 3, "must be finite"),
-        (GOOD + f"{A},{C},-1e200\n", 3, "may be beyond"),
+        (GOOD + f"{A},{C},-1e200\n", 3, "must be finite and within"),
+        (GOOD + f"{A},{C},1_0\n", 3, "'1_0'; it must be a finite number in plain digits"),
+        (GOOD + f"{A},{C},\uff11\uff10\n", 3, "plain digits"),
+        (GOOD + f"{A},{C},\u0661\n", 3, "plain digits"),
+        (f"{BOB}{C},S0000020,{A},S0000001,1_0\n", 2, "plain digits"),
         (GOOD + f",{C},0.1\n", 3, "has no name"),
         (GOOD + f'{A},"{C},0.1\n', 3, "not CSV"),
         (f"{BOB}{C},S0000001,{A},S0000001,0.5\n", 2, "of subject S0000020 is said to be of 'S0000001'"),
@@ -138,7 +143,10 @@ def test_columns_of_npz_and_parquet() -> None:
     np.testing.assert_array_equal(block.values, [0.5, np.nan])
     for broken, what in (
         (pa.table({"reference": [A], "probe": [1], "score": [0.5]}), "must hold text"),
-        (pa.table({"reference": [A], "probe": [B], "score": ["x"]}), "no numbers"),
+        (pa.table({"reference": [A], "probe": [B], "score": ["x"]}), "no numbers but string"),
+        (pa.table({"reference": [A], "probe": [B], "score": ["0.5"]}), "no numbers but string"),
+        (pa.table({"reference": [A], "probe": [B], "score": [True]}), "no numbers but bool"),
+        (pa.table({"reference": [A], "probe": pa.array([b"\xff"]).cast("string", safe=False), "score": [1]}), "UTF-8"),
         (pa.table({"reference": [A], "probe": [B], "score": [np.inf]}), "must be finite"),
         (pa.table({"a": [A]}), "there must be reference, probe, score"),
     ):
@@ -146,6 +154,24 @@ def test_columns_of_npz_and_parquet() -> None:
         pq.write_table(broken, file)
         with pytest.raises(ScoresRefused, match=what):
             list(read_parquet(file))
+
+
+@pytest.mark.parametrize("name", [b"S000000\xff_0000", "S000000\ud800_0000"])
+def test_a_name_in_an_npz_that_is_not_utf8_is_refused_with_its_row(name: bytes | str) -> None:
+    good = B.encode() if isinstance(name, bytes) else B
+    columns = {"reference": np.array([good, good]), "probe": np.array([good, name]), "score": np.array([1.0, 2.0])}
+    file = io.BytesIO()
+    np.savez(file, **columns)
+    file.seek(0)
+    with pytest.raises(ScoresRefused, match="is not UTF-8") as refused:
+        list(read_npz(file))
+    assert refused.value.line == 2
+    assert str(refused.value).isascii()
+    file = io.BytesIO()
+    np.savez(file, ids=columns["probe"], templates=np.ones((2, 4)))
+    file.seek(0)
+    with pytest.raises(ScoresRefused, match="is not UTF-8"):
+        read_template_npz(file)
 
 
 def test_nothing_is_unpickled() -> None:

@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("PIL")
 
 from app.client.errors import VerificationFailed
+from app.client.manifest import Manifest
 from app.config import WorkerSettings
 from app.dataset.manifest import manifest_lines
 from app.dataset.shard import SampleRow
-from workers.biometrics.score_files import read_scores
 from workers.commands.match import match, match_command
 from workers.images import Mark, encode, pixel_sha256
 from workers.matchers.base import Template
@@ -94,9 +94,14 @@ def test_every_comparison_has_its_line_and_failures_no_score(folder: Path) -> No
     assert (found.samples, found.comparisons, found.failed) == (6, 9, 3)
     assert found.failures == {"failure_to_enrol": 0, "failure_to_extract": 1}
     assert found.reasons == {"detect: no face found": 1}
-    scores = read_scores([out.read_bytes()], expected=9)
-    assert (scores.failures.mated, scores.failures.non_mated) == (1, 2)
-    assert min(scores.mated) > 0.99 > max(scores.non_mated)
+    rows = list(csv.DictReader(io.StringIO(out.read_text())))
+    scores = {
+        mated: [float(row["score"]) for row in rows if (row["probe_subject_id"] == row["bio_ref_subject_id"]) == mated]
+        for mated in (True, False)
+    }
+    assert {mated: sum(np.isnan(side)) for mated, side in scores.items()} == {True: 1, False: 2}
+    assert np.nanmin(scores[True]) > 0.99 > np.nanmax(scores[False])
+    assert len(rows) == 9
     assert not list(folder.glob(".*"))
 
 
@@ -141,3 +146,18 @@ def test_the_command_knows_the_matchers_of_the_operators_folder(
     match_command(folder, tmp_path / "scores.csv", "grey", "bob", True)
     assert asked == [str(tmp_path / "own")]
     assert (tmp_path / "scores.csv").exists()
+
+
+def test_a_list_of_comparisons_that_was_cut_is_told_before_the_work(folder: Path) -> None:
+    path = folder / "comparisons.csv"
+    listed = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    rows = list(Manifest(folder / "manifest.json").samples())
+    head = {"dataset": "ds_1", "digests": {}, "comparisons": listed}
+    (folder / "manifest.json").write_bytes(b"".join(manifest_lines(head, rows)))
+    match(folder, Grey(), folder / "scores.csv")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    told: list[int] = []
+    with pytest.raises(VerificationFailed, match="another digest"):
+        match(folder, Grey(), folder / "again.csv", on_samples=lambda done, total: told.append(done))
+    assert not told
+    assert not (folder / "again.csv").exists()

@@ -22,7 +22,7 @@ from app.client.paths import inside
 from app.client.released import Comparisons
 from app.config import worker_settings
 from app.dataset.shard import SampleRow
-from workers.biometrics.score_files import Comparison, write_scores
+from workers.biometrics.score_files import ScoredPair, write_scores
 
 if TYPE_CHECKING:
     from workers.matchers.base import Matcher
@@ -107,6 +107,8 @@ def match(
     from workers.matchers.extraction import extract_many
 
     manifest = Manifest(folder / "manifest.json")
+    comparisons = Comparisons(folder)
+    len(comparisons)  # goes through the whole list: one that is not the manifest's is told before the work
     rows = list(manifest.samples())
     numbers = {row.id: number for number, row in enumerate(rows)}
     table = extract_many(
@@ -119,7 +121,7 @@ def match(
     found = Matched(matcher=matcher.name, version=matcher.version, samples=len(rows), reasons=table.reasons())
     kinds = Counter(_kind(rows[number]) for number in table.failures)
     found.failures = {kind: kinds[kind] for kind in ("failure_to_enrol", "failure_to_extract")}
-    compared = _compared(matcher, table, numbers, Comparisons(folder), found, on_comparisons)
+    compared = _compared(matcher, table, numbers, comparisons, found, on_comparisons)
     beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:
@@ -139,7 +141,7 @@ def _compared(
     comparisons: Comparisons,
     found: Matched,
     on_progress: OnProgress,
-) -> Iterator[Comparison]:
+) -> Iterator[ScoredPair]:
     from workers.matchers.extraction import compare_pairs
 
     total = len(comparisons)
@@ -155,7 +157,7 @@ def _compared(
         for pair, score in zip(window, compare_pairs(matcher, table, table, pairs), strict=True):
             completed = bool(np.isfinite(score))
             found.failed += not completed
-            yield Comparison(
+            yield ScoredPair(
                 pair.reference_id,
                 _subject(pair.reference_id),
                 pair.probe_id,

@@ -20,8 +20,8 @@ def evaluate_command(
     json_: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, for machines.")] = False,
 ) -> None:
     """Print a model's table by every judge, with 95% intervals; half an hour for a model that draws."""
-    from workers.evaluation.pictures import sweep_plot, sweep_sheet
-    from workers.evaluation.table import SIGMAS, evaluate
+    from workers.appraisal.pictures import sweep_plot, sweep_sheet
+    from workers.appraisal.table import SIGMAS, appraise
     from workers.generator.cards import read_card, write_card
     from workers.generator.registry import load_generator, model_folders
     from workers.images import encode_sheet
@@ -31,7 +31,7 @@ def evaluate_command(
     generator = load_generator(name, settings)
     with bar() as shown:
         task = shown.add_task("judged", total=None)
-        found = evaluate(
+        found = appraise(
             generator,
             [load_matcher(judge, settings) for judge in BUILT_IN],
             subjects=subjects,

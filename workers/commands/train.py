@@ -237,7 +237,7 @@ def templates_command(
     held_out: Annotated[int, typer.Option(min=1, help="Identities of those held out, at the most.")] = 400,
 ) -> None:
     """Write templates of a model's training set beside its card, to measure leakage by; five minutes on one core."""
-    from workers.evaluation.training_templates import choose, template_corpus, trained_on
+    from workers.appraisal.training_templates import choose, template_corpus, trained_on
     from workers.generator.cards import read_card, write_card
     from workers.generator.registry import model_folders
     from workers.generator.trained_on import save_trained_on

@@ -1,13 +1,12 @@
 """What a writer of a layout is given: a finished set, whichever place it lies in, read over and over in one order."""
 
-import csv
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
-from app.dataset.comparisons import Selection
+from app.dataset.comparisons import ListedPair, Selection
 from app.dataset.names import parse_sample_name
 from app.dataset.plan import Place
 from app.dataset.shard import SampleRow
@@ -15,17 +14,6 @@ from app.errors import Corrupt
 from workers.images import Mark
 from workers.layouts.archive import Entry
 from workers.matchers.detector import Face
-
-HEADER = ["reference", "probe", "mated"]
-"""First line of comparisons.csv."""
-
-
-class Listed(NamedTuple):
-    """One comparison that the set lists, by its samples' labels."""
-
-    reference: str
-    probe: str
-    mated: bool
 
 
 class Located(NamedTuple):
@@ -102,7 +90,7 @@ class Contents(Protocol):
     def located(self) -> Iterator[Located]:
         """Yield every sample, its file and the face in it, in the plan's order."""
 
-    def comparisons(self) -> Iterator[Listed]:
+    def comparisons(self) -> Iterator[ListedPair]:
         """Yield every comparison that the set lists."""
 
     def products(self) -> Iterator[Entry]:
@@ -115,28 +103,6 @@ def place_of(sample: str) -> Place:
     if place is None:
         raise Corrupt(f"{sample!r} is no sample's label; samples are called like S0000012_0003")
     return place
-
-
-def read_comparisons(lines: Iterable[str]) -> Iterator[Listed]:
-    """Read comparisons.csv line by line; raises Corrupt with the line that is wrong."""
-    reader = csv.reader(lines)
-    if next(reader, None) != HEADER:
-        raise Corrupt(f"comparisons.csv does not begin with {','.join(HEADER)}")
-    for row in reader:
-        if len(row) != len(HEADER) or row[2] not in ("0", "1"):
-            raise Corrupt(f"line {reader.line_num} of comparisons.csv is no comparison: {','.join(row)[:80]!r}")
-        yield Listed(row[0], row[1], row[2] == "1")
-
-
-def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The lines of a UTF-8 text that comes in chunks."""
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.decode() + "\n"
-    if rest:
-        yield rest.decode()
 
 
 class Sides:

@@ -6,8 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from app.client.cache import digest_of
 from app.client.manifest import Manifest
 from app.client.paths import inside
+from app.client.records import product_digests
+from app.client.released import comparisons_file
+from app.dataset.comparisons import ListedPair
 from app.dataset.documents import Document
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Shape
@@ -16,7 +20,7 @@ from app.errors import Corrupt
 from app.jobs.datasets.archive import products
 from workers.images import decode
 from workers.layouts.archive import Entry, pieces
-from workers.layouts.contents import About, Listed, Located, place_of, read_comparisons
+from workers.layouts.contents import About, Located, place_of
 from workers.matchers.detector import load_detector
 
 _ANY = DatasetKeys("tenant", "dataset")
@@ -80,13 +84,9 @@ class FolderContents:
         for row, data in self.files():
             yield Located(row, data, load_detector().detect(decode(data, row.file)))
 
-    def comparisons(self) -> Iterator[Listed]:
+    def comparisons(self) -> Iterator[ListedPair]:
         """See Contents."""
-        try:
-            with (self._folder / "comparisons.csv").open(encoding="utf-8", newline="") as file:
-                yield from read_comparisons(file)
-        except OSError as exc:
-            raise Corrupt(f"comparisons.csv cannot be read: {exc.strerror}") from exc
+        return comparisons_file(self._folder, self._manifest.summary).pairs()
 
     def products(self) -> Iterator[Entry]:
         """See Contents."""
@@ -94,6 +94,9 @@ class FolderContents:
         for path in (self._folder / name for name in (*PRODUCTS, *documents)):
             try:
                 size = path.stat().st_size
+                expected = product_digests(self._manifest).get(path.name)
+                if expected is not None and digest_of(path) != expected:
+                    raise Corrupt(f"{path.name} has another digest than the manifest says; fetch the dataset anew")
             except OSError as exc:
                 raise Corrupt(f"{path.name} cannot be read: {exc.strerror}") from exc
             yield Entry(path.name, size, _read(path))

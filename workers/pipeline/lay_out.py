@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import Any
 
+from app.dataset.comparisons import ComparisonsFile, ListedPair
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.manifest import manifest_lines
@@ -16,7 +18,7 @@ from app.jobs.records import Accepted, read_json
 from app.storage import ObjectStore
 from workers.images import decode
 from workers.layouts.archive import Entry, Spool
-from workers.layouts.contents import About, Listed, Located, lines_of, place_of, read_comparisons
+from workers.layouts.contents import About, Located, place_of
 from workers.layouts.landmarks import Faces, pack, unpack
 from workers.layouts.registry import archive_of
 from workers.matchers.detector import load_detector
@@ -78,7 +80,7 @@ class StoredContents:
             distractors=plan.distractors,
             selection=plan.comparisons,
             missing=frozenset(place_of(item.id) for item in missing),
-            left_out=int(read_json(self._store, self._at.report)["comparisons"]["left_out"]),
+            left_out=int(self._listed["left_out"]),
         )
 
     def find_faces(self, *, until: float, clock: Callable[[], float]) -> None:
@@ -115,9 +117,16 @@ class StoredContents:
             faces = self._faces(shard, len(samples))
             yield from (Located(row, data, face) for (row, data), face in zip(samples, faces, strict=True))
 
-    def comparisons(self) -> Iterator[Listed]:
+    def comparisons(self) -> Iterator[ListedPair]:
         """See Contents."""
-        return read_comparisons(lines_of(self._store.read(self._at.comparisons)))
+        file = ComparisonsFile(open=lambda: self._store.read(self._at.comparisons), sha256=self._listed["sha256"])
+        return file.pairs()
+
+    @cached_property
+    def _listed(self) -> dict[str, Any]:
+        """What the report says of comparisons.csv."""
+        found: dict[str, Any] = read_json(self._store, self._at.report)["comparisons"]
+        return found
 
     def products(self) -> Iterator[Entry]:
         """See Contents. The manifest, which comes last of all, is made here where it is not there yet."""

@@ -1,9 +1,9 @@
 """An evaluation asked of the service, out of the store and back into it."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Literal, cast
 
+from app.dataset.comparisons import ComparisonsFile
 from app.dataset.evaluation import EvaluatedSet
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.jobs.evaluations.records import AcceptedEvaluation, Handed, summary_of
@@ -27,7 +27,10 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
     at = EvaluationKeys(accepted.tenant, accepted.id)
     dataset = DatasetKeys(accepted.tenant, accepted.dataset)
     summary = summary_of(store, accepted.tenant, accepted.dataset)
-    listed = read_comparisons(lambda: store.read(dataset.comparisons))
+    file = ComparisonsFile(
+        open=lambda: store.read(dataset.comparisons), sha256=(summary.get("comparisons") or {}).get("sha256")
+    )
+    listed = read_comparisons(file)
 
     def scores_of(handed: Handed, what: str) -> ComparedScores:
         if handed.evaluation is not None:
@@ -41,7 +44,7 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
         release=accepted.release,
         name=str(summary["name"]),
         comparisons=listed.count,
-        comparisons_sha256=(summary.get("comparisons") or {}).get("sha256") or _digest(store, dataset.comparisons),
+        comparisons_sha256=file.sha256 or file.check(),
     )
     found = evaluate(of, accepted.rule, scores, baseline)
     store.put(at.compared, pack(scores))
@@ -57,10 +60,3 @@ def _compared(
     metric = cast(Literal["cosine", "euclidean"] | None, handed.metric)
     blocks = read_blocks(store.read(str(handed.data)), listed, metric)
     return compare(listed, blocks, what=what, fmr_kept=fmr, should_cancel=should_cancel)
-
-
-def _digest(store: ObjectStore, key: str) -> str:
-    digest = hashlib.sha256()
-    for chunk in store.read(key):
-        digest.update(chunk)
-    return digest.hexdigest()

@@ -4,13 +4,14 @@ Legend: R references, P probes, n comparisons, M of them mated. A *cell* is wher
 fills much of the table of references and probes it is the place in that table, of a sparse one the rank of its key.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dataset.comparisons import ComparisonsFile
 from app.errors import Corrupt
 from workers.biometrics.errors import ScoresRefused
 from workers.verdict.blocks import SAMPLES, Block, Places
@@ -97,13 +98,13 @@ def _number(known: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.i
     return at
 
 
-def read_comparisons(open_chunks: Callable[[], Iterable[bytes]]) -> Listed:
-    """Read comparisons.csv; it is read twice, so that memory is one byte a comparison where most pairs are compared.
+def read_comparisons(file: ComparisonsFile) -> Listed:
+    """Number comparisons.csv; it is read twice, so that memory is one byte a comparison where most pairs are compared.
 
     Raises Corrupt if this is no list of comparisons as a dataset has it.
     """
     try:
-        return list_blocks(lambda: read_csv(open_chunks(), "mated"))
+        return list_blocks(lambda: read_csv(file.chunks(), "mated"))
     except ScoresRefused as exc:
         raise Corrupt(f"comparisons.csv cannot be read: {exc}") from exc
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from app.dataset.names import subject_name
 from workers.biometrics.errors import ScoresRefused
-from workers.biometrics.lines import LONGEST, TOO_LONG
-from workers.biometrics.score_files import BOB, SIMPLE, parse_score, wrong_shape
+from workers.biometrics.score_files import BOB, LARGEST, SIMPLE, parse_score
 from workers.verdict.blocks import (
     NAME_BYTES,
     NOWHERE,
@@ -31,11 +30,13 @@ from workers.verdict.blocks import (
 BLOCK_BYTES = 4 * 2**20
 """Text of one block."""
 
+LONGEST = 65_536
+"""Bytes; a file with longer lines is no score file, and must not fill the memory."""
+
+TOO_LONG = f"longer than {LONGEST:,} bytes; is this a score file?"
+
 NAMED = 10
 """So many strange names of a block are remembered."""
-
-LARGEST = 1e150
-"""No comparison score is larger; beyond it, differences of scores overflow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +176,10 @@ def _numbers(raw: Bytes, starts: NDArray[np.intp], width: int, name: str) -> NDA
     """What stands behind the first `width` bytes of every row, as numbers; None if any is not one."""
     keep = np.ones(len(raw), bool)
     np.lib.stride_tricks.sliding_window_view(keep, width, writeable=True)[starts] = False
-    texts = raw[keep].tobytes().split(b"\n")[:-1]
+    joined = raw[keep].tobytes()
+    if b"_" in joined:  # Python reads 1_0 as a number
+        return None
+    texts = joined.split(b"\n")[:-1]
     if name == "score":
         texts = [text if text.strip() else b"nan" for text in texts]
     try:
@@ -194,7 +198,7 @@ def _unusual(text: bytes, form: Form, first: int) -> Block:
     named = form.header[form.value]
     for line, row in enumerate(_rows(text, first), first):
         if len(row) != len(form.header):
-            raise wrong_shape(row, len(form.header), line)
+            raise _wrong_shape(row, len(form.header), line)
         reference, probe = row[form.reference], row[form.probe]
         if not (reference and probe):
             raise ScoresRefused("a sample has no name; fill in both", line)
@@ -220,10 +224,14 @@ def _value(text: str, named: str, line: int) -> float:
         if text not in ("0", "1"):
             raise ScoresRefused(f"{named} is {text[:50]!r}; it must be 0 or 1", line)
         return float(text)
-    score = parse_score(text, line)
-    if abs(score) > LARGEST:
-        raise ScoresRefused(f"the score is {text[:50]}; no score may be beyond ±{LARGEST:g}", line)
-    return score
+    return parse_score(text, line)
+
+
+def _wrong_shape(row: list[str], width: int, line: int) -> ScoresRefused:
+    """Say what is wrong with a row that has another number of fields than the header."""
+    if not row:
+        return ScoresRefused("this line is empty; take it out", line)
+    return ScoresRefused(f"there are {len(row)} fields and the header has {width}; was the line cut off?", line)
 
 
 def _check_subject(row: list[str], column: int | None, place: int, line: int) -> None:

@@ -1,6 +1,5 @@
 """Where an evaluation's numbers come from: a dataset's folder, and files of scores or templates in their forms."""
 
-import hashlib
 import io
 import json
 import tempfile
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from app.client.manifest import Manifest
+from app.client.released import comparisons_file
 from app.dataset.evaluation import EvaluatedSet
 from app.errors import Corrupt
 from workers.biometrics.errors import ScoresRefused
@@ -31,15 +31,9 @@ def read_set(folder: Path) -> tuple[EvaluatedSet, Listed]:
     Raises VerificationFailed for a folder without a manifest, Corrupt where the comparisons are not the manifest's.
     """
     summary = Manifest(folder / "manifest.json").summary
-    path = folder / "comparisons.csv"
-    if not path.is_file():
-        raise Corrupt(f"{path} is not there; pull the dataset anew")
-    listed_digest = (summary.get("comparisons") or {}).get("sha256")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if listed_digest is not None and digest != listed_digest:
-        raise Corrupt(f"{path} has another digest than the manifest says; pull the dataset anew")
-    listed = read_comparisons(lambda: chunks_of(path))
+    file = comparisons_file(folder, summary)
+    digest = file.check()
+    listed = read_comparisons(file)
     found = EvaluatedSet(
         dataset=str(summary["dataset"]),
         release=_release_of(folder),

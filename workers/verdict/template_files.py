@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from workers.biometrics.errors import ScoresRefused
 from workers.biometrics.templates import Comparer, Metric, TemplateTable
 from workers.verdict.blocks import NOWHERE, SAMPLES, Block, Places, name_of
-from workers.verdict.columns import npz_arrays, open_parquet, places_of_names
+from workers.verdict.columns import npz_arrays, open_parquet, places_of_names, texts_of, texts_of_column
 from workers.verdict.listed import ABSENT, Listed
 
 Floats = NDArray[np.float32]
@@ -34,9 +34,9 @@ def read_template_npz(file: BinaryIO) -> tuple[list[str], Floats]:
     arrays = npz_arrays(file)
     if {"ids", "templates"} <= set(arrays):
         ids, templates = arrays["ids"], arrays["templates"]
-        if ids.ndim != 1 or ids.dtype.kind not in "US":
+        if ids.ndim != 1:
             raise ScoresRefused("ids must be a list of text")
-        return [str(name) for name in ids.astype(str)], _numbers(templates, len(ids))
+        return texts_of(ids, 1), _numbers(templates, len(ids))
     if not arrays:
         raise ScoresRefused("this .npz is empty; it must hold ids and templates")
     return list(arrays), _stacked(list(arrays), list(arrays.values()))
@@ -50,9 +50,7 @@ def read_template_parquet(file: BinaryIO) -> tuple[list[str], Floats]:
             f"there are columns {', '.join(table.schema_arrow.names)[:200]}; there must be id and template"
         )
     read = table.read(["id", "template"])
-    ids = read.column("id").to_pylist()
-    if not all(isinstance(name, str) for name in ids):
-        raise ScoresRefused("id must hold text in every row")
+    ids = texts_of_column(read.column("id"), "id", 1)
     rows = [np.asarray(row if row is not None else [np.nan]) for row in read.column("template").to_pylist()]
     return ids, _stacked(ids, rows)
 

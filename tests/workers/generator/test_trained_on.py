@@ -8,7 +8,7 @@ import pytest
 
 from app.dataset.model import ModelCard
 from app.errors import Corrupt
-from workers.evaluation.training_templates import choose, template_corpus, trained_on
+from workers.appraisal.training_templates import choose, template_corpus, trained_on
 from workers.generator.cards import read_card
 from workers.generator.registry import SHIPPED
 from workers.generator.trained_on import TemplatesOf, TrainedOn, load_trained_on, save_trained_on

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.cli.main import run
-from workers.evaluation import table
+from workers.appraisal import table
 from workers.generator import registry
 from workers.generator.cards import read_card, write_card
 from workers.images import decode

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from workers.appraisal.samples import samples_at
 from workers.biometrics.bootstrap import Bootstrap, at_fmr
 from workers.biometrics.crossed import CrossedScores, compare_crossed
 from workers.biometrics.eer import eer_by_subject
@@ -15,7 +16,6 @@ from workers.biometrics.intervals import exact_interval
 from workers.biometrics.rates import fmr, threshold_at_fmr
 from workers.biometrics.templates import Metric, TemplateTable
 from workers.biometrics.uniqueness import uniqueness
-from workers.evaluation.samples import samples_at
 from workers.generator import latents as lt
 from workers.generator.base import Generator
 from workers.matchers.base import Failure, Matcher, Role
@@ -70,7 +70,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Appraisal:
     """All that was measured of one generator."""
 
     model: str
@@ -89,7 +89,7 @@ class Evaluation:
         return found
 
 
-def evaluate(
+def appraise(
     generator: Generator,
     judges: Sequence[Matcher],
     *,
@@ -98,7 +98,7 @@ def evaluate(
     identities: int = 1_000,
     sigmas: Sequence[float] = SIGMAS,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Evaluation:
+) -> Appraisal:
     """Measure a generator; on one core about a quarter of a second a sample and judge."""
     steps = len(sigmas) * subjects * samples + identities
     done = 0
@@ -128,7 +128,7 @@ def evaluate(
         curve += points
         rows += _rows_of_sweep(judge.name, points)
         rows.append(_u_class(judge, portraits[judge.name], crossed[1.0]))
-    return Evaluation(
+    return Appraisal(
         model=generator.card.name,
         version=generator.card.version,
         size=generator.card.sizes[0],

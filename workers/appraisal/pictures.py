@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from workers.evaluation.samples import samples_at
-from workers.evaluation.table import FMR_OF_SWEEP, Evaluation
+from workers.appraisal.samples import samples_at
+from workers.appraisal.table import FMR_OF_SWEEP, Appraisal
 from workers.generator.base import Generator
 from workers.images import Pixels, contact_sheet
 from workers.report.plots import COLOURS
@@ -21,20 +21,20 @@ def sweep_sheet(generator: Generator, sigmas: Sequence[float], *, subjects: int 
     return contact_sheet(rows, min(generator.card.sizes[0][0], 96))
 
 
-def sweep_plot(evaluation: Evaluation) -> str:
+def sweep_plot(appraisal: Appraisal) -> str:
     """FNMR against σ with its interval, a line a judge, as an SVG document."""
-    highest = max([0.05, *(point.fnmr_high for point in evaluation.curve)])
+    highest = max([0.05, *(point.fnmr_high for point in appraisal.curve)])
     chart = Chart(
-        linear("σ", 0, max(point.sigma for point in evaluation.curve)),
+        linear("σ", 0, max(point.sigma for point in appraisal.curve)),
         linear(f"FNMR at FMR {FMR_OF_SWEEP:g}", 0, highest, form="{:.0%}".format),
-        f"{evaluation.model} {evaluation.version}: FNMR at FMR {FMR_OF_SWEEP:g} against σ ({evaluation.subjects} "
-        f"subjects × {evaluation.samples_per_subject}, 95% by subject)",
+        f"{appraisal.model} {appraisal.version}: FNMR at FMR {FMR_OF_SWEEP:g} against σ ({appraisal.subjects} "
+        f"subjects × {appraisal.samples_per_subject}, 95% by subject)",
         width=560,
         height=320,
     )
-    for number, judge in enumerate(evaluation.judges):
+    for number, judge in enumerate(appraisal.judges):
         colour = COLOURS[number % len(COLOURS)]
-        points = sorted((point for point in evaluation.curve if point.judge == judge), key=lambda point: point.sigma)
+        points = sorted((point for point in appraisal.curve if point.judge == judge), key=lambda point: point.sigma)
         chart.band([(point.sigma, point.fnmr_low, point.fnmr_high) for point in points], colour)
         chart.line([(point.sigma, point.fnmr) for point in points], colour)
         chart.named(colour, judge)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from app.dataset.model import ModelCard
-from workers.evaluation import table
-from workers.evaluation.pictures import sweep_plot, sweep_sheet
-from workers.evaluation.samples import samples_at
-from workers.evaluation.table import Evaluation, evaluate
+from workers.appraisal import table
+from workers.appraisal.pictures import sweep_plot, sweep_sheet
+from workers.appraisal.samples import samples_at
+from workers.appraisal.table import Appraisal, appraise
 from workers.generator import latents as lt
 from workers.matchers.comparison import COSINE, MINUS_EUCLIDEAN
 
@@ -20,20 +20,20 @@ SIGMAS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch, writing: Any, tell_tale: Any) -> Callable[..., Evaluation]:
+def measured(monkeypatch: pytest.MonkeyPatch, writing: Any, tell_tale: Any) -> Callable[..., Appraisal]:
     monkeypatch.setattr(table, "load_detector", tell_tale)
 
-    def run(*judges: Any, **options: Any) -> Evaluation:
-        return evaluate(writing, judges, subjects=40, samples=3, identities=60, **options)
+    def run(*judges: Any, **options: Any) -> Appraisal:
+        return appraise(writing, judges, subjects=40, samples=3, identities=60, **options)
 
     return run
 
 
-def rows(found: Evaluation, judge: str) -> dict[str, table.Row]:
+def rows(found: Appraisal, judge: str) -> dict[str, table.Row]:
     return {row.measure: row for row in found.rows if row.judge == judge}
 
 
-def test_a_knob_that_works_is_seen_to_work(measured: Callable[..., Evaluation], reading: Any) -> None:
+def test_a_knob_that_works_is_seen_to_work(measured: Callable[..., Appraisal], reading: Any) -> None:
     found = measured(reading("cosine", COSINE), reading("distance", MINUS_EUCLIDEAN))
     for judge in ("cosine", "distance"):
         table_of = rows(found, judge)
@@ -50,7 +50,7 @@ def test_a_knob_that_works_is_seen_to_work(measured: Callable[..., Evaluation], 
 
 
 def test_a_knob_that_does_nothing_is_seen_to_do_nothing(
-    measured: Callable[..., Evaluation], monkeypatch: pytest.MonkeyPatch, reading: Any
+    measured: Callable[..., Appraisal], monkeypatch: pytest.MonkeyPatch, reading: Any
 ) -> None:
     draw = table.samples_at
     monkeypatch.setattr(
@@ -61,7 +61,7 @@ def test_a_knob_that_does_nothing_is_seen_to_do_nothing(
     assert not found["EER, σ = 1"].met
 
 
-def test_faces_and_yaw_are_judged_by_the_detector(measured: Callable[..., Evaluation], reading: Any) -> None:
+def test_faces_and_yaw_are_judged_by_the_detector(measured: Callable[..., Appraisal], reading: Any) -> None:
     found = rows(measured(reading("cosine", COSINE)), "tell-tale")
     assert found["face found, σ = 1"].value == 1
     assert found["face found, σ = 1"].low == pytest.approx(0.025 ** (1 / 120))  # Clopper–Pearson of 120 of 120
@@ -69,7 +69,7 @@ def test_faces_and_yaw_are_judged_by_the_detector(measured: Callable[..., Evalua
 
 
 def test_a_model_without_the_factor_has_no_yaw_to_measure(
-    measured: Callable[..., Evaluation], reading: Any, writing: Any, monkeypatch: pytest.MonkeyPatch
+    measured: Callable[..., Appraisal], reading: Any, writing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     latent = {"identity": lt.IDENTITY, "observation": {"residual": (0, lt.OBSERVATION)}}
     card = ModelCard.model_validate({**writing.card.model_dump(), "latent": latent})
@@ -82,7 +82,7 @@ def test_a_model_without_the_factor_has_no_yaw_to_measure(
 
 
 def test_where_no_face_is_found_nothing_is_correlated(
-    measured: Callable[..., Evaluation], reading: Any, tell_tale: Any, monkeypatch: pytest.MonkeyPatch
+    measured: Callable[..., Appraisal], reading: Any, tell_tale: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tell_tale, "detect", lambda self, pixels: None)
     found = rows(measured(reading("cosine", COSINE)), "tell-tale")
@@ -90,7 +90,7 @@ def test_where_no_face_is_found_nothing_is_correlated(
     assert found["yaw seen against yaw asked for, correlation"].value is None
 
 
-def test_u_class_stands_beside_what_chance_leaves(measured: Callable[..., Evaluation], reading: Any) -> None:
+def test_u_class_stands_beside_what_chance_leaves(measured: Callable[..., Appraisal], reading: Any) -> None:
     (row,) = [row for row in measured(reading("cosine", COSINE)).rows if row.measure.startswith("U_class of 60 ")]
     assert row.note == f"independent identities would leave {0.999**59:.2f}"
 
@@ -99,23 +99,21 @@ def test_too_few_comparisons_for_an_fmr_are_said_and_nothing_is_divided_by_it(
     monkeypatch: pytest.MonkeyPatch, writing: Any, reading: Any, tell_tale: Any
 ) -> None:
     monkeypatch.setattr(table, "load_detector", tell_tale)
-    found = evaluate(writing, [reading("cosine", COSINE)], subjects=6, samples=2, identities=10)  # 60 non-mated
+    found = appraise(writing, [reading("cosine", COSINE)], subjects=6, samples=2, identities=10)  # 60 non-mated
     row = rows(found, "cosine")["largest change of FMR at a fixed threshold"]
     assert (row.value, row.met) == (None, None)
     assert "too few comparisons" in row.note
     json.dumps(found.as_card(), allow_nan=False)
 
 
-def test_samples_without_a_template_are_told_beside_the_rates(
-    measured: Callable[..., Evaluation], reading: Any
-) -> None:
+def test_samples_without_a_template_are_told_beside_the_rates(measured: Callable[..., Appraisal], reading: Any) -> None:
     found = measured(reading("blind", COSINE, blind_above=1.0))
     shares = {point.sigma: point.not_extracted for point in found.curve}
     assert shares[0.25] == 0
     assert shares[2.0] == pytest.approx(0.62, abs=0.12)  # |N(0, 2²)| above 1
 
 
-def test_progress_reaches_its_total(measured: Callable[..., Evaluation], reading: Any) -> None:
+def test_progress_reaches_its_total(measured: Callable[..., Appraisal], reading: Any) -> None:
     told: list[tuple[int, int]] = []
     measured(reading("cosine", COSINE), on_progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (8 * 120 + 60, 8 * 120 + 60)
@@ -130,7 +128,7 @@ def test_every_sigma_has_the_same_latents(writing: Any) -> None:
     assert np.allclose(half, one / 2)
 
 
-def test_the_pictures_can_be_read(measured: Callable[..., Evaluation], reading: Any, writing: Any) -> None:
+def test_the_pictures_can_be_read(measured: Callable[..., Appraisal], reading: Any, writing: Any) -> None:
     found = measured(reading("cosine & co", COSINE))
     plot = ElementTree.fromstring(sweep_plot(found))
     lines = [element for element in plot.iter() if element.tag.endswith("polyline")]
@@ -140,7 +138,7 @@ def test_the_pictures_can_be_read(measured: Callable[..., Evaluation], reading: 
 
 
 def test_a_card_keeps_the_table_and_stays_the_same_model(
-    measured: Callable[..., Evaluation], reading: Any, writing: Any
+    measured: Callable[..., Appraisal], reading: Any, writing: Any
 ) -> None:
     card = writing.card
     kept = card.model_copy(update={"evaluation": measured(reading("cosine", COSINE)).as_card()})

@@ -16,13 +16,17 @@ from app.cli.endings import INTERRUPTED
 from app.cli.options import JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, fields, megabytes, say
 from app.client.archives import archive_name, fetch_archive
+from app.client.cache import Cache, told
 from app.client.connect import connect
 from app.client.distribution import how_to_get
-from app.client.download import PRODUCTS, Download
 from app.client.errors import DatasetEnded, Shortfall, UsageProblem
+from app.client.fetch import ASIDE, MANIFEST, Expected, Fetch, demand_free
+from app.client.manifest import Manifest
+from app.client.readers import open_http
 from app.client.service import Client
+from app.client.sources import dataset_source
 from app.client.verifiers import pixel_digest
-from app.client.verify import Verified, verify
+from app.client.verify import verify
 from app.client.watch import FINAL, watch
 from app.dataset.layout import Layout
 
@@ -129,7 +133,7 @@ def make(client: Client, request: Json, out: Path, *, new: bool = False) -> Json
     """From a request to a verified folder; returns the dataset, what was verified, and how long each part took."""
     begun = time.monotonic()
     dataset = _submit(client, request, out, new)
-    download = Download(client, dataset["id"], out)  # before the wait: a wrong folder is to be told at once
+    demand_free(out, dataset["id"])  # before the wait: a wrong folder is to be told at once
     say(f"dataset {dataset['id']}: {request['name']}")
     with Bars() as bars:
         try:
@@ -145,13 +149,17 @@ def make(client: Client, request: Json, out: Path, *, new: bool = False) -> Json
         if dataset["state"] != "succeeded":
             raise DatasetEnded(f"dataset {dataset['id']} {_ending(dataset)}")
         made = time.monotonic()
-        if not download.complete:
-            download.run(lambda done, total: bars.amount("downloading", done, total, unit="B"))
-            bars.end()
+        _download(client, dataset, out, bars)
         fetched = time.monotonic()
-        verified = _verify_and_repair(download, dataset, bars)
+        verified = verify(
+            out,
+            Manifest(out / MANIFEST),
+            pixel_digest(),
+            expected=dataset.get("digests"),
+            on_progress=lambda done: bars.amount("verifying", done, dataset["counts"]["samples"]),
+        )
+        bars.end()
     verified.demand()
-    download.finish()
     return {
         "dataset": dataset,
         "out": str(out),
@@ -175,27 +183,17 @@ def _submit(client: Client, request: Json, out: Path, new: bool) -> Json:
     raise DatasetEnded(f"dataset {dataset['id']} {_ending(dataset)}; --new asks for another")
 
 
-def _verify_and_repair(download: Download, dataset: Json, bars: Bars) -> Verified:
-    """Verify; fetch what is wrong or missing once more, one by one; verify again if that was needed."""
-    digest = pixel_digest()
-    verified = Verified()
-    total = dataset["counts"]["samples"]
-    for attempt in range(2):
-        manifest = download.manifest()
-        verified = verify(
-            download.folder,
-            manifest,
-            digest,
-            expected=dataset.get("digests"),
-            on_progress=lambda done: bars.amount("verifying", done, total),
-        )
-        bars.end()
-        products = [name for name, _ in verified.wrong if name in PRODUCTS]
-        if attempt or not (verified.rows or products):
-            break
-        say(f"{len(verified.rows) + len(products)} files are missing or wrong and are fetched anew")
-        download.repair(verified.rows, products)
-    return verified
+def _download(client: Client, dataset: Json, out: Path, bars: Bars) -> None:
+    """Fetch what is missing or wrong. The cache is the folder's own: these files are to be the user's alone."""
+    with told(out), open_http(client.url) as http:
+        Fetch(
+            dataset_source(client, http, dataset["id"]),
+            out,
+            Cache(out / ASIDE / "cache", mode=0o644),
+            Expected(dataset=dataset["id"], digests=dataset.get("digests")),
+            on_bytes=lambda done, total: bars.amount("downloading", done, total, unit="B"),
+        ).run()
+    bars.end()
 
 
 def _fetch_layouts(client: Client, dataset: str, layouts: list[Layout], out: Path) -> list[str]:

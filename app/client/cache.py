@@ -46,8 +46,10 @@ CHUNK = 1024 * 1024
 class Cache:
     """Files by digest below a folder; safe for many pulls at once, for a file gets its name only when it is whole."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, mode: int = 0o444) -> None:
+        """`mode` is that of the files: read-only where others share them."""
         self.folder = folder
+        self._mode = mode
         self._files = f"{folder}/files"
         self._temporary = f"{folder}/staged"
         self._prefix = f"{os.getpid()}-{os.urandom(4).hex()}"
@@ -78,7 +80,7 @@ class Cache:
     def write(self, data: bytes) -> str:
         """Write bytes under a temporary name, to be adopted."""
         staged = f"{self._temporary}/{self._prefix}-{next(self._numbers)}"
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
         try:
             written = 0
             while written < len(data):

@@ -1,4 +1,4 @@
-"""Fetching a release's plain files into a folder: what is there and right stays, the rest comes in parallel.
+"""Fetching a set's plain files into a folder: what is there and right stays, the rest comes in parallel.
 
 What is there *is* the state: a pull that was killed at any byte goes on with the files that are missing. manifest.json
 gets its name last, so a folder that has one is whole; until then the folder `.facsimile` within holds it.
@@ -32,6 +32,8 @@ from app.dataset.version import ReleaseRef
 
 ASIDE = ".facsimile"
 MANIFEST = "manifest.json"
+NOTE = "pull.json"
+"""Whose the folder is while it is not whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,10 @@ class Expected:
     """Of the content."""
     locked: bool = False
     """Whether facsimile.lock says so."""
+    dataset: str | None = None
+    """Id of the dataset, where it need not be a release."""
+    digests: dict[str, str] | None = None
+    """Digests over all pixels and files that the service reports of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +62,27 @@ class Fetched:
     tally: Tally
 
 
+def demand_free(folder: Path, dataset: str) -> None:
+    """Raise UsageProblem for a folder that holds something else than this dataset, or a part of it."""
+    if (folder / MANIFEST).exists():
+        held = Manifest(folder / MANIFEST).dataset
+        if held != dataset:
+            raise UsageProblem(f"{folder} holds dataset {held} already; choose another folder with --out")
+        return
+    try:
+        held = json.loads((folder / ASIDE / NOTE).read_text()).get("dataset")
+    except (OSError, ValueError, AttributeError):
+        if (folder / "samples").exists():
+            raise UsageProblem(
+                f"{folder} holds a folder 'samples' of another origin; choose another with --out"
+            ) from None
+        return
+    if held and held != dataset:
+        raise UsageProblem(f"{folder} holds a part of dataset {held}; choose another folder with --out, or remove it")
+
+
 class Fetch:
-    """One release on its way into one folder."""
+    """One set on its way into one folder."""
 
     def __init__(
         self,
@@ -102,7 +127,7 @@ class Fetch:
             self._finish()
         return Fetched(content=content, release=release, tally=self._samples.tally)
 
-    def _whole(self) -> tuple[Manifest, Content, Release] | None:
+    def _whole(self) -> tuple[Manifest, Content, Release | None] | None:
         """What a finished pull has left; None if there was none, or if a file beside the samples is damaged."""
         try:
             manifest = Manifest(self._folder / MANIFEST)
@@ -117,10 +142,16 @@ class Fetch:
                 f"{content.digest[:16]}… and not {expected.digest[:16]}…; choose another folder with --out, "
                 "or remove it"
             )
-        if release is None:
+        if expected.dataset not in (None, manifest.dataset):
+            raise UsageProblem(f"{self._folder} holds dataset {manifest.dataset}; choose another folder with --out")
+        if release is None and expected.dataset is None:
             return None  # a dataset that was downloaded before it was a release
-        demand_ref(release, expected.ref, str(self._folder))
-        if wrong_record(release, manifest, content) or any(True for _ in wrong_products(self._folder, manifest)):
+        if release is not None:
+            demand_ref(release, expected.ref, str(self._folder))
+            if wrong_record(release, manifest, content):
+                return None
+        self._demand_digests(manifest)
+        if any(True for _ in wrong_products(self._folder, manifest)):
             return None
         return manifest, content, release
 
@@ -139,6 +170,7 @@ class Fetch:
                 raise LockMismatch(f"{text} by facsimile.lock for {expected.ref}: it is another set, or a changed one")
             raise VerificationFailed(text, [MANIFEST])
         release = read_release(self._staged / RELEASE_FILE)
+        self._demand_digests(manifest)
         if release is not None:
             check_record(release, manifest, content)
             demand_ref(release, expected.ref, where)
@@ -148,11 +180,22 @@ class Fetch:
             raise VerificationFailed(f"{wrong[0][0]} of {where}: {wrong[0][1]}", [name for name, _ in wrong])
         return manifest, content, release
 
+    def _demand_digests(self, manifest: Manifest) -> None:
+        """Raise VerificationFailed unless the manifest has the digests over all that the service reports."""
+        for kind, digest in (self._expected.digests or {}).items():
+            if manifest.digests.get(kind, digest) != digest:
+                text = f"its lines do not have the digest of {kind} that the service reports"
+                raise VerificationFailed(f"{MANIFEST}: {text}", [MANIFEST])
+
     def _begin(self) -> None:
         """Make the folder this pull's own; raises UsageProblem if it is something else's."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        note = self._aside / "pull.json"
-        mine = {"release": str(self._expected.ref or ""), "digest": self._expected.digest or ""}
+        note = self._aside / NOTE
+        mine = {
+            "release": str(self._expected.ref or ""),
+            "digest": self._expected.digest or "",
+            "dataset": self._expected.dataset or "",
+        }
         try:
             held = json.loads(note.read_text())
         except (OSError, ValueError):
@@ -161,10 +204,10 @@ class Fetch:
                     f"{self._folder} holds a folder 'samples' of another origin; choose another with --out"
                 ) from None
         else:
-            compared = "digest" if held["digest"] and mine["digest"] else "release"
-            if held[compared] != mine[compared]:
+            compared = "digest" if held["digest"] and mine["digest"] else "dataset" if mine["dataset"] else "release"
+            if held.get(compared) != mine[compared]:
                 raise UsageProblem(
-                    f"{self._folder} holds a part of {held['release'] or held['digest']}; "
+                    f"{self._folder} holds a part of {held['release'] or held['digest'] or held.get('dataset')}; "
                     "choose another folder with --out, or remove it"
                 )
         self._staged.mkdir(parents=True, exist_ok=True)

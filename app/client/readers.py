@@ -67,24 +67,25 @@ class HttpReader:
         self._http = http
         self._url = url
         self._client = client
-        self._etag: str | None = None
+        self.etag: str | None = None
+        """Once something was read; None where it does not vouch for ranges."""
 
     def read(self, start: int, stop: int | None = None) -> Generator[bytes]:
         """See Reader."""
         headers = {"Accept-Encoding": "identity"}
         if start or stop is not None:
             headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-            if self._etag:
-                headers["If-Range"] = self._etag
+            if self.etag:
+                headers["If-Range"] = self.etag
         with self._open(headers) as answer:
             self._learn(answer, start)
             yield from answer.iter_raw() if stop is None else exactly(answer.iter_raw(), stop - start)
 
     def expect(self, size: int, etag: str) -> None:
         """Learn size and ETag otherwise; raises VerificationFailed if something else was read so far."""
-        if self.size not in (None, size) or self._etag not in (None, etag):
+        if self.size not in (None, size) or self.etag not in (None, etag):
             raise VerificationFailed(f"{self.where} has changed while it was read; repeat the command", [])
-        self.size, self._etag = size, etag
+        self.size, self.etag = size, etag
 
     @contextmanager
     def _open(self, headers: dict[str, str]) -> Iterator[httpx.Response]:
@@ -117,11 +118,11 @@ class HttpReader:
         else:
             length = answer.headers.get("Content-Length", "")
         etag = answer.headers.get("ETag")
-        if (length.isdigit() and self.size not in (None, int(length))) or self._etag not in (None, etag):
+        if (length.isdigit() and self.size not in (None, int(length))) or self.etag not in (None, etag):
             raise VerificationFailed(f"{self.where} has changed while it was read; repeat the command", [])
         self.size = int(length) if length.isdigit() else self.size
         # A weak tag does not vouch for ranges.
-        self._etag = etag if etag and not etag.startswith("W/") else None
+        self.etag = etag if etag and not etag.startswith("W/") else None
         if answer.status_code != 206 and start:
             raise NoRanges
 

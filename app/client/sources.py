@@ -159,7 +159,7 @@ class PlainArchive:
     def _windows(self, at: int) -> Iterator[bytes]:
         """The bytes from an offset on, asked for as they are needed: nobody sends what is not read."""
         size = FIRST_WINDOW
-        while True:
+        while self._reader.size is None or at < self._reader.size:
             yield from self._reader.read(at, at + size)
             at, size = at + size, min(size * 4, LARGEST_WINDOW)
 
@@ -286,6 +286,11 @@ def service_source(
     """A release of a service, read from its store where that can be; `tell` is told which way."""
     archive = HttpReader(http, client.release_archive(name, version), client=client)
     return PlainArchive(DirectReader(archive, lambda: client.release_parts(name, version), tell))
+
+
+def dataset_source(client: Client, http: httpx.Client, dataset: str) -> Source:
+    """A dataset of a service, by its plain archive."""
+    return PlainArchive(HttpReader(http, client.archive(dataset), client=client))
 
 
 def _is_tar(reader: Reader) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.client import connect, download, patience, watch
+from app.client import connect, patience, watch
 from app.client import service as service_module
 from app.client.service import Client
 from app.dataset.content import content_of
@@ -227,12 +227,11 @@ class FakeService:
                 ("comparisons.csv", self.comparisons),
                 ("contact-sheet.png", b"a sheet"),
                 *REPORT.items(),
+                *((info, content) for info, content in self.more_members),
                 *((item.file, self.changed.get(item.id, file_of(item.id))) for item in self.rows),
             ):
-                info = tarfile.TarInfo(name)
+                info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
                 info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-            for info, content in self.more_members:
                 tar.addfile(info, io.BytesIO(content))
         return out.getvalue()
 
@@ -307,7 +306,7 @@ def service(monkeypatch: pytest.MonkeyPatch, clock: Time, tmp_path_factory: pyte
     """The fake behind every command of this test, named by the environment; waiting takes no time."""
     fake = FakeService()
     monkeypatch.setattr(connect, "TRANSPORT", httpx.MockTransport(fake))
-    for module in (service_module.Client.__init__, download.ArchiveStream.__init__, watch.watch):
+    for module in (service_module.Client.__init__, watch.watch):
         defaults = {**(module.__kwdefaults__ or {}), "sleep": clock.sleep, "clock": clock.monotonic}
         monkeypatch.setattr(module, "__kwdefaults__", defaults)
     monkeypatch.setattr(patience.Patience.__init__, "__kwdefaults__", {"sleep": clock.sleep, "clock": clock.monotonic})

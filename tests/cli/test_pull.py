@@ -356,6 +356,16 @@ def test_an_archive_cut_short_is_told(
     (tmp_path / "cut.tar").write_bytes(tar[: end - cut])
     assert pull("--from", str(tmp_path / "cut.tar")) == UNVERIFIED
     assert "cut short" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kept", [0, 100, 512, 700, 1024, 4096, 6000])
+def test_an_archive_cut_before_its_samples_ends_too(
+    service: Any, pull: Pull, tmp_path: Path, kept: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cut.tar").write_bytes(service.release_tar()[:kept])
+    assert pull("--from", str(tmp_path / "cut.tar")) == UNVERIFIED
+    assert len(capsys.readouterr().err.splitlines()) < 5
+    assert not Path("gate/manifest.json").exists()
     assert "manifest.json" not in files()
 
 

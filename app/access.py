@@ -63,6 +63,11 @@ class ApiKeys:
             raise NotAuthenticated("this API key is not known; send 'Authorization: Bearer fcs_…' with a valid key")
         return record.tenant
 
+    def holder(self, key_id: str) -> str | None:
+        """The tenant of a key by its id, None where there is no such key; for who has shown the key before."""
+        record = self._record(key_id)
+        return record.tenant if record else None
+
     def _record(self, key_id: str) -> _Record | None:
         now = self._clock()
         with self._lock:

@@ -21,6 +21,7 @@ from app.api import (
     calibrations,
     datasets,
     docs,
+    estimates,
     evaluations,
     events,
     health,
@@ -32,7 +33,9 @@ from app.api import (
     release_products,
     releases,
     retention,
+    service_state,
     uploads,
+    whoami,
 )
 from app.api.deps import Services
 from app.api.error_handlers import install_error_handlers
@@ -51,6 +54,7 @@ from app.jobs.datasets.parts import PartList
 from app.jobs.datasets.products import ProductService
 from app.jobs.datasets.retention import Retention
 from app.jobs.datasets.service import DatasetService
+from app.jobs.estimates import EstimateService
 from app.jobs.evaluations.service import EvaluationService
 from app.jobs.previews import PreviewService
 from app.jobs.releases.products import ReleaseProducts
@@ -58,7 +62,9 @@ from app.jobs.releases.service import ReleaseService
 from app.jobs.uploads import UploadService
 from app.logs import configure_logging
 from app.queue import TaskQueue, open_queue
+from app.sessions import Sessions
 from app.storage import ObjectStore, open_store
+from app.web.console import install_console
 
 log = structlog.get_logger()
 
@@ -100,6 +106,7 @@ def create_app(
     app.state.services = services
     resources = (
         datasets,
+        estimates,
         events,
         products,
         releases,
@@ -112,12 +119,15 @@ def create_app(
         evaluations,
         models,
         matchers,
+        whoami,
+        service_state,
         health,
         docs,
     )
     for resource in resources:
         app.include_router(resource.router)
     install_error_handlers(app)
+    install_console(app)
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=settings.limits.body_bytes, upload_bytes=settings.limits.upload_bytes)
     app.add_middleware(Observe, metrics=services.metrics)
@@ -125,15 +135,19 @@ def create_app(
 
 
 def _services(settings: Settings, store: ObjectStore, queue: TaskQueue, clock: Callable[[], float]) -> Services:
+    api_keys = ApiKeys(store)
     catalogue, matcher_catalogue = ModelCatalogue(store), MatcherCatalogue(store)
+    asked_for = DatasetService(store, queue, catalogue, settings, clock)
     released = ReleaseService(store, clock)
     received = UploadService(store, settings.limits, clock)
     return Services(
         settings=settings,
         store=store,
         queue=queue,
-        api_keys=ApiKeys(store),
-        datasets=DatasetService(store, queue, catalogue, settings, clock),
+        api_keys=api_keys,
+        sessions=Sessions(store, api_keys, clock),
+        datasets=asked_for,
+        estimates=EstimateService(store, asked_for.plan_only),
         products=ProductService(store),
         releases=released,
         release_products=ReleaseProducts(store, released),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Path, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator
 
 from app.access import ApiKeys, key_id_of
@@ -28,12 +28,14 @@ from app.jobs.datasets.parts import PartList
 from app.jobs.datasets.products import ProductService
 from app.jobs.datasets.retention import Retention
 from app.jobs.datasets.service import DatasetService
+from app.jobs.estimates import EstimateService
 from app.jobs.evaluations.service import EvaluationService
 from app.jobs.previews import PreviewService
 from app.jobs.releases.products import ReleaseProducts
 from app.jobs.releases.service import ReleaseService
 from app.jobs.uploads import UploadService
 from app.queue import TaskQueue
+from app.sessions import COOKIE, CSRF_HEADER, Session, Sessions, same_csrf
 from app.storage import ObjectStore
 
 PREVIEW_ID = "^[0-9a-f]{64}$"
@@ -49,6 +51,7 @@ class Services:
     store: ObjectStore
     queue: TaskQueue
     api_keys: ApiKeys
+    sessions: Sessions
     datasets: DatasetService
     products: ProductService
     releases: ReleaseService
@@ -57,6 +60,7 @@ class Services:
     retention: Retention
     audit: AuditLog
     layouts: LayoutService
+    estimates: EstimateService
     previews: PreviewService
     calibrations: CalibrationService
     uploads: UploadService
@@ -84,16 +88,44 @@ _bearer = HTTPBearer(
 )
 
 
+_cookie = APIKeyCookie(
+    name=COOKIE,
+    scheme_name="Session",
+    description="The console's session. What changes something needs the header `X-Facsimile-CSRF` with it.",
+    auto_error=False,
+)
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
+
+
+def session_of(request: Request, services: Services, cookie: str) -> Session:
+    """The session of a cookie, if the request shows that one of our own pages sent it.
+
+    Raises NotAuthenticated where there is no such session, and where something would be changed without its secret.
+    """
+    session = services.sessions.find(cookie)
+    if request.method not in SAFE and not same_csrf(session, request.headers.get(CSRF_HEADER, "")):
+        raise NotAuthenticated(f"with a session's cookie, what changes something needs the header {CSRF_HEADER!r}")
+    return session
+
+
 def _tenant(
     request: Request,
     services: Serving,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    cookie: Annotated[str | None, Security(_cookie)],
 ) -> str:
-    if credentials is None:
+    if credentials is not None:
+        tenant = services.api_keys.tenant_of(credentials.credentials)
+        key_id = key_id_of(credentials.credentials)
+    elif cookie is not None and "authorization" not in request.headers:
+        session = session_of(request, services, cookie)
+        tenant, key_id = session.tenant, session.key_id
+    else:
         raise NotAuthenticated("no API key was sent; send 'Authorization: Bearer fcs_…'")
-    tenant = services.api_keys.tenant_of(credentials.credentials)
     request.state.tenant = tenant  # for the log line
-    request.state.key_id = key_id_of(credentials.credentials)
+    request.state.key_id = key_id
     services.rate_limit.check(tenant, must_count=request.method == "POST")
     return tenant
 

@@ -34,10 +34,10 @@ BUILT_IN = (
 )
 """Each is a module beside this one that holds a function or a typer.Typer of its name."""
 
-WITH_THE_SERVICE = ("up", "down", "quickstart", "keys", "train", "convert")
+WITH_THE_SERVICE = ("up", "down", "console", "quickstart", "keys", "train", "convert")
 """What a client alone has not; so that it can be said where it comes from."""
 
-FIRST = ("up", "down", "quickstart")
+FIRST = ("up", "down", "console", "quickstart")
 
 
 class Commands(TyperGroup):

@@ -17,6 +17,7 @@ UPLOADS = "uploads/"
 MARKING = "marking.json"
 """What samples can be marked with, as the workers published it."""
 API_KEYS = "api-keys/"
+SESSIONS = "sessions/"
 
 SERVICE = "_service"
 """Whose calibrations are: a model's, and no tenant's (no tenant can have this name)."""
@@ -40,6 +41,21 @@ def default_model() -> str:
 def api_key(key_id: str) -> str:
     """Record of an API key: tenant and hash, never the key."""
     return f"{API_KEYS}{key_id}.json"
+
+
+def sessions(key_id: str) -> str:
+    """Prefix of the browsers' sessions that an API key began, and of its invitations."""
+    return f"{SESSIONS}{key_id}/"
+
+
+def session(key_id: str, digest: str) -> str:
+    """Until when a session lasts (SHA-256 of its cookie)."""
+    return f"{sessions(key_id)}{digest}.json"
+
+
+def invitation(key_id: str, digest: str) -> str:
+    """Until when an invitation holds (SHA-256 of its secret)."""
+    return f"{sessions(key_id)}invitation-{digest}.json"
 
 
 def datasets(tenant: str) -> str:

@@ -17,6 +17,7 @@ from app.stack import logs
 from app.stack.embedded import EmbeddedStack, default_workers
 from app.stack.errors import StackError, StackInterrupted
 from app.stack.folder import DataFolder, read_json
+from app.stack.invitation import invite
 from app.stack.supervisor import Event
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder for everything that the service keeps.")]
@@ -80,6 +81,8 @@ def _welcome(console: Console, stack: EmbeddedStack, json_: bool) -> None:
         typer.echo(json.dumps({"url": stack.url, "data": str(stack.folder.root), "pid": os.getpid()}))
     console.print(
         f"\nFacsimile is up: {stack.url}  (API: {stack.url}/docs)\n"
+        f"  console  {invite(stack.folder)}\n"
+        "           (signs you in once, within the hour; 'facsimile console' prints another)\n"
         f"  API key  {stack.folder.api_key}\n"
         f"  logs     {stack.folder.logs}\n"
         "  try      facsimile generate --subjects 10 --samples 4 --out faces\n"
@@ -126,5 +129,7 @@ def _detach(data: Path, port: int, workers: int, json_: bool) -> None:
     if json_:
         typer.echo(json.dumps({"url": service["url"], "data": str(folder.root), "pid": process.pid}))
     Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"Facsimile is up: {service['url']}  (process {process.pid}; stop it with 'facsimile down')", markup=False
+        f"Facsimile is up: {service['url']}  (process {process.pid}; stop it with 'facsimile down')\n"
+        f"  console  {invite(folder)}",
+        markup=False,
     )

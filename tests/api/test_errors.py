@@ -12,7 +12,7 @@ from app.api.error_handlers import STATUSES, answer_error
 
 
 def test_unknown_paths_and_methods(client: TestClient) -> None:
-    for path in ("/", "/v1", "/v1/nothing", "/v1/datasets/", "/v2/datasets", "/%00", "/docs/../../etc/passwd"):
+    for path in ("/v1", "/v1/nothing", "/v1/datasets/", "/v2/datasets", "/%00", "/docs/../../etc/passwd"):
         answer = client.get(path)
         assert answer.status_code == 404, path
         assert answer.json()["error"] == "NotFound"

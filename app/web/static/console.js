@@ -1,0 +1,78 @@
+// What every page has: the switch of colours, copying, lists that refresh, downloads that wait, pages that try again.
+
+import { ask, pause, replace } from "./service.js";
+
+document.documentElement.dataset.script = "on";
+
+document.querySelector("[data-theme-switch]")?.addEventListener("click", () => {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
+  const next = now === "dark" ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  try { localStorage.setItem("theme", next); } catch { /* kept for this page only */ }
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) {
+    const text = button.closest(".copy").querySelector("pre").textContent;
+    await navigator.clipboard.writeText(text).then(() => { button.textContent = "Copied"; }, () => {
+      const range = document.createRange();
+      range.selectNodeContents(button.closest(".copy").querySelector("pre"));
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      button.textContent = "Selected";
+    });
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    return;
+  }
+  const link = event.target.closest("[data-download]");
+  if (link) {
+    event.preventDefault();
+    const was = link.textContent;
+    link.setAttribute("aria-busy", "true");
+    link.textContent = "Is being made …";
+    try {
+      // HEAD answers 202 while a layout is being made.
+      while ((await ask(link.href, { method: "HEAD" })).status === 202) await pause(2000);
+      location.href = link.href;
+    } catch (error) {
+      link.closest("tr, li")?.classList.add("bad");
+      link.title = error.message;
+      link.insertAdjacentText("afterend", ` ${error.message === "the service answered 409" ? "This set cannot be had so." : error.message}`);
+    }
+    link.textContent = was;
+    link.removeAttribute("aria-busy");
+  }
+});
+
+// An alert that came with the page is read out only if it is focused.
+document.querySelector("[role=alert][autofocus]")?.focus();
+
+for (const cell of document.querySelectorAll('[data-size-of][data-if="1"]')) {
+  ask(cell.dataset.sizeOf, { method: "HEAD" }).then((answer) => {
+    const bytes = Number(answer.headers.get("Content-Length"));
+    const unit = Math.min(4, Math.floor(Math.log10(Math.max(bytes, 1)) / 3));
+    cell.textContent = `${(bytes / 1000 ** unit).toPrecision(3)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
+  }, () => {});
+}
+
+async function refresh(part) {
+  for (let shown = part; shown?.dataset.refresh;) {
+    await pause(1000 * Number(shown.dataset.refresh));
+    if (document.hidden) continue;
+    shown = replace(await (await ask(location.href)).text()) ?? shown;
+  }
+}
+for (const part of document.querySelectorAll("[data-refresh]")) refresh(part).catch(() => {});
+
+const retry = document.querySelector("[data-retry]");
+if (retry) {
+  (async () => {
+    for (;;) {
+      await pause(1000 * Number(retry.dataset.retry));
+      const answer = await fetch(location.href, { redirect: "follow" }).catch(() => null);
+      if (answer && answer.status !== 503) { location.reload(); return; }
+    }
+  })();
+}

@@ -6,7 +6,7 @@ import typer
 
 from app.cli.endings import FAILED
 from app.cli.options import JsonOption, KeyOption, UrlOption
-from app.cli.output import as_json, fields, out, table
+from app.cli.output import as_json, fields, show, table
 from app.client.connect import Lazily, connect
 from app.client.diff import compare
 from app.client.errors import NotComparable
@@ -46,11 +46,11 @@ def diff(
 def _show(found: ReleaseDiff) -> None:
     fields([(side, f"{_name(of)}  digest {of.digest[:16]}…") for side, of in (("A", found.before), ("B", found.after))])
     if found.same_content:
-        out().print("the same: not a byte of a sample or a comparison differs", markup=False)
+        show("the same: not a byte of a sample or a comparison differs")
         return
     parts = (("pixels", found.same_pixels), ("comparisons", found.same_comparisons))
     same = [name for name, is_same in parts if is_same]
-    out().print("they differ" + (f"; the same {' and '.join(same)}" if same else ""), markup=False)
+    show("they differ" + (f"; the same {' and '.join(same)}" if same else ""))
     rows = []
     for what, counted in (("subjects", found.subjects), ("samples", found.samples)):
         for kind, names in counted:
@@ -69,7 +69,7 @@ def _show(found: ReleaseDiff) -> None:
             [[what, item.field, _value(item.before), _value(item.after)] for what, item in changed[:SHOWN]],
         )
     if len(changed) > SHOWN:
-        out().print(f"and {len(changed) - SHOWN} more (--json shows all)", markup=False)
+        show(f"and {len(changed) - SHOWN} more (--json shows all)")
 
 
 def _name(side: DiffSide) -> str:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from app.client.errors import (
+    FolderProblem,
     LockMismatch,
     NotComparable,
     ServiceRefused,
@@ -25,7 +26,11 @@ class Ending(NamedTuple):
 ENDINGS = (
     Ending(OK, "done; diff: the same"),
     Ending(FAILED, "failed, or fewer samples than asked for; diff: they differ; evaluate: FAIL"),
-    Ending(USAGE, "wrong usage, request or key; diff and evaluate: it could not be told, whatever the reason"),
+    Ending(
+        USAGE,
+        "wrong usage, request, key or setting; a file that cannot be read or written; a fault of Facsimile's own; "
+        "diff and evaluate: it could not be told, whatever the reason",
+    ),
     Ending(UNREACHABLE, "service unreachable; evaluate: UNDECIDED"),
     Ending(UNVERIFIED, "verification failed: something is not what its manifest or digest says"),
     Ending(UNLOCKED, "facsimile.lock does not hold a release, or holds another digest"),
@@ -46,7 +51,7 @@ service; 3 UNDECIDED; 130 interrupted."""
 
 def exit_code(error: FacsimileError) -> int:
     """The exit code that an error means."""
-    if isinstance(error, UsageProblem | RequestRefused | Misconfigured | NotComparable):
+    if isinstance(error, UsageProblem | RequestRefused | Misconfigured | NotComparable | FolderProblem):
         return USAGE
     if isinstance(error, ServiceUnreachable):
         return UNREACHABLE

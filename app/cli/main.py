@@ -3,13 +3,15 @@
 import importlib
 import importlib.metadata
 import sys
+from traceback import format_exc
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from app.cli.endings import EXIT_CODES, INTERRUPTED, exit_code
-from app.cli.output import err
+from app.cli import streams
+from app.cli.endings import EXIT_CODES, INTERRUPTED, OK, USAGE, exit_code
+from app.cli.output import say
 from app.cli.plugins import as_command, command_names, load_command
 from app.client.distribution import NAME, how_to_get
 from app.client.errors import UsageProblem
@@ -91,23 +93,33 @@ def root(
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit code. Errors of ours are shown without a traceback."""
+    """Run a command and return its exit code. Errors of ours are shown without a traceback.
+
+    Nothing unforeseen ends on 1, which means FAIL or "they differ": a file that cannot be used, a fault of ours.
+    """
     try:
         app(arguments, prog_name="facsimile")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
     except KeyboardInterrupt:
-        err().print("interrupted")
+        say("interrupted")
         return INTERRUPTED
     except FacsimileError as error:
-        err().print(f"facsimile: {error}", markup=False)
+        say(f"facsimile: {error}")
         return exit_code(error)
-    return 0
+    except OSError as error:
+        say(f"facsimile: {error.filename or 'a file'}: {error.strerror or error}")
+        return USAGE
+    except Exception:  # noqa: BLE001  (whatever it is, it is told)
+        say(f"facsimile: a fault of Facsimile's own; please report it with the command that was given:\n{format_exc()}")
+        return USAGE
+    return OK
 
 
 def main() -> None:
     """The console script."""
-    sys.exit(run())
+    sinks = streams.prepare()
+    sys.exit(streams.ended(run(), sinks))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.options import DatasetArgument, JsonOption, KeyOption, UrlOption
-from app.cli.output import as_json, out, say
+from app.cli.output import as_json, say, show
 from app.client.connect import connect
 from app.client.errors import UsageProblem
 from app.dataset.report import Report
@@ -38,4 +38,4 @@ def report(
         as_json(shown)
         return
     for sentence in found.summary:
-        out().print(sentence, markup=False)
+        show(sentence)

@@ -141,7 +141,7 @@ def test_a_full_disk_is_told_and_gone_on_from(
     real = os.write
     with monkeypatch.context() as full:
         full.setattr(cache_module.os, "write", write)
-        assert pull("--workers", "1") == FAILED
+        assert pull("--workers", "1") == USAGE
     assert "there is no room left" in capsys.readouterr().err
     assert sum(name.startswith("samples/") for name in files()) == 3
     cache = Path(os.environ["FACSIMILE_CACHE"])

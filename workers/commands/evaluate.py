@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from app.cli.endings import EVALUATE_EXIT_CODES, NOT_EVALUATED, NOT_PASSED, PASSED, UNDECIDED
 from app.cli.options import KeyOption, UrlOption
-from app.cli.output import as_json, err, out
+from app.cli.output import as_json, err, say, show
 from app.client.connect import connect
 from app.client.errors import UsageProblem
 from app.dataset.evaluation import DEFAULT_ALPHA, DEFAULT_FMR, Evaluation, Rule, Verdict
@@ -239,14 +239,14 @@ def _write(found: Evaluation, junit: Path | None, markdown: Path | None, det: Pa
 
 
 def _explain(text: str, junit: Path | None) -> None:
-    err().print(f"facsimile: {text}", markup=False)
+    say(f"facsimile: {text}")
     if junit is not None:
         from workers.verdict.junit import junit_error
 
         try:
             junit.write_bytes(junit_error(text))
         except OSError as exc:
-            err().print(f"facsimile: {junit} could not be written either: {exc.strerror}", markup=False)
+            say(f"facsimile: {junit} could not be written either: {exc.strerror}")
 
 
 def _show(found: Evaluation, *, json_: bool) -> None:
@@ -256,4 +256,4 @@ def _show(found: Evaluation, *, json_: bool) -> None:
         as_json(found.model_dump(mode="json"))
         return
     for line in summary_lines(found):
-        out().print(line, markup=False)
+        show(line)

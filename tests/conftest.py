@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 import pytest
 
 from app.dataset.comparisons import list_comparisons
-from app.dataset.documents import Document
 from app.dataset.keys import DatasetKeys, unfinished
 from app.dataset.manifest import Tally, manifest_lines, summarize
 from app.dataset.names import role, sample_file, sample_name, subject_name
 from app.dataset.plan import Plan
+from app.dataset.products import PRODUCTS
 from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.errors import FacsimileError, ObjectNotFound
 from app.jobs.records import read_accepted, read_plan, write_json
@@ -252,8 +252,9 @@ def finish_dataset(store: ObjectStore, tenant: str, dataset: str) -> None:
     store.put(at.contact_sheet, b"\x89PNG a contact sheet")
     store.put(at.report, b'{"schema_version": 1}')
     store.put(at.report_page, b"<!doctype html><title>a report</title>")
-    for document in Document:
-        store.put(f"{at.prefix}{document.filename}", json.dumps({"what": f"a {document.label}"}).encode())
+    for product in PRODUCTS:
+        if product.late:
+            store.put(at.product(product), json.dumps({"what": product.label}).encode())
     accepted = read_accepted(store, tenant, dataset)
     summary = summarize(
         plan,

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from app.api.bodies import Posted, posted
 from app.api.deps import DatasetId, KeyId, Serving, Tenant
 from app.api.openapi import errors, headers, json_body
+from app.dataset import products
 from app.dataset.names import DATASET_ID
 from app.dataset.request import DatasetRequest
 from app.jobs.datasets.service import Dataset
@@ -32,16 +33,7 @@ class DatasetBody(Dataset):
         here = path_of(dataset.id)
         links = {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"}
         if dataset.state is State.SUCCEEDED:
-            links |= {
-                "manifest": f"{here}/manifest",
-                "comparisons": f"{here}/comparisons",
-                "contact_sheet": f"{here}/contact-sheet",
-                "report": f"{here}/report",
-                "data_card": f"{here}/data-card",
-                "croissant": f"{here}/croissant",
-                "provenance": f"{here}/provenance",
-                "archive": f"{here}/archive?layout=plain",
-            }
+            links |= {**products.links(here), "archive": f"{here}/archive?layout=plain"}
         return cls(**dict(dataset), links=links)
 
 

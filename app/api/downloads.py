@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.api.error_handlers import error_response
-from app.jobs.datasets.products import Product, ProductService
+from app.jobs.datasets.products import Download, ProductService
 
 _RANGE = re.compile(r"bytes[ \t]*=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*", re.ASCII)
 
@@ -73,7 +73,7 @@ def etag_listed(header: str, etag: str) -> bool:
 def send_product(
     request: Request,
     products: ProductService,
-    product: Product,
+    product: Download,
     disposition: Literal["inline", "attachment"],
     *,
     cache_control: str = TO_BE_ASKED,

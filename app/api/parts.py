@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.api.deps import DatasetId, ReleaseName, ReleaseVersion, Services, Serving, Tenant
 from app.api.openapi import errors, headers
 from app.jobs.datasets.parts import Part
-from app.jobs.datasets.products import Product
+from app.jobs.datasets.products import Download
 
 router = APIRouter()
 
@@ -55,7 +55,7 @@ class PartsBody(BaseModel):
     detail: str = Field(description="What to do, for people.")
 
 
-def _listed(tenant: str, archive: str, product: Product, services: Services, response: Response) -> PartsBody:
+def _listed(tenant: str, archive: str, product: Download, services: Services, response: Response) -> PartsBody:
     response.headers["Cache-Control"] = "no-store"
     found = services.parts.of(tenant, product)
     return PartsBody(

@@ -1,7 +1,7 @@
 """Downloads: manifest, comparisons, contact sheet, report, documents about the set, samples, archive."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,9 +10,10 @@ from starlette.responses import JSONResponse, Response
 from app.api.deps import DatasetId, SampleName, Serving, Tenant
 from app.api.downloads import TO_BE_ASKED, prefers_html, send_product
 from app.api.openapi import bytes_of, errors, headers
-from app.dataset.documents import Document
+from app.dataset import products
 from app.dataset.layout import Layout
-from app.jobs.datasets.products import Product, ProductService
+from app.dataset.products import Product
+from app.jobs.datasets.products import Download, ProductService
 
 router = APIRouter(tags=["products"])
 
@@ -60,10 +61,10 @@ def wants_page(request: Request, query: ReportQuery) -> bool:
 
 
 def send_report(
-    request: Request, products: ProductService, product: Product, *, page: bool, cache_control: str = TO_BE_ASKED
+    request: Request, service: ProductService, report: Download, *, page: bool, cache_control: str = TO_BE_ASKED
 ) -> Response:
     """Answer GET or HEAD for a report, as a page that may do nothing or as data."""
-    answer = send_product(request, products, product, "inline" if page else "attachment", cache_control=cache_control)
+    answer = send_product(request, service, report, "inline" if page else "attachment", cache_control=cache_control)
     answer.headers["Vary"] = "Accept"
     if page:
         answer.headers["Content-Security-Policy"] = PAGE_POLICY
@@ -137,40 +138,71 @@ def download(
     return register
 
 
-@download(
-    router,
-    "/v1/datasets/{dataset_id}/manifest",
-    "Download the manifest",
-    sent("What is known of the set, and a line for each sample.", "application/json", also=(409,)),
+class Told(NamedTuple):
+    """What the document tells of a product's route."""
+
+    product: Product
+    summary: str
+    sent: str
+    """What is sent."""
+    about: str
+
+
+TOLD = (
+    Told(
+        products.MANIFEST,
+        "Download the manifest",
+        "What is known of the set, and a line for each sample.",
+        "JSON: request, seed, model, counts, shortfall, digests, then every sample with its digests.",
+    ),
+    Told(
+        products.COMPARISONS,
+        "Download the list of comparisons",
+        "Which samples to compare.",
+        "CSV: a line for each mated and non-mated comparison.",
+    ),
+    Told(
+        products.CONTACT_SHEET,
+        "See some of the samples",
+        "A picture of a few subjects' samples.",
+        "PNG: a row a subject, a column a sample.",
+    ),
+    Told(
+        products.CROISSANT,
+        "Download the Croissant metadata",
+        "The set in the words of Croissant 1.1.",
+        "JSON-LD: files with digests, record sets of samples and comparisons, licence, use cases, limits.",
+    ),
+    Told(
+        products.DATA_CARD,
+        "Download the data card",
+        "What the set is, for people.",
+        "Markdown with a YAML head: what, why, how, limits, provenance.",
+    ),
+    Told(
+        products.PROVENANCE,
+        "Download where the set comes from",
+        "The chain from request and corpus to the set.",
+        "JSON-LD in the words of PROV-O: request, plan, model, training corpus, dataset, each with its digest.",
+    ),
 )
-def download_manifest(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
-    """JSON: request, seed, model, counts, shortfall, digests, then every sample with its digests."""
-    product = services.products.manifest(tenant, dataset_id)
-    return send_product(request, services.products, product, "attachment")
+"""Products with a path of their own and one form; the report has two."""
 
 
-@download(
-    router,
-    "/v1/datasets/{dataset_id}/comparisons",
-    "Download the list of comparisons",
-    sent("Which samples to compare.", "text/csv; charset=utf-8", also=(409,)),
-)
-def download_comparisons(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
-    """CSV: a line for each mated and non-mated comparison."""
-    product = services.products.comparisons(tenant, dataset_id)
-    return send_product(request, services.products, product, "attachment")
+def _register(told: Told) -> None:
+    product = told.product
+
+    def send(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
+        found = services.products.product(tenant, dataset_id, product)
+        return send_product(request, services.products, found, "inline" if product.shown else "attachment")
+
+    send.__name__, send.__doc__ = f"download_{product.name}", told.about
+    path = f"/v1/datasets/{{dataset_id}}/{product.path}"
+    download(router, path, told.summary, sent(told.sent, product.media_type, also=(409,)))(send)
 
 
-@download(
-    router,
-    "/v1/datasets/{dataset_id}/contact-sheet",
-    "See some of the samples",
-    sent("A picture of a few subjects' samples.", "image/png", also=(409,)),
-)
-def download_contact_sheet(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
-    """PNG: a row a subject, a column a sample."""
-    product = services.products.contact_sheet(tenant, dataset_id)
-    return send_product(request, services.products, product, "inline")
+for _told in TOLD:
+    _register(_told)
 
 
 @download(
@@ -188,44 +220,8 @@ def download_report(
 ) -> Response:
     """How hard the set is, how unlike each other its subjects are, what was rejected, and what not to conclude."""
     page = wants_page(request, query)
-    find = services.products.report_page if page else services.products.report
-    return send_report(request, services.products, find(tenant, dataset_id), page=page)
-
-
-@download(
-    router,
-    "/v1/datasets/{dataset_id}/croissant",
-    "Download the Croissant metadata",
-    sent("The set in the words of Croissant 1.1.", Document.CROISSANT.media_type, also=(409,)),
-)
-def download_croissant(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
-    """JSON-LD: files with digests, record sets of samples and comparisons, licence, use cases, limits."""
-    product = services.products.document(tenant, dataset_id, Document.CROISSANT)
-    return send_product(request, services.products, product, "attachment")
-
-
-@download(
-    router,
-    "/v1/datasets/{dataset_id}/data-card",
-    "Download the data card",
-    sent("What the set is, for people.", Document.DATA_CARD.media_type, also=(409,)),
-)
-def download_data_card(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
-    """Markdown with a YAML head: what, why, how, limits, provenance."""
-    product = services.products.document(tenant, dataset_id, Document.DATA_CARD)
-    return send_product(request, services.products, product, "attachment")
-
-
-@download(
-    router,
-    "/v1/datasets/{dataset_id}/provenance",
-    "Download where the set comes from",
-    sent("The chain from request and corpus to the set.", Document.PROVENANCE.media_type, also=(409,)),
-)
-def download_provenance(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
-    """JSON-LD in the words of PROV-O: request, plan, model, training corpus, dataset, each with its digest."""
-    product = services.products.document(tenant, dataset_id, Document.PROVENANCE)
-    return send_product(request, services.products, product, "attachment")
+    product = products.REPORT_PAGE if page else products.REPORT
+    return send_report(request, services.products, services.products.product(tenant, dataset_id, product), page=page)
 
 
 @download(

@@ -8,10 +8,20 @@ from starlette.responses import Response
 from app.api.deps import ReleaseName, ReleaseVersion, SampleName, Serving, Tenant
 from app.api.downloads import FOR_EVER, TO_BE_ASKED, send_product
 from app.api.openapi import headers
-from app.api.products import BEING_MADE, ArchiveQuery, ReportQuery, being_made, download, send_report, sent, wants_page
-from app.dataset.documents import Document
+from app.api.products import (
+    BEING_MADE,
+    ArchiveQuery,
+    ReportQuery,
+    Told,
+    being_made,
+    download,
+    send_report,
+    sent,
+    wants_page,
+)
+from app.dataset import products
 from app.dataset.version import LATEST
-from app.jobs.datasets.products import Product
+from app.jobs.datasets.products import Download
 
 router = APIRouter(tags=["releases"])
 
@@ -26,7 +36,7 @@ def _for_how_long(version: str) -> str:
     return TO_BE_ASKED if version == LATEST else FOR_EVER
 
 
-def _send(request: Request, services: Serving, product: Product, version: str, *, inline: bool = False) -> Response:
+def _send(request: Request, services: Serving, product: Download, version: str, *, inline: bool = False) -> Response:
     return send_product(
         request,
         services.release_products.products,
@@ -36,30 +46,63 @@ def _send(request: Request, services: Serving, product: Product, version: str, *
     )
 
 
-@download(
-    router,
-    "/v1/releases/{name}/{version}/manifest",
-    "Download a release's manifest",
-    _described("What is known of the set, and a line for each sample.", "application/json"),
+TOLD = (
+    Told(
+        products.MANIFEST,
+        "Download a release's manifest",
+        "What is known of the set, and a line for each sample.",
+        "JSON, as the dataset had it; its SHA-256 is the record's `manifest_sha256`.",
+    ),
+    Told(
+        products.COMPARISONS,
+        "Download a release's comparisons",
+        "Which samples to compare.",
+        "CSV: a line for each mated and non-mated comparison.",
+    ),
+    Told(
+        products.CONTACT_SHEET,
+        "See some of a release's samples",
+        "A picture of a few subjects' samples.",
+        "PNG: a row a subject, a column a sample.",
+    ),
+    Told(
+        products.CROISSANT,
+        "Download a release's Croissant metadata",
+        "The set in the words of Croissant 1.1.",
+        "JSON-LD, as the dataset had it: files with digests, record sets, licence, use cases, limits.",
+    ),
+    Told(
+        products.DATA_CARD,
+        "Download a release's data card",
+        "What the set is, for people.",
+        "Markdown with a YAML head, as the dataset had it: what, why, how, limits, provenance.",
+    ),
+    Told(
+        products.PROVENANCE,
+        "Download where a release comes from",
+        "The chain from request and corpus to the set.",
+        "JSON-LD in the words of PROV-O, as the dataset had it.",
+    ),
 )
-def download_release_manifest(
-    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
-) -> Response:
-    """JSON, as the dataset had it; its SHA-256 is the record's `manifest_sha256`."""
-    return _send(request, services, services.release_products.manifest(tenant, name, version), version)
+"""Products with a path of their own and one form; the report has two."""
 
 
-@download(
-    router,
-    "/v1/releases/{name}/{version}/comparisons",
-    "Download a release's comparisons",
-    _described("Which samples to compare.", "text/csv; charset=utf-8"),
-)
-def download_release_comparisons(
-    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
-) -> Response:
-    """CSV: a line for each mated and non-mated comparison."""
-    return _send(request, services, services.release_products.comparisons(tenant, name, version), version)
+def _register(told: Told) -> None:
+    product = told.product
+
+    def send(
+        request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
+    ) -> Response:
+        found = services.release_products.product(tenant, name, version, product)
+        return _send(request, services, found, version, inline=product.shown)
+
+    send.__name__, send.__doc__ = f"download_release_{product.name}", told.about
+    path = f"/v1/releases/{{name}}/{{version}}/{product.path}"
+    download(router, path, told.summary, _described(told.sent, product.media_type))(send)
+
+
+for _told in TOLD:
+    _register(_told)
 
 
 @download(
@@ -78,70 +121,14 @@ def download_release_report(
 ) -> Response:
     """As the dataset had it: every figure as JSON, or one page to read."""
     page = wants_page(request, query)
-    find = services.release_products.report_page if page else services.release_products.report
+    product = products.REPORT_PAGE if page else products.REPORT
     return send_report(
         request,
         services.release_products.products,
-        find(tenant, name, version),
+        services.release_products.product(tenant, name, version, product),
         page=page,
         cache_control=_for_how_long(version),
     )
-
-
-@download(
-    router,
-    "/v1/releases/{name}/{version}/contact-sheet",
-    "See some of a release's samples",
-    _described("A picture of a few subjects' samples.", "image/png"),
-)
-def download_release_contact_sheet(
-    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
-) -> Response:
-    """PNG: a row a subject, a column a sample."""
-    product = services.release_products.contact_sheet(tenant, name, version)
-    return _send(request, services, product, version, inline=True)
-
-
-@download(
-    router,
-    "/v1/releases/{name}/{version}/croissant",
-    "Download a release's Croissant metadata",
-    _described("The set in the words of Croissant 1.1.", Document.CROISSANT.media_type),
-)
-def download_release_croissant(
-    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
-) -> Response:
-    """JSON-LD, as the dataset had it: files with digests, record sets, licence, use cases, limits."""
-    product = services.release_products.document(tenant, name, version, Document.CROISSANT)
-    return _send(request, services, product, version)
-
-
-@download(
-    router,
-    "/v1/releases/{name}/{version}/data-card",
-    "Download a release's data card",
-    _described("What the set is, for people.", Document.DATA_CARD.media_type),
-)
-def download_release_data_card(
-    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
-) -> Response:
-    """Markdown with a YAML head, as the dataset had it: what, why, how, limits, provenance."""
-    product = services.release_products.document(tenant, name, version, Document.DATA_CARD)
-    return _send(request, services, product, version)
-
-
-@download(
-    router,
-    "/v1/releases/{name}/{version}/provenance",
-    "Download where a release comes from",
-    _described("The chain from request and corpus to the set.", Document.PROVENANCE.media_type),
-)
-def download_release_provenance(
-    request: Request, tenant: Tenant, name: ReleaseName, version: ReleaseVersion, services: Serving
-) -> Response:
-    """JSON-LD in the words of PROV-O, as the dataset had it."""
-    product = services.release_products.document(tenant, name, version, Document.PROVENANCE)
-    return _send(request, services, product, version)
 
 
 @download(

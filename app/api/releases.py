@@ -9,6 +9,7 @@ from starlette.responses import Response
 from app.api.bodies import Posted, posted
 from app.api.deps import KeyId, ReleaseDigest, ReleaseName, ReleaseVersion, Serving, Tenant
 from app.api.openapi import errors, headers, json_body
+from app.dataset import products
 from app.dataset.release import (
     Release,
     ReleaseDiff,
@@ -36,13 +37,7 @@ class ReleaseBody(Release):
         here = path_of(release.name, release.version)
         links = {
             "self": here,
-            "manifest": f"{here}/manifest",
-            "comparisons": f"{here}/comparisons",
-            "report": f"{here}/report",
-            "contact_sheet": f"{here}/contact-sheet",
-            "croissant": f"{here}/croissant",
-            "data_card": f"{here}/data-card",
-            "provenance": f"{here}/provenance",
+            **products.links(here),
             "archive": f"{here}/archive?layout=plain",
             "parts": f"{here}/parts",
             "diff": f"{here}/diff",

@@ -11,6 +11,7 @@ from app.client.manifest import Manifest
 from app.client.paths import inside
 from app.client.service import Json
 from app.dataset.content import Content, content_of
+from app.dataset.products import COMPARISONS, CONTACT_SHEET
 from app.dataset.release import RELEASE_FILE, Release
 from app.dataset.version import LATEST, ReleaseRef
 
@@ -67,9 +68,9 @@ def wrong_record(release: Release, manifest: Manifest, content: Content) -> list
 
 def product_digests(manifest: Manifest) -> dict[str, str | None]:
     """The files that belong beside a manifest, and the digest of each where the manifest says it."""
-    digests: dict[str, str | None] = {"comparisons.csv": None, "contact-sheet.png": None}
+    digests: dict[str, str | None] = {COMPARISONS.file: None, CONTACT_SHEET.file: None}
     digests |= manifest.summary.get("products") or {}
-    digests["comparisons.csv"] = (manifest.summary.get("comparisons") or {}).get("sha256")
+    digests[COMPARISONS.file] = (manifest.summary.get("comparisons") or {}).get("sha256")
     return digests
 
 

@@ -16,7 +16,7 @@ from app.client.paths import inside
 from app.client.records import read_release, wrong_products, wrong_record
 from app.client.verifiers import PixelDigest
 from app.dataset.content import Content, ContentDigest
-from app.dataset.documents import Document
+from app.dataset.products import CROISSANT
 from app.dataset.release import RELEASE_FILE, Release
 from app.dataset.shard import SampleRow
 from app.errors import FacsimileError
@@ -152,7 +152,7 @@ def _wrong_with(folder: Path, row: SampleRow, pixel_digest: PixelDigest | None) 
 
 def _wrong_pin(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
     """The Croissant file, which comes last, pins the manifest and through it everything else."""
-    name = Document.CROISSANT.filename
+    name = CROISSANT.file
     try:
         listed = json.loads((folder / name).read_bytes())["distribution"]
         pinned = {node["@id"]: node["sha256"] for node in listed if "sha256" in node}["manifest.json"]

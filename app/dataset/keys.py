@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from app.dataset.documents import Document
+from app.dataset import products
 
 MODELS = "models/"
 MATCHERS = "matchers/"
@@ -168,9 +168,9 @@ CALIBRATION_STEP = "calibration/{}/step.json"
 CALIBRATION_PART = "calibration/{}.npz"
 SHARD_REPORT = "shards/{}/report.json"
 JUDGEMENT = "judgements/{}.npz"
-CROISSANT = Document.CROISSANT.filename
+CROISSANT = products.CROISSANT.file
 LAYOUT = "layouts/{}"
-MANIFEST = "manifest.json"
+MANIFEST = products.MANIFEST.file
 
 
 def numbered(numbers: Iterable[int]) -> list[str]:
@@ -192,22 +192,26 @@ class DatasetKeys:
         self.calibration_steps = f"{self.prefix}calibration/"
         self.curve = f"{self.prefix}curve/"
         self.judgements = f"{self.prefix}judgements/"
-        self.report = f"{self.prefix}report.json"
-        self.report_page = f"{self.prefix}report.html"
+        self.report = self.product(products.REPORT)
+        self.report_page = self.product(products.REPORT_PAGE)
         self.layouts = f"{self.prefix}layouts/"
         self.all_landmarks = f"{self.prefix}landmarks/"
-        self.comparisons = f"{self.prefix}comparisons.csv"
-        self.contact_sheet = f"{self.prefix}contact-sheet.png"
-        self.data_card = f"{self.prefix}{Document.DATA_CARD.filename}"
-        self.provenance = f"{self.prefix}{Document.PROVENANCE.filename}"
+        self.comparisons = self.product(products.COMPARISONS)
+        self.contact_sheet = self.product(products.CONTACT_SHEET)
+        self.data_card = self.product(products.DATA_CARD)
+        self.provenance = self.product(products.PROVENANCE)
         self.described = f"{self.prefix}described.json"
-        self.croissant = f"{self.prefix}{CROISSANT}"
+        self.croissant = self.product(products.CROISSANT)
         self.summary = f"{self.prefix}summary.json"
-        self.manifest = f"{self.prefix}{MANIFEST}"
+        self.manifest = self.product(products.MANIFEST)
         self.surveys = f"{self.prefix}surveys/"
         self.shards = f"{self.prefix}shards/"
         self.all_attempts = f"{self.prefix}attempts/"
         self.pins = f"{self.prefix}pins/"
+
+    def product(self, product: products.Product) -> str:
+        """One of its products."""
+        return f"{self.prefix}{product.file}"
 
     def pin(self, name: str, version: str, mark: str) -> str:
         """What keeps the objects for a release; `mark` tells one attempt at making the release from another."""

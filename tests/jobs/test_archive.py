@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.dataset.keys import DatasetKeys
+from app.dataset.products import DATA_CARD, MANIFEST, PRODUCTS
 from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.errors import Conflict, NotFound
 from app.jobs.datasets.archive import END, Archive, lay_out_archive, read_segments
@@ -131,11 +132,7 @@ def test_products_of_a_dataset(memory_store: Any, stored: Any) -> None:
     products = ProductService(memory_store)
     dataset = at.prefix.split("/")[-2]
     for name, product in (
-        ("manifest.json", products.manifest("acme", dataset)),
-        ("comparisons.csv", products.comparisons("acme", dataset)),
-        ("contact-sheet.png", products.contact_sheet("acme", dataset)),
-        ("report.json", products.report("acme", dataset)),
-        ("report.html", products.report_page("acme", dataset)),
+        *((product.file, products.product("acme", dataset, product)) for product in PRODUCTS if not product.late),
         ("samples/S0000003/S0000003_0001.png", products.sample("acme", dataset, "S0000003_0001")),
         ("samples/S0000005/S0000005_0000.png", products.sample("acme", dataset, "S0000005_0000")),
     ):
@@ -164,15 +161,22 @@ def test_a_sample_can_be_had_as_soon_as_its_shard_is_done(memory_store: Any, sto
     with pytest.raises(NotFound, match="not made yet"):
         products.sample("acme", dataset, "S0000005_0000")
     with pytest.raises(Conflict, match="is running; it has a manifest only once it has succeeded"):
-        products.manifest("acme", dataset)
+        products.product("acme", dataset, MANIFEST)
+
+
+def test_sets_of_old_have_no_documents(memory_store: Any, stored: Any) -> None:
+    with pytest.raises(NotFound, match="has no data card: it was made before there were any"):
+        ProductService(memory_store).product("acme", stored[0].prefix.split("/")[-2], DATA_CARD)
 
 
 def test_products_of_another_tenant_are_not_there(memory_store: Any, stored: Any) -> None:
     dataset = stored[0].prefix.split("/")[-2]
     products = ProductService(memory_store)
-    for use in (products.manifest, products.comparisons, products.contact_sheet, products.report, products.archive):
+    for product in PRODUCTS:
         with pytest.raises(NotFound):
-            use("other", dataset)
+            products.product("other", dataset, product)
+    with pytest.raises(NotFound):
+        products.archive("other", dataset)
     with pytest.raises(NotFound):
         products.sample("other", dataset, "S0000000_0000")
 
@@ -181,4 +185,4 @@ def test_a_dataset_that_is_being_deleted_has_no_products(memory_store: Any, stor
     at = stored[0]
     memory_store.put(at.cancelled, b"{}")
     with pytest.raises(Conflict, match="is cancelled"):
-        ProductService(memory_store).manifest("acme", at.prefix.split("/")[-2])
+        ProductService(memory_store).product("acme", at.prefix.split("/")[-2], MANIFEST)

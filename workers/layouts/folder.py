@@ -12,20 +12,14 @@ from app.client.paths import inside
 from app.client.records import product_digests
 from app.client.released import comparisons_file
 from app.dataset.comparisons import ListedPair
-from app.dataset.documents import Document
-from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Shape
+from app.dataset.products import there
 from app.dataset.shard import SampleRow
 from app.errors import Corrupt
-from app.jobs.datasets.archive import products
 from workers.images import decode
 from workers.layouts.archive import Entry, pieces
 from workers.layouts.contents import About, Located, place_of
 from workers.matchers.detector import load_detector
-
-_ANY = DatasetKeys("tenant", "dataset")
-PRODUCTS = tuple(key.removeprefix(_ANY.prefix) for key in products(_ANY))
-"""Files beside the samples that every downloaded dataset has."""
 
 
 class FolderContents:
@@ -90,8 +84,8 @@ class FolderContents:
 
     def products(self) -> Iterator[Entry]:
         """See Contents."""
-        documents = (document.filename for document in Document if (self._folder / document.filename).exists())
-        for path in (self._folder / name for name in (*PRODUCTS, *documents)):
+        for product in there(lambda file: (self._folder / file).exists()):
+            path = self._folder / product.file
             try:
                 size = path.stat().st_size
                 expected = product_digests(self._manifest).get(path.name)

@@ -9,12 +9,11 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from app.dataset.documents import Document
 from app.dataset.keys import DatasetKeys
 from app.dataset.manifest import manifest_lines
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
-from app.jobs.datasets.archive import products
+from app.dataset.products import CROISSANT, DATA_CARD, MANIFEST, PRODUCTS, PROVENANCE, Product
 from app.jobs.records import JSON, Accepted, read_json, write_json
 from app.storage import ObjectStore
 from workers.pipeline.assemble import stored_rows, summarize_stored
@@ -23,22 +22,19 @@ from workers.provenance.card import data_card, licence_of
 from workers.provenance.chain import chain, corpus_digest
 from workers.provenance.croissant import FileFact, croissant
 
-MEDIA_TYPES = {"csv": "text/csv", "png": "image/png", "json": JSON, "html": "text/html"}
-"""By the endings of what lies beside the samples."""
-
 
 def describe(store: ObjectStore, at: DatasetKeys, accepted: Accepted, plan: Plan, card: ModelCard) -> None:
     """Write data card, chain and Croissant file of a set that has its report; run twice, it leaves the same bytes."""
     check_model(plan, card)
     summary = summarize_stored(store, at, accepted, plan)
     plan_sha256 = hashlib.sha256(store.get(at.plan)).hexdigest()
-    texts = {
-        Document.DATA_CARD: data_card(summary, read_json(store, at.report), card).encode(),
-        Document.PROVENANCE: _json(chain(summary, plan, card, plan_sha256=plan_sha256, version=_version())),
+    texts: dict[Product, bytes] = {
+        DATA_CARD: data_card(summary, read_json(store, at.report), card).encode(),
+        PROVENANCE: _json(chain(summary, plan, card, plan_sha256=plan_sha256, version=_version())),
     }
     for document, text in texts.items():
-        store.put(f"{at.prefix}{document.filename}", text, document.media_type)
-    described = [_fact(document.filename, [text], document.media_type) for document, text in texts.items()]
+        store.put(f"{at.prefix}{document.file}", text, document.media_type)
+    described = [_fact(document.file, [text], document.media_type) for document, text in texts.items()]
     write_json(
         store,
         at.described,
@@ -52,18 +48,18 @@ def describe(store: ObjectStore, at: DatasetKeys, accepted: Accepted, plan: Plan
                 "software": f"Facsimile {_version()}",
             },
             # What pins the manifest cannot be pinned by it.
-            "products": {**{file.name: file.sha256 for file in described}, Document.CROISSANT.filename: None},
+            "products": {**{file.name: file.sha256 for file in described}, CROISSANT.file: None},
         },
     )
     summary = summarize_stored(store, at, accepted, plan)
     manifest = _fact("manifest.json", manifest_lines(summary, stored_rows(store, at, plan)), JSON)
-    beside = [_stored(store, at, key) for key in products(at) if key != at.manifest]
+    beside = [
+        _fact(product.file, store.read(at.product(product)), product.media)
+        for product in PRODUCTS
+        if not product.late and product is not MANIFEST
+    ]
     text = _json(croissant(summary, plan, card, [manifest, *beside, *described]))
-    store.put(at.croissant, text, Document.CROISSANT.media_type)
-
-
-def _stored(store: ObjectStore, at: DatasetKeys, key: str) -> FileFact:
-    return _fact(key.removeprefix(at.prefix), store.read(key), MEDIA_TYPES[key.rsplit(".", 1)[-1]])
+    store.put(at.croissant, text, CROISSANT.media_type)
 
 
 def _fact(name: str, chunks: Iterable[bytes], media_type: str) -> FileFact:

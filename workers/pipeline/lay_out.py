@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Any
 
 from app.dataset.comparisons import ComparisonsFile, ListedPair
@@ -11,9 +10,9 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.manifest import manifest_lines
 from app.dataset.plan import Plan
+from app.dataset.products import MANIFEST, there
 from app.dataset.shard import SampleRow, ShardReport
 from app.errors import Cancelled, Unfinished
-from app.jobs.datasets.archive import documents, products
 from app.jobs.records import Accepted, read_json
 from app.storage import ObjectStore
 from workers.images import decode
@@ -130,12 +129,12 @@ class StoredContents:
 
     def products(self) -> Iterator[Entry]:
         """See Contents. The manifest, which comes last of all, is made here where it is not there yet."""
-        for key in (*products(self._at), *documents(self._store, self._at)):
-            name = str(PurePosixPath(key[len(self._at.prefix) :]))
-            if key == self._at.manifest and not self._store.exists(key):
-                yield self._manifest(name)
+        for product in there(lambda file: self._store.exists(f"{self._at.prefix}{file}")):
+            key = self._at.product(product)
+            if product is MANIFEST and not self._store.exists(key):
+                yield self._manifest(product.file)
             else:
-                yield Entry(name, self._store.stat(key).size, self._store.read(key))
+                yield Entry(product.file, self._store.stat(key).size, self._store.read(key))
 
     @property
     def _name(self) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from app.dataset.documents import Document
 from app.dataset.model import ChoiceAttribute, ModelCard, RangeAttribute
 from app.dataset.plan import Plan
+from app.dataset.products import PROVENANCE
 from workers.provenance.card import BIASES, LIMITS, MISUSES, NO_PERSON, USES, licence_of
 from workers.provenance.chain import corpus_digest, dataset_urn
 from workers.provenance.licence import licence_urls
@@ -110,7 +110,7 @@ def croissant(summary: dict[str, Any], plan: Plan, card: ModelCard, files: Itera
             {"@id": f"urn:facsimile:model:sha256:{plan.model.digest}"},
         ],
         "prov:wasGeneratedBy": {"@id": f"{dataset_urn(plan.dataset)}:generation"},
-        "prov:has_provenance": {"@id": Document.PROVENANCE.filename},
+        "prov:has_provenance": {"@id": PROVENANCE.file},
     }
 
 

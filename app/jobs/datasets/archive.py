@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.dataset.keys import DatasetKeys
+from app.dataset.products import there
 from app.storage import ObjectStore
 
 BLOCK = tarfile.BLOCKSIZE
@@ -36,22 +37,13 @@ class Archive:
     size: int
 
 
-def products(at: DatasetKeys) -> tuple[str, ...]:
-    """Keys of what stands before the samples in an archive."""
-    return at.manifest, at.comparisons, at.contact_sheet, at.report, at.report_page
-
-
-def documents(store: ObjectStore, at: DatasetKeys) -> tuple[str, ...]:
-    """Keys of the documents about a set, which stand after these; sets of old have none."""
-    return (at.data_card, at.provenance, at.croissant) if store.exists(at.croissant) else ()
-
-
 def lay_out_archive(store: ObjectStore, at: DatasetKeys) -> Archive:
     """Look up the sizes of all that belongs to a succeeded dataset's archive."""
     segments: list[Segment] = []
-    for key in (*products(at), *documents(store, at)):
+    for product in there(lambda file: store.exists(f"{at.prefix}{file}")):
+        key = at.product(product)
         size = store.stat(key).size
-        segments.append(Segment(BLOCK, literal=member_header(key[len(at.prefix) :], size)))
+        segments.append(Segment(BLOCK, literal=member_header(product.file, size)))
         segments.append(Segment(size, key=key))
         if padding := -size % BLOCK:
             segments.append(Segment(padding, literal=bytes(padding)))

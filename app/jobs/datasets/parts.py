@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from app.dataset import keys
 from app.errors import Corrupt
-from app.jobs.datasets.products import Product
+from app.jobs.datasets.products import Download
 from app.storage import ObjectStore
 
 
@@ -41,7 +41,7 @@ class PartList:
         self._lifetime_s = lifetime_s
         self._clock = clock
 
-    def of(self, tenant: str, product: Product) -> Parts | None:
+    def of(self, tenant: str, product: Download) -> Parts | None:
         """The parts of a product, signed now; None if clients cannot reach the store."""
         own = keys.datasets(tenant)
         expires_at = datetime.fromtimestamp(int(self._clock()) + self._lifetime_s, UTC)

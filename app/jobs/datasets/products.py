@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
 
-from app.dataset.documents import Document
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.names import parse_sample_name
 from app.dataset.plan import Plan
+from app.dataset.products import Product
 from app.dataset.shard import ShardReport, StoredSample
 from app.errors import NotFound, ObjectNotFound
 from app.jobs.datasets.archive import Segment, lay_out_archive, read_segments
@@ -21,7 +21,7 @@ REMEMBERED_REPORTS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Product:
+class Download:
     """Something to download."""
 
     media_type: str
@@ -40,48 +40,25 @@ class ProductService:
         self._reports: OrderedDict[str, ShardReport] = OrderedDict()
         self._lock = Lock()
 
-    def manifest(self, tenant: str, dataset: str) -> Product:
-        """The manifest, JSON."""
-        at = self._succeeded(tenant, dataset, "a manifest")
-        return self._object(at.manifest, "application/json", f"{dataset}-manifest.json")
-
-    def comparisons(self, tenant: str, dataset: str) -> Product:
-        """The list of comparisons, CSV."""
-        at = self._succeeded(tenant, dataset, "comparisons")
-        return self._object(at.comparisons, "text/csv; charset=utf-8", f"{dataset}-comparisons.csv")
-
-    def contact_sheet(self, tenant: str, dataset: str) -> Product:
-        """The contact sheet, PNG."""
-        at = self._succeeded(tenant, dataset, "a contact sheet")
-        return self._object(at.contact_sheet, "image/png", f"{dataset}-contact-sheet.png")
-
-    def report(self, tenant: str, dataset: str) -> Product:
-        """The report as data, JSON."""
-        at = self._succeeded(tenant, dataset, "a report")
-        return self._object(at.report, "application/json", f"{dataset}-report.json")
-
-    def report_page(self, tenant: str, dataset: str) -> Product:
-        """The report to read, one page of HTML that loads nothing."""
-        at = self._succeeded(tenant, dataset, "a report")
-        return self._object(at.report_page, "text/html; charset=utf-8", f"{dataset}-report.html")
-
-    def document(self, tenant: str, dataset: str, document: Document) -> Product:
-        """One of the documents about the set; raises NotFound for sets that were made before there were any."""
-        at = self._succeeded(tenant, dataset, f"a {document.label}")
-        key = f"{at.prefix}{document.filename}"
+    def product(self, tenant: str, dataset: str, product: Product) -> Download:
+        """One product of the table; raises NotFound for one that sets of old do not have."""
+        at = self._succeeded(tenant, dataset, product.label)
         try:
-            return self._object(key, document.media_type, f"{dataset}-{document.filename}")
+            return self._object(at.product(product), product.media_type, f"{dataset}-{product.file}")
         except ObjectNotFound as exc:
-            raise NotFound(f"dataset {dataset!r} has no {document.label}: it was made before there were any") from exc
+            if not product.late:
+                raise
+            what = product.label.removeprefix("a ")
+            raise NotFound(f"dataset {dataset!r} has no {what}: it was made before there were any") from exc
 
-    def archive(self, tenant: str, dataset: str, layout: Layout = Layout.PLAIN) -> Product:
+    def archive(self, tenant: str, dataset: str, layout: Layout = Layout.PLAIN) -> Download:
         """Everything in one archive; raises ObjectNotFound for a layout that is not made."""
         at = self._succeeded(tenant, dataset, "an archive")
         if layout.stored:
             return self._object(at.layout(layout), layout.media_type, f"{dataset}-{layout}{layout.suffix}")
         digests = read_json(self._store, at.summary)["digests"]
         archive = lay_out_archive(self._store, at)
-        return Product(
+        return Download(
             media_type="application/x-tar",
             filename=f"{dataset}.tar",
             etag=f"{digests['files'][:32]}-{archive.size}-plain",
@@ -89,10 +66,10 @@ class ProductService:
             size=archive.size,
         )
 
-    def sample(self, tenant: str, dataset: str, name: str) -> Product:
+    def sample(self, tenant: str, dataset: str, name: str) -> Download:
         """One sample by its label (S0000012_0003); there as soon as its shard is done."""
         plan, key, stored = self._find(tenant, dataset, name)
-        return Product(
+        return Download(
             media_type=plan.image.media_type,
             filename=stored.row.file.rsplit("/", 1)[-1],
             etag=stored.row.file_sha256,
@@ -100,13 +77,13 @@ class ProductService:
             size=stored.row.bytes,
         )
 
-    def sidecar(self, tenant: str, dataset: str, name: str) -> Product:
+    def sidecar(self, tenant: str, dataset: str, name: str) -> Download:
         """The C2PA manifest that lies beside a sample; raises NotFound where there is none."""
         _, key, stored = self._find(tenant, dataset, name)
         beside = stored.row.c2pa
         if beside is None or stored.c2pa_offset is None:
             raise NotFound(f"no C2PA manifest lies beside sample {name!r}; marking.c2pa 'detached' makes them")
-        return Product(
+        return Download(
             media_type="application/c2pa",
             filename=beside.file.rsplit("/", 1)[-1],
             etag=beside.sha256,
@@ -114,7 +91,7 @@ class ProductService:
             size=beside.bytes,
         )
 
-    def read(self, product: Product, start: int, stop: int) -> Iterator[bytes]:
+    def read(self, product: Download, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes [start, stop) of a product."""
         return read_segments(self._store, product.segments, start, stop)
 
@@ -150,9 +127,9 @@ class ProductService:
                 return stored
         raise NotFound(f"sample {name!r} could not be made; the manifest's shortfall says why")
 
-    def _object(self, key: str, media_type: str, filename: str) -> Product:
+    def _object(self, key: str, media_type: str, filename: str) -> Download:
         found = self._store.stat(key)
-        return Product(
+        return Download(
             media_type=media_type,
             filename=filename,
             etag=found.etag.strip('"'),

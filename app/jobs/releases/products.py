@@ -3,12 +3,12 @@
 import hashlib
 from dataclasses import replace
 
-from app.dataset.documents import Document
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
+from app.dataset.products import Product
 from app.dataset.release import RELEASE_FILE, Release
 from app.jobs.datasets.archive import BLOCK, Segment, member_header
-from app.jobs.datasets.products import Product, ProductService
+from app.jobs.datasets.products import Download, ProductService
 from app.jobs.releases.service import ReleaseService, release_file
 from app.storage import ObjectStore
 
@@ -31,42 +31,17 @@ class ReleaseProducts:
         self.products = PinnedProducts(store)
         """Reads what is found here."""
 
-    def manifest(self, tenant: str, name: str, version: str) -> Product:
-        """The manifest, JSON."""
+    def product(self, tenant: str, name: str, version: str, product: Product) -> Download:
+        """One product of the table; raises NotFound for one that sets of old do not have."""
         release = self._releases.get(tenant, name, version)
-        return _called(release, self.products.manifest(tenant, release.dataset), "manifest.json")
+        return _called(release, self.products.product(tenant, release.dataset, product), product.file)
 
-    def comparisons(self, tenant: str, name: str, version: str) -> Product:
-        """The list of comparisons, CSV."""
-        release = self._releases.get(tenant, name, version)
-        return _called(release, self.products.comparisons(tenant, release.dataset), "comparisons.csv")
-
-    def contact_sheet(self, tenant: str, name: str, version: str) -> Product:
-        """The contact sheet, PNG."""
-        release = self._releases.get(tenant, name, version)
-        return _called(release, self.products.contact_sheet(tenant, release.dataset), "contact-sheet.png")
-
-    def report(self, tenant: str, name: str, version: str) -> Product:
-        """The report as data, JSON."""
-        release = self._releases.get(tenant, name, version)
-        return _called(release, self.products.report(tenant, release.dataset), "report.json")
-
-    def report_page(self, tenant: str, name: str, version: str) -> Product:
-        """The report to read, HTML."""
-        release = self._releases.get(tenant, name, version)
-        return _called(release, self.products.report_page(tenant, release.dataset), "report.html")
-
-    def document(self, tenant: str, name: str, version: str, document: Document) -> Product:
-        """One of the documents about the set; raises NotFound for sets that were made before there were any."""
-        release = self._releases.get(tenant, name, version)
-        return _called(release, self.products.document(tenant, release.dataset, document), document.filename)
-
-    def sample(self, tenant: str, name: str, version: str, sample: str) -> Product:
+    def sample(self, tenant: str, name: str, version: str, sample: str) -> Download:
         """One sample by its label."""
         release = self._releases.get(tenant, name, version)
         return self.products.sample(tenant, release.dataset, sample)
 
-    def sidecar(self, tenant: str, name: str, version: str, sample: str) -> Product:
+    def sidecar(self, tenant: str, name: str, version: str, sample: str) -> Download:
         """The C2PA manifest that lies beside a sample; raises NotFound where there is none."""
         release = self._releases.get(tenant, name, version)
         return self.products.sidecar(tenant, release.dataset, sample)
@@ -75,7 +50,7 @@ class ReleaseProducts:
         """The dataset that a release is."""
         return self._releases.get(tenant, name, version).dataset
 
-    def archive(self, tenant: str, name: str, version: str, layout: Layout = Layout.PLAIN) -> Product:
+    def archive(self, tenant: str, name: str, version: str, layout: Layout = Layout.PLAIN) -> Download:
         """Everything in one uncompressed tar: the dataset's own, and the release's record before it.
 
         A layout is what the dataset has; raises ObjectNotFound for one that is not made.
@@ -96,5 +71,5 @@ class ReleaseProducts:
         )
 
 
-def _called(release: Release, product: Product, what: str) -> Product:
+def _called(release: Release, product: Download, what: str) -> Download:
     return replace(product, filename=f"{release.name}-{release.version}-{what}")

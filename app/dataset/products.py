@@ -1,0 +1,84 @@
+"""What can be had of a finished dataset, or of a release, beside its samples: one table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """A row of the table."""
+
+    name: str
+    """As the API's links call it."""
+    file: str
+    """Its file in an archive or a folder; its key below the dataset's prefix."""
+    media_type: str
+    label: str
+    """What it is called in a sentence, with its article."""
+    shown: bool = False
+    """Whether a browser shows it rather than saves it."""
+    late: bool = False
+    """Whether sets of the first releases have none."""
+    query: str = ""
+    """What tells it from another one under the same path."""
+
+    @property
+    def path(self) -> str:
+        """The last part of its path in the API."""
+        return self.name.replace("_", "-")
+
+    @property
+    def media(self) -> str:
+        """Its media type without parameters."""
+        return self.media_type.partition(";")[0]
+
+
+MANIFEST = Product(name="manifest", file="manifest.json", media_type="application/json", label="a manifest")
+COMPARISONS = Product(
+    name="comparisons", file="comparisons.csv", media_type="text/csv; charset=utf-8", label="comparisons"
+)
+CONTACT_SHEET = Product(
+    name="contact_sheet", file="contact-sheet.png", media_type="image/png", label="a contact sheet", shown=True
+)
+REPORT = Product(
+    name="report", file="report.json", media_type="application/json", label="a report", query="format=json"
+)
+REPORT_PAGE = Product(
+    name="report",
+    file="report.html",
+    media_type="text/html; charset=utf-8",
+    label="a report",
+    shown=True,
+    query="format=html",
+)
+DATA_CARD = Product(
+    name="data_card",
+    file="data-card.md",
+    media_type="text/markdown; charset=utf-8",
+    label="a data card",
+    late=True,
+)
+PROVENANCE = Product(
+    name="provenance",
+    file="provenance.jsonld",
+    media_type="application/ld+json",
+    label="a provenance record",
+    late=True,
+)
+CROISSANT = Product(
+    name="croissant", file="croissant.json", media_type="application/ld+json", label="a Croissant file", late=True
+)
+
+PRODUCTS = (MANIFEST, COMPARISONS, CONTACT_SHEET, REPORT, REPORT_PAGE, DATA_CARD, PROVENANCE, CROISSANT)
+"""In the order in which a plain archive has them, before the samples."""
+
+
+def there(exists: Callable[[str], bool]) -> tuple[Product, ...]:
+    """The products of a set, where `exists` tells of a file whether there is one: sets of old have no documents."""
+    late = exists(CROISSANT.file)  # written last of those that came late
+    return tuple(product for product in PRODUCTS if late or not product.late)
+
+
+def links(path: str) -> dict[str, str]:
+    """Where the products of the resource at `path` are, by their names."""
+    return {product.name: f"{path}/{product.path}" for product in PRODUCTS}

@@ -71,7 +71,7 @@ class TellTale:
     name = "tell-tale"
 
     def detect(self, pixels: Any) -> Face:
-        yaw = float(lt.yaw_degrees(Reading("", COSINE)._latents(pixels)[lt.IDENTITY :]))
+        yaw = float(lt.pose_of(Reading("", COSINE)._latents(pixels)[lt.IDENTITY :]).yaw)
         nose = 30 + 20 * np.sin(np.radians(yaw)) / 1.62
         points = np.array([[20, 20], [40, 20], [nose, 32], [25, 40], [35, 40]], np.float32)
         return Face(box=(0, 0, 1, 1), points=points, score=1.0)

@@ -41,10 +41,11 @@ def test_yaw_is_as_exact_as_is_said(render: Render, record_property: Any) -> Non
     rng = np.random.default_rng(77)
     who = rng.standard_normal((60, lt.IDENTITY))
     how = 0.5 * rng.standard_normal((60, lt.OBSERVATION))
-    how[:, 0], how[:, 1] = rng.uniform(-3, 3, 60), rng.uniform(-2, 2, 60)
+    how[:, lt.CURRENT.dimensions["yaw"]] = rng.uniform(-3, 3, 60)
+    how[:, lt.CURRENT.dimensions["pitch"]] = rng.uniform(-2, 2, 60)
     faces = [load_detector().detect(pixels) for pixels in render(who, how)]
     seen = [number for number, face in enumerate(faces) if face is not None]
-    asked = lt.yaw_degrees(how)[seen]
+    asked = lt.pose_of(how).yaw[seen]
     told = np.array([estimate_pose(faces[number].points).yaw for number in seen])  # type: ignore[union-attr]
     off = np.abs(told - asked)
     record_property("figures", f"yaw off by {off.mean():.2f} degrees on average, 95%: {np.quantile(off, 0.95):.2f}")

@@ -16,7 +16,7 @@ from workers.generator import latents as lt
 from workers.generator.sdgan.generator import load_sdgan
 from workers.generator.weights import save_model
 from workers.images import decode
-from workers.training import layout, loop
+from workers.training import loop
 from workers.training.corpus import render
 from workers.training.corpus.store import (
     DRAWN_BY,
@@ -177,7 +177,7 @@ class TestBatches:
                 original = head[:, ::-1] if is_flipped else head
                 assert np.ascontiguousarray(original).tobytes() in originals
                 index = next(k for k, h in enumerate(corpus.columns["head"]) if (h == original).all())
-                signs = lt.MIRROR_OBSERVATION if is_flipped else np.ones(lt.OBSERVATION)
+                signs = lt.CURRENT.mirror if is_flipped else np.ones(lt.OBSERVATION)
                 assert np.allclose(batch.labels.observation[number], corpus.columns["observation"][index] * signs)
                 flipped, plain = flipped + is_flipped, plain + (not is_flipped)
         assert min(flipped, plain) > 10
@@ -369,9 +369,9 @@ class TestRuns:
         identity, observation, flags = trainer._latents(0, 2, batch)
         assert torch.equal(identity[:2], identity[2:])
         assert flags.shape == (4, 0)
-        present = layout.weak_labels(batch.labels.observation.numpy())
+        present = trainer.layout.weak_labels(batch.labels.observation.numpy())
         assert 0 < present.mean() < 1, "labels that are all alike would prove nothing"
-        for name, column in zip(layout.WEAK_FACTORS, present.T, strict=True):
+        for name, column in zip(trainer.layout.weak_factors, present.T, strict=True):
             part = observation[:, slice(*trainer.layout.factors[name])]
             assert ((part != 0).all(1).numpy() == (column > 0)).all()
         first, second = torch.from_numpy(present).chunk(2)

@@ -16,8 +16,8 @@ from workers.biometrics.intervals import exact_interval
 from workers.biometrics.rates import fmr, threshold_at_fmr
 from workers.biometrics.templates import Metric, TemplateTable
 from workers.biometrics.uniqueness import uniqueness
-from workers.generator import latents as lt
 from workers.generator.base import Generator
+from workers.generator.latents import asked_pose, layout_of
 from workers.matchers.base import Failure, Matcher, Role
 from workers.matchers.comparison import COSINE
 from workers.matchers.detector import load_detector
@@ -174,11 +174,10 @@ def _seen_by_detector(generator: Generator, subjects: int, samples: int) -> tupl
     tried = 0
     asked: list[float] = []
     seen: list[float] = []
-    # Other latents under the same numbers would give an angle as well, and it would mean nothing.
-    has_yaw = generator.card.latent.observation.get("pose") == lt.FACTORS["pose"]
     for batch in samples_at(generator, 1.0, subjects=subjects, samples=samples):
         tried += len(batch.pixels)
-        yaws = lt.yaw_degrees(batch.observation) if has_yaw else np.full(len(batch.pixels), np.nan)
+        pose = asked_pose(generator.card, batch.observation)
+        yaws = pose.yaw if pose else np.full(len(batch.pixels), np.nan)
         for pixels, wanted in zip(batch.pixels, yaws, strict=True):
             face = detector.detect(pixels)
             if face is not None:
@@ -194,7 +193,7 @@ def _seen_by_detector(generator: Generator, subjects: int, samples: int) -> tupl
         asked="≥ 0.97",
         met=share >= 0.97,
     )
-    return found, _yaw_row(detector.name, asked, seen, has_yaw=has_yaw)
+    return found, _yaw_row(detector.name, asked, seen, has_yaw=layout_of(generator.card) is not None)
 
 
 def _yaw_row(judge: str, asked: Sequence[float], seen: Sequence[float], *, has_yaw: bool) -> Row:

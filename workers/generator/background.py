@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+LATENTS = 6
+"""That it takes, in this order: slope of the light from left to right, level, warm to cool, vignette, strength of the
+shapes, their place."""
+
 
 def background(z: NDArray[np.floating], height: int, width: int) -> NDArray[np.float32]:
     """Draw the backdrop for the background latents [6]; float32 [H, W, 3] in [0, 1], display (gamma) values.
 
-    z: slope of the light from left to right, level, warm to cool, vignette, shapes' strength, shapes' place.
     At z = 0 it is plain light grey.
     """
     slope, level, hue, vignette, strength, place = (float(x) for x in z)

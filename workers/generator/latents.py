@@ -1,37 +1,176 @@
-"""The latent layout of our own models, and what each dimension means.
+"""What each latent means: layouts of z_I and z_O by name and version, and the maps from latents to physical values.
 
-Legend: z_I is float [N, 64], z_O is float [N, 28]; every dimension is N(0, 1) before σ scales z_O. All maps to
+Legend: z_I is float [N, d_I], z_O is float [N, d_O]; every dimension is N(0, 1) before σ scales z_O. All maps to
 physical values are monotone and bounded (through the normal CDF or tanh), so z_O = 0 is the calm frontal portrait
 and a large σ saturates instead of exploding.
+
+To make a layout of more dimensions, say version 2 with more identity and a factor `capture`:
+
+1. Add `SECOND = Layout(version=2, …)` below, with every name of `FIRST` that still means what it meant; put it into
+   LAYOUTS and let CURRENT be it. New names get constants of their own beside SEX … GAZE_UP. A factor is a name and the
+   names of its dimensions; what stands in `mirrored` changes its sign when an image is flipped.
+2. Where a formula becomes another one, keep the old for the layouts that had it (`if layout.version == 1`): networks
+   were trained on what it gave, and reports read off it what was asked for. New flags come last, and `flags` counts
+   them: a network of layout 1 goes on getting its 17.
+3. Say `"layout": 2` in models/parametric/card.json, with its new sizes, raise `drawing` in parametric/__init__.py, and
+   renew the golden pictures (tests/workers/generator/test_golden.py). Models and corpora of layout 1 go on as they are.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from app.dataset.model import ModelCard
+from app.errors import Corrupt
+
 Floats = NDArray[np.floating[Any]]
 
-IDENTITY = 64
-OBSERVATION = 28
 
-FACTORS: dict[str, tuple[int, int]] = {
-    "pose": (0, 2),
-    "expression": (2, 8),
-    "illumination": (8, 16),
-    "accessories": (16, 17),
-    "age_offset": (17, 18),
-    "background": (18, 24),
-    "residual": (24, 28),
-}
-"""Factor to [start, stop) within z_O."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layout:
+    """Names of all dimensions of z_I and z_O. A card says which layout its model has, as `latent.layout`."""
 
-# Identity dimensions with a meaning of their own; the rest, from SHAPE on, spread over all shape sliders.
-SEX, AGE, SKIN_TONE, GLASSES, ANCESTRY, MUSCLE, WEIGHT = range(7)
-HAIR_COLOUR, HAIR_STYLE, HAIR_RED, HAIRLINE, BROW_WIDTH, BROW_ARCH = range(7, 13)
-BEARD, IRIS, LIP_COLOUR, REDNESS, MARKS = range(13, 18)
-SHAPE = 18
+    version: int
+    identity: int
+    """Dimensions of z_I."""
+    who: Mapping[str, int]
+    """Name to dimension of z_I, where one has a meaning of its own."""
+    shape: range
+    """Dimensions of z_I that spread over the head's whole shape; some have a further meaning in `who`."""
+    how: Mapping[str, tuple[str, ...]]
+    """Factor to the names of its dimensions of z_O, all in order; no name comes twice."""
+    mirrored: frozenset[str]
+    """Dimensions of z_O that change their sign when an image is flipped left to right. Identities are symmetric."""
+    flags: int
+    """So many columns of `derived_flags` belong to it."""
+
+    @cached_property
+    def factors(self) -> dict[str, tuple[int, int]]:
+        """Factor to [start, stop) within z_O, as a card lists them."""
+        found, start = {}, 0
+        for factor, names in self.how.items():
+            found[factor] = (start, start + len(names))
+            start += len(names)
+        return found
+
+    @cached_property
+    def dimensions(self) -> dict[str, int]:
+        """Name to dimension of z_O."""
+        return {name: place for place, name in enumerate(name for names in self.how.values() for name in names)}
+
+    @property
+    def observation(self) -> int:
+        """Dimensions of z_O."""
+        return len(self.dimensions)
+
+    @cached_property
+    def mirror(self) -> NDArray[np.float32]:
+        """Signs by which z_O is multiplied when an image is flipped, float32 [d_O]."""
+        return np.array([-1 if name in self.mirrored else 1 for name in self.dimensions], np.float32)
+
+    def of_who(self, identity: Floats, name: str) -> Floats:
+        """One named dimension of z_I [..., d_I] → [...]."""
+        return np.asarray(identity[..., self.who[name]])
+
+    def of_how(self, observation: Floats, name: str) -> Floats:
+        """One named dimension of z_O [..., d_O] → [...]."""
+        return np.asarray(observation[..., self.dimensions[name]])
+
+    def factor(self, observation: Floats, name: str) -> Floats:
+        """A factor's part of z_O [..., d_O] → [..., size of the factor]."""
+        return observation[..., slice(*self.factors[name])]
+
+
+FIRST = Layout(
+    version=1,
+    identity=64,
+    who={
+        "sex": 0,
+        "age": 1,
+        "skin_tone": 2,
+        "glasses": 3,
+        "ancestry": 4,
+        "muscle": 5,
+        "weight": 6,
+        "hair_colour": 7,
+        "hair_style": 8,
+        "hair_red": 9,
+        "hairline": 10,
+        "brow_width": 11,
+        "brow_arch": 12,
+        "beard": 13,
+        "iris": 14,
+        "lip_colour": 15,
+        "redness": 16,
+        "marks": 17,
+        # What follows lies within the shape's dimensions, and shares them.
+        "outline_across": 18,
+        "outline_along": 19,
+        "rim_squareness": 20,
+        "rim_width": 21,
+        "rim_height": 22,
+        "frame_tone": 23,
+        "gloss": 24,
+        "mark_places": 25,
+    },
+    shape=range(18, 64),
+    how={
+        "pose": ("yaw", "pitch"),
+        "expression": ("smile", "lips", "brows", "lids", "pucker", "jaw"),
+        "illumination": (
+            "key_azimuth",
+            "key_elevation",
+            "key_strength",
+            "key_warmth",
+            "sky_strength",
+            "sky_tint",
+            "ground_strength",
+            "key_wrap",
+        ),
+        "accessories": ("glasses_off",),
+        "age_offset": ("age_offset",),
+        "background": (
+            "backdrop_slope",
+            "backdrop_level",
+            "backdrop_hue",
+            "backdrop_vignette",
+            "backdrop_panes",
+            "backdrop_place",
+        ),
+        "residual": ("gaze_side", "hair_lift", "shirt_level", "gaze_up"),
+    },
+    mirrored=frozenset({"yaw", "key_azimuth", "backdrop_slope", "gaze_side"}),
+    flags=17,
+)
+
+LAYOUTS: Mapping[int, Layout] = {layout.version: layout for layout in (FIRST,)}
+"""By version, as cards and corpora name them."""
+
+CURRENT = FIRST
+"""What the renderer draws and new corpora have."""
+
+IDENTITY, OBSERVATION, FACTORS = CURRENT.identity, CURRENT.observation, CURRENT.factors
+
+SEX, AGE, SKIN_TONE, GLASSES = (CURRENT.who[name] for name in ("sex", "age", "skin_tone", "glasses"))
+MUSCLE, WEIGHT = (CURRENT.who[name] for name in ("muscle", "weight"))
+HAIR_COLOUR, HAIR_STYLE, HAIR_RED, HAIRLINE = (
+    CURRENT.who[name] for name in ("hair_colour", "hair_style", "hair_red", "hairline")
+)
+BROW_WIDTH, BROW_ARCH, BEARD = (CURRENT.who[name] for name in ("brow_width", "brow_arch", "beard"))
+LIP_COLOUR, REDNESS, MARKS = (CURRENT.who[name] for name in ("lip_colour", "redness", "marks"))
+OUTLINE_ACROSS, OUTLINE_ALONG = (CURRENT.who[name] for name in ("outline_across", "outline_along"))
+RIM_SQUARENESS, RIM_WIDTH, RIM_HEIGHT = (CURRENT.who[name] for name in ("rim_squareness", "rim_width", "rim_height"))
+FRAME_TONE, GLOSS, MARK_PLACES = (CURRENT.who[name] for name in ("frame_tone", "gloss", "mark_places"))
+"""Dimensions of one z_I [d_I], for the renderer."""
+
+GAZE_SIDE, GAZE_UP = (CURRENT.dimensions[name] for name in ("gaze_side", "gaze_up"))
+HAIR_LIFT, SHIRT_LEVEL = (CURRENT.dimensions[name] for name in ("hair_lift", "shirt_level"))
+"""Dimensions of one z_O [d_O], for the renderer."""
 
 AGE_YEARS = (19.0, 70.0)
 GLASSES_THRESHOLD = 0.8416
@@ -42,21 +181,69 @@ TAKEN_OFF = 1.0
 
 HAIR_STYLES = ("bald", "crop", "short", "parted", "swept", "bob", "long")
 
-ATTRIBUTES: dict[str, dict[str, Any]] = {
-    "sex": {"kind": "choice", "latent": SEX, "values": {"female": [None, 0.0], "male": [0.0, None]}},
-    "age": {"kind": "range", "latent": AGE, "min": AGE_YEARS[0], "max": AGE_YEARS[1], "unit": "years"},
-    "skin_tone": {
-        "kind": "choice",
-        "latent": SKIN_TONE,
-        "values": {"light": [None, -0.4307], "medium": [-0.4307, 0.4307], "dark": [0.4307, None]},
-    },
-    "glasses": {"kind": "share", "latent": GLASSES, "threshold": GLASSES_THRESHOLD},
-}
-"""How a model card says which latent each attribute is read off."""
+IRISES = ("brown", "hazel", "green", "blue")
 
-MIRROR_OBSERVATION = np.ones(OBSERVATION, np.float32)
-"""Signs by which z_O is multiplied when an image is flipped left to right; identities are symmetric."""
-MIRROR_OBSERVATION[[0, 8, 18, 24]] = -1  # yaw, light's azimuth, backdrop's slope, gaze to the side
+FLAG_NAMES = (*HAIR_STYLES, *IRISES, "sex", "beard", "glasses", "grey", "age", "skin_tone")
+"""Columns of `derived_flags`, in order; later layouts add theirs behind them."""
+
+GLASSES_FLAG = FLAG_NAMES.index("glasses")
+"""The column that says whether glasses are on; 2 where they are."""
+
+
+def attributes(layout: Layout = CURRENT) -> dict[str, dict[str, Any]]:
+    """How a model card says which dimension of z_I each attribute is read off."""
+    return {
+        "sex": {"kind": "choice", "latent": layout.who["sex"], "values": {"female": [None, 0.0], "male": [0.0, None]}},
+        "age": {
+            "kind": "range",
+            "latent": layout.who["age"],
+            "min": AGE_YEARS[0],
+            "max": AGE_YEARS[1],
+            "unit": "years",
+        },
+        "skin_tone": {
+            "kind": "choice",
+            "latent": layout.who["skin_tone"],
+            "values": {"light": [None, -0.4307], "medium": [-0.4307, 0.4307], "dark": [0.4307, None]},
+        },
+        "glasses": {"kind": "share", "latent": layout.who["glasses"], "threshold": GLASSES_THRESHOLD},
+    }
+
+
+class Pose(NamedTuple):
+    """How a head was asked to be turned, degrees."""
+
+    yaw: Floats
+    """To its left, within ±50."""
+    pitch: Floats
+    """Downwards, within ±22."""
+
+
+def layout_of(card: ModelCard) -> Layout | None:
+    """The layout of a model's latents; None for latents that are not ours, of which nothing is known.
+
+    A card of before names none, and has the first layout where it lists the first layout's latents. Raises Corrupt for
+    a layout that this version does not know, or that has other latents than the card lists.
+    """
+    version = card.latent.layout
+    layout = FIRST if version is None else LAYOUTS.get(version)
+    if layout is None:
+        known = ", ".join(map(str, LAYOUTS))
+        raise Corrupt(f"model {card.name!r} has latents of layout {version}; this version knows {known}")
+    if (card.latent.identity, dict(card.latent.observation)) == (layout.identity, layout.factors):
+        return layout
+    if version is None:
+        return None
+    raise Corrupt(
+        f"model {card.name!r} says that it has latents of layout {version}, and lists others: {card.latent.identity} "
+        f"and {dict(card.latent.observation)} instead of {layout.identity} and {layout.factors}"
+    )
+
+
+def asked_pose(card: ModelCard, observation: Floats) -> Pose | None:
+    """The pose that z_O [..., d_O], σ included, asks of a model, [...]; None where its latents are not ours."""
+    layout = layout_of(card)
+    return None if layout is None else pose_of(observation, layout)
 
 
 def between(z: Floats, low: float, high: float) -> Floats:
@@ -69,95 +256,85 @@ def bounded(z: Floats, per_sigma: float, limit: float) -> Floats:
     return np.asarray(limit * np.tanh(per_sigma / limit * np.asarray(z)))
 
 
-def yaw_degrees(observation: Floats) -> Floats:
-    """Turn of the head to its left, degrees, within ±50."""
-    return bounded(observation[..., 0], 15.0, 50.0)
+def pose_of(observation: Floats, layout: Layout = CURRENT) -> Pose:
+    """The pose that z_O [..., d_O] asks for, [...]."""
+    yaw, pitch = layout.of_how(observation, "yaw"), layout.of_how(observation, "pitch")
+    return Pose(bounded(yaw, 15.0, 50.0), bounded(pitch, 6.5, 22.0))
 
 
-def pitch_degrees(observation: Floats) -> Floats:
-    """Nod of the head, degrees, positive downwards, within ±22."""
-    return bounded(observation[..., 1], 6.5, 22.0)
-
-
-def age_years(identity: Floats, observation: Floats) -> Floats:
+def age_years(identity: Floats, observation: Floats, layout: Layout = CURRENT) -> Floats:
     """Apparent age of a sample, years: the identity's own plus an offset of about 5 a σ, within ±12."""
-    own = between(identity[..., AGE], *AGE_YEARS)
-    return np.clip(own + bounded(observation[..., 17], 5.0, 12.0), 16.0, 80.0)
+    own = between(layout.of_who(identity, "age"), *AGE_YEARS)
+    return np.clip(own + bounded(layout.of_how(observation, "age_offset"), 5.0, 12.0), 16.0, 80.0)
 
 
-def masculinity(identity: Floats) -> Floats:
+def masculinity(identity: Floats, layout: Layout = CURRENT) -> Floats:
     """0 (female) to 1 (male); the sign of the latent decides, and the middle is avoided."""
-    z = np.asarray(identity[..., SEX])
+    z = layout.of_who(identity, "sex")
     return np.where(z < 0, 0.28 * ndtr(2 * z) * 2, 1 - 0.28 * ndtr(-2 * z) * 2)
 
 
-def ancestry(identity: Floats) -> Floats:
+def ancestry(identity: Floats, layout: Layout = CURRENT) -> Floats:
     """Shares (african, asian, caucasian) of the head's base shape, [..., 3]; they follow the skin tone loosely."""
-    tone, other = np.asarray(identity[..., SKIN_TONE]), np.asarray(identity[..., ANCESTRY])
+    tone, other = layout.of_who(identity, "skin_tone"), layout.of_who(identity, "ancestry")
     logits = np.stack([2.2 * tone - 0.3, 1.7 * other - 0.3 * tone, -1.1 * tone - 1.1 * other], -1)
     weights = np.exp(logits - logits.max(-1, keepdims=True))
     return np.asarray(weights / weights.sum(-1, keepdims=True))
 
 
-def wears_glasses(identity: Floats, observation: Floats) -> NDArray[np.bool_]:
+def wears_glasses(identity: Floats, observation: Floats, layout: Layout = CURRENT) -> NDArray[np.bool_]:
     """Whether glasses are on the face in a sample."""
-    wearer = np.asarray(identity[..., GLASSES]) >= GLASSES_THRESHOLD
-    return np.asarray(wearer & (np.asarray(observation[..., 16]) <= TAKEN_OFF))
+    wearer = layout.of_who(identity, "glasses") >= GLASSES_THRESHOLD
+    return np.asarray(wearer & (layout.of_how(observation, "glasses_off") <= TAKEN_OFF))
 
 
-def hair_style(identity: Floats) -> NDArray[np.intp]:
+def hair_style(identity: Floats, layout: Layout = CURRENT) -> NDArray[np.intp]:
     """Index into HAIR_STYLES; men's run from bald to swept, women's from parted to long."""
-    z = np.asarray(identity[..., HAIR_STYLE])
-    male = np.asarray(identity[..., SEX]) >= 0
+    z = layout.of_who(identity, "hair_style")
+    male = layout.of_who(identity, "sex") >= 0
     men = np.searchsorted([-1.35, -0.6, 0.15, 0.9], z)
     women = 3 + np.searchsorted([-1.0, -0.4, 0.2], z)
     return np.where(male, men, women)
 
 
-def beard(identity: Floats) -> Floats:
+def beard(identity: Floats, layout: Layout = CURRENT) -> Floats:
     """Density of the beard, 0 to 1; none on women and on about half of the men."""
-    male = np.asarray(identity[..., SEX]) >= 0
-    return np.clip(1.8 * (ndtr(identity[..., BEARD]) - 0.5), 0, 1) * male
+    male = layout.of_who(identity, "sex") >= 0
+    return np.clip(1.8 * (ndtr(layout.of_who(identity, "beard")) - 0.5), 0, 1) * male
 
 
-def grey(identity: Floats, observation: Floats) -> Floats:
+def grey(identity: Floats, observation: Floats, layout: Layout = CURRENT) -> Floats:
     """Share of grey in the hair, 0 to 1; it follows the identity's own age far more than a sample's offset."""
-    own = between(identity[..., AGE], *AGE_YEARS)
-    years = own + 0.3 * (age_years(identity, observation) - own)
-    return np.clip((years - 50) / 20 + 0.2 * identity[..., HAIR_RED], 0, 1)
+    own = between(layout.of_who(identity, "age"), *AGE_YEARS)
+    years = own + 0.3 * (age_years(identity, observation, layout) - own)
+    return np.clip((years - 50) / 20 + 0.2 * layout.of_who(identity, "hair_red"), 0, 1)
 
 
-def iris_class(identity: Floats) -> NDArray[np.intp]:
-    """0 brown, 1 hazel, 2 green, 3 blue; the darker the skin, the more often brown."""
-    shifted = np.asarray(identity[..., IRIS]) - 1.2 * np.maximum(identity[..., SKIN_TONE] + 0.5, 0)
+def iris_class(identity: Floats, layout: Layout = CURRENT) -> NDArray[np.intp]:
+    """Index into IRISES; the darker the skin, the more often brown."""
+    shifted = layout.of_who(identity, "iris") - 1.2 * np.maximum(layout.of_who(identity, "skin_tone") + 0.5, 0)
     return np.searchsorted([0.1, 0.5, 0.9], shifted)
 
 
-def derived_flags(identity: Floats, observation: Floats) -> NDArray[np.float32]:
-    """What thresholds decide, as features for a network, float32 [N, 17].
+def derived_flags(identity: Floats, observation: Floats, layout: Layout = CURRENT) -> NDArray[np.float32]:
+    """What thresholds decide, as features for a network, float32 [N, flags of the layout].
 
-    Hair style one-hot (7), iris one-hot (4), then sex (±1), beard, glasses on, grey, age (±1), skin tone (±1).
+    FLAG_NAMES names the columns: hair style one-hot, iris one-hot, then sex (±1), beard (0 to 2), glasses on (0 or 2),
+    grey (0 to 2), age (±1), skin tone (±1).
     """
     columns = [
-        np.eye(len(HAIR_STYLES))[hair_style(identity)],
-        np.eye(4)[iris_class(identity)],
+        np.eye(len(HAIR_STYLES))[hair_style(identity, layout)],
+        np.eye(len(IRISES))[iris_class(identity, layout)],
         np.stack(
             [
-                np.where(identity[..., SEX] >= 0, 1.0, -1.0),
-                2 * beard(identity),
-                2.0 * wears_glasses(identity, observation),
-                2 * grey(identity, observation),
-                (age_years(identity, observation) - 45) / 25,
-                2 * ndtr(identity[..., SKIN_TONE]) - 1,
+                np.where(layout.of_who(identity, "sex") >= 0, 1.0, -1.0),
+                2 * beard(identity, layout),
+                2.0 * wears_glasses(identity, observation, layout),
+                2 * grey(identity, observation, layout),
+                (age_years(identity, observation, layout) - 45) / 25,
+                2 * ndtr(layout.of_who(identity, "skin_tone")) - 1,
             ],
             -1,
         ),
     ]
-    return np.concatenate(columns, -1).astype(np.float32)
-
-
-FLAGS = len(HAIR_STYLES) + 4 + 6
-"""Columns of `derived_flags`."""
-
-GLASSES_FLAG = 13
-"""The column that says whether glasses are on; 2 where they are."""
+    return np.concatenate(columns, -1)[..., : layout.flags].astype(np.float32)

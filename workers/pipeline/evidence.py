@@ -16,8 +16,8 @@ from app.dataset.report import MatcherFacts
 from app.dataset.shard import AttributeValue, IdentityChoice, SampleRow, ShardReport
 from app.storage import ObjectStore
 from workers.biometrics.groups import age_bands
-from workers.generator import latents as lt
 from workers.generator.draw import draw_observation, sigma_vector
+from workers.generator.latents import asked_pose, layout_of
 from workers.generator.trained_on import TrainedOn
 from workers.pipeline.judgements import Judgements
 from workers.report.build import Outcome, kind_of
@@ -144,7 +144,7 @@ def _asked_yaw(
     rows: Mapping[str, SampleRow],
 ) -> NDArray[np.float64] | None:
     """Yaw that was drawn for every judged sample, degrees; None for a model whose latents mean something else."""
-    if dict(card.latent.observation) != lt.FACTORS:
+    if layout_of(card) is None:
         return None
     scale = sigma_vector(card.latent.observation, plan.sigma)
     asked = np.full(len(judgements), np.nan)
@@ -152,6 +152,7 @@ def _asked_yaw(
         zip(judgements.ids, judgements.subjects.tolist(), judgements.samples.tolist(), strict=True)
     ):
         row = rows.get(name)
-        if row is not None:
-            asked[number] = float(lt.yaw_degrees(draw_observation(plan.seed, subject, sample, row.attempt, scale)))
+        pose = row and asked_pose(card, draw_observation(plan.seed, subject, sample, row.attempt, scale))
+        if pose:
+            asked[number] = float(pose.yaw)
     return asked

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from app.errors import Corrupt
 from workers.generator import latents as lt
-from workers.training.corpus.store import COLUMNS, corpus_digest, missing_parts, read_part, read_spec
+from workers.training.corpus.store import (
+    COLUMNS,
+    Columns,
+    CorpusSpec,
+    corpus_digest,
+    missing_parts,
+    read_part,
+    read_spec,
+)
 from workers.training.layout import Layout, renders_layout
 from workers.training.spec import TrainingSpec
 from workers.training.streams import BATCHES, stream
@@ -91,6 +99,15 @@ def rows_of_pairs(
     return rows, np.tile(rng.random(pairs) < 0.5, 2)
 
 
+def _latents_of(folder: Path, spec: CorpusSpec, columns: Columns) -> lt.Layout:
+    layout = lt.LAYOUTS.get(spec.layout)
+    if layout is None:
+        raise Corrupt(f"{folder} has latents of layout {spec.layout}; this version knows {list(lt.LAYOUTS)}")
+    if (columns["identity"].shape[1], columns["observation"].shape[1]) != (layout.identity, layout.observation):
+        raise Corrupt(f"{folder} says that it has latents of layout {spec.layout}, and has others; render it again")
+    return layout
+
+
 class Corpus:
     """All images of a corpus of renders; the last of its subjects are held out."""
 
@@ -102,6 +119,8 @@ class Corpus:
             raise Corrupt(f"{folder} is not finished: {len(missing)} of {spec.parts} parts are missing; render on")
         parts = [read_part(folder, number) for number in range(spec.parts)]
         self.columns = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+        self.latents = _latents_of(folder, spec, self.columns)
+        """What its labels mean."""
         self.resolution = spec.size
         self.samples_per_subject = spec.samples_per_subject
         self.held_out_from = int(spec.subjects * (1 - held_out_share))
@@ -109,7 +128,7 @@ class Corpus:
 
     def layout(self, spec: TrainingSpec) -> Layout:
         """See Source."""
-        return renders_layout(spec)
+        return renders_layout(spec, self.latents)
 
     def card(self) -> dict[str, Any]:
         """See Source."""
@@ -145,13 +164,13 @@ class Corpus:
         landmarks = self.columns["landmarks"][rows].copy()
         mirror = torch.from_numpy(flipped)
         head = torch.where(mirror[:, None, None, None], head.flip(3), head)
-        observation[flipped] *= lt.MIRROR_OBSERVATION
+        observation[flipped] *= self.latents.mirror
         landmarks[flipped, :, 0] = 1 - landmarks[flipped, :, 0]
         labels = Labels(
             landmarks=torch.from_numpy(landmarks),
             landmarks_known=~mirror,
             identity=torch.from_numpy(identity),
             observation=torch.from_numpy(observation),
-            flags=torch.from_numpy(lt.derived_flags(identity, observation)),
+            flags=torch.from_numpy(lt.derived_flags(identity, observation, self.latents)),
         )
         return Batch(images=head.contiguous(), labels=labels)

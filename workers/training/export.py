@@ -58,6 +58,7 @@ def export(
     photographs = layout.colours == 3
     subjects = trainer.source.held_out_from
     error = trainer.held_out_error(1_024)
+    offered = lt.attributes(layout.meaning or lt.CURRENT)
     card: dict[str, Any] = {
         "name": name,
         "version": version,
@@ -65,8 +66,12 @@ def export(
         "drawing": FAMILY.drawing,
         "description": f"SD-GAN of {'photographs' if photographs else 'a parametric head'}, {size}×{size} pixels.",
         "sizes": [[size, size], *([[size // 2] * 2] if size > SMALLEST else [])],
-        "latent": {"identity": layout.identity, "observation": layout.factors},
-        "attributes": {name: lt.ATTRIBUTES[name] for name in HONOURED} if layout.anchored else {},
+        "latent": {
+            "identity": layout.identity,
+            "observation": layout.factors,
+            "layout": layout.meaning.version if layout.meaning else None,
+        },
+        "attributes": {name: offered[name] for name in HONOURED} if layout.meaning else {},
         "licence": licence or ("the user's own" if photographs else "Apache-2.0"),
         "provenance": (PHOTOGRAPHS.format(subjects=subjects) if photographs else RENDERS)
         + (MATCHER_USED if spec.embedded else ""),
@@ -92,7 +97,7 @@ def export(
         seen = glasses_seen(generator, trainer.source, on_progress=on_progress)
         figures["glasses"] = asdict(seen)
         if seen.enough:
-            attributes["glasses"] = ShareAttribute.model_validate(lt.ATTRIBUTES["glasses"])
+            attributes["glasses"] = ShareAttribute.model_validate(offered["glasses"])
     update = {"checks": checks_card(measured), "measured": figures, "attributes": attributes}
     full = generator.card.model_copy(update=update)
     write_card(folder, full)

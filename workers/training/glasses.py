@@ -62,7 +62,7 @@ def glasses_seen(
     if batch.labels is None:
         raise AssertionError("a corpus has labels")
     worn = batch.labels.flags[:, lt.GLASSES_FLAG].numpy() > 0
-    pixels = _composed(batch.images.permute(0, 2, 3, 1).numpy(), batch.labels.observation.numpy())
+    pixels = _composed(batch.images.permute(0, 2, 3, 1).numpy(), batch.labels.observation.numpy(), corpus.latents)
     own = _shares(_seen(classifier, pixels), worn)
     asked, images = _samples(generator, samples, lambda done: on_progress(steps + done, steps + samples))
     found = _shares(_seen(classifier, images), asked)
@@ -89,7 +89,7 @@ def _train(corpus: Corpus, steps: int, told: Callable[[int], None]) -> nn.Module
     )
     stop = corpus.held_out_from * corpus.samples_per_subject
     identity, observation = (corpus.columns[name][:stop] for name in ("identity", "observation"))
-    worn = lt.wears_glasses(identity, observation)
+    worn = lt.wears_glasses(identity, observation, corpus.latents)
     # As many with as without: one render in six has them.
     groups = [np.flatnonzero(worn), np.flatnonzero(~worn)]
     classifier(_eyes(np.zeros((1, 128, 128, 3), np.float32)))  # settles the last layer's size
@@ -97,7 +97,7 @@ def _train(corpus: Corpus, steps: int, told: Callable[[int], None]) -> nn.Module
     for step in range(steps):
         rng = stream(0, GLASSES, step)
         rows = np.concatenate([rng.choice(group, BATCH // 2) for group in groups])
-        images = _composed(corpus.columns["head"][rows].astype(np.float32) / 255, observation[rows])
+        images = _composed(corpus.columns["head"][rows].astype(np.float32) / 255, observation[rows], corpus.latents)
         mirrored = rng.random() < 0.5
         eyes = _eyes(images[:, :, ::-1] if mirrored else images)
         wanted = torch.from_numpy(worn[rows].astype(np.float32))
@@ -116,24 +116,27 @@ def _samples(
     width, height = generator.card.sizes[0]
     worn, images = [], []
     split = float(ndtr(lt.GLASSES_THRESHOLD))
-    sigma = np.ones(lt.OBSERVATION, np.float32)
+    layout = lt.layout_of(generator.card)
+    if layout is None:
+        raise AssertionError("glasses are asked for by a latent of our layouts")
+    wearer, sigma = layout.who["glasses"], np.ones(layout.observation, np.float32)
     for start in range(0, count, 8):
         numbers = range(start, min(start + 8, count))
         who = np.stack(
             [
-                draw_identity(MEASURING_SEED, k, 2, lt.IDENTITY, {lt.GLASSES: (split, 1.0) if k % 2 else (0.0, split)})
+                draw_identity(MEASURING_SEED, k, 2, layout.identity, {wearer: (split, 1.0) if k % 2 else (0.0, split)})
                 for k in numbers
             ]
         )
         how = np.stack([draw_observation(MEASURING_SEED, k, 2, 0, sigma) for k in numbers])
-        worn.append(lt.wears_glasses(who, how))
+        worn.append(lt.wears_glasses(who, how, layout))
         images.append((generator.generate(who, how, width, height) + 1) / 2)
         told(numbers.stop)
     return np.concatenate(worn), np.concatenate(images)
 
 
-def _composed(heads: NDArray[np.float32], observation: NDArray[np.float32]) -> NDArray[np.float32]:
-    return before_backdrop(heads, observation[:, slice(*lt.FACTORS["background"])])
+def _composed(heads: NDArray[np.float32], observation: NDArray[np.float32], layout: lt.Layout) -> NDArray[np.float32]:
+    return before_backdrop(heads, layout.factor(observation, "background"))
 
 
 def _eyes(images: NDArray[np.float32]) -> Tensor:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.generator import latents as lt
+from workers.generator.background import LATENTS as BACKDROP_LATENTS
 from workers.generator.landmarks import LANDMARKS, STROKES
 from workers.generator.sdgan.network import Architecture
 from workers.training.spec import Method, TrainingSpec
@@ -15,9 +16,6 @@ PLACING_WIDTH = 512
 
 WEAK_FACTOR_SIZE = 8
 """Dimensions of each factor's part of z_O where only weak labels are known."""
-
-WEAK_FACTORS = tuple(name for name in lt.FACTORS if name not in ("background", "residual"))
-"""Factors that a weak label tells of: present in a picture, or not."""
 
 PRESENT_FROM = 0.6
 """A factor counts as present in a render where its latents' root mean square is above this."""
@@ -29,8 +27,10 @@ class Layout:
 
     identity: int
     factors: dict[str, tuple[int, int]]
-    anchored: bool
-    """Latents have the meaning of workers.generator.latents, with its flags and landmarks."""
+    labels: lt.Layout | None
+    """What the latents mean that its pictures are labelled with; None for pictures without labels."""
+    meaning: lt.Layout | None
+    """What its own latents mean: what the labels' do, or None where training finds a meaning of its own."""
     colours: int
     """4: RGB over nothing, and alpha; 3: RGB."""
 
@@ -39,12 +39,35 @@ class Layout:
         """Dimensions of z_O."""
         return max(stop for _, stop in self.factors.values())
 
+    @property
+    def anchored(self) -> bool:
+        """Whether it has the labels' latents, with their flags and landmarks."""
+        return self.meaning is not None
+
+    def flags(self, identity: NDArray[np.float32], observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What a network is told beside its latents, [N, flags]; nothing where they have no meaning, [N, 0]."""
+        if self.meaning is None:
+            return np.zeros((len(identity), 0), np.float32)
+        return lt.derived_flags(identity, observation, self.meaning)
+
+    @property
+    def weak_factors(self) -> tuple[str, ...]:
+        """Factors that its weak labels tell of, F of them."""
+        return weak_factors(self.labels) if self.labels else ()
+
+    def weak_labels(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Which weak factors are present in pictures labelled with z_O [N, d_O]: 1 or 0, float32 [N, F]."""
+        if self.labels is None:
+            return np.zeros((len(observation), 0), np.float32)
+        parts = [self.labels.factor(observation, name) for name in self.weak_factors]
+        return np.stack([np.sqrt(np.square(part).mean(1)) > PRESENT_FROM for part in parts], 1).astype(np.float32)
+
     def architecture(self, spec: TrainingSpec, resolution: int) -> Architecture:
         """The network for a run."""
         return Architecture(
             identity=self.identity,
             observation=self.observation,
-            flags=lt.FLAGS if self.anchored else 0,
+            flags=self.meaning.flags if self.meaning else 0,
             landmarks=LANDMARKS if self.anchored else 0,
             strokes=len(STROKES) if self.anchored else 0,
             placing=PLACING_WIDTH if self.anchored else 0,
@@ -55,34 +78,30 @@ class Layout:
         )
 
 
-def renders_layout(spec: TrainingSpec) -> Layout:
-    """Of a model that learns from a labelled corpus."""
+def renders_layout(spec: TrainingSpec, labels: lt.Layout) -> Layout:
+    """Of a model that learns from a corpus labelled with latents of a layout."""
     if spec.anchored:
-        return Layout(identity=lt.IDENTITY, factors=dict(lt.FACTORS), anchored=True, colours=4)
-    if spec.method is not Method.IVIGAN:
-        return Layout(identity=lt.IDENTITY, factors=_behind({"residual": 32}), anchored=False, colours=4)
-    factors = _behind(dict.fromkeys((*WEAK_FACTORS, "residual"), WEAK_FACTOR_SIZE))
-    return Layout(identity=lt.IDENTITY, factors=factors, anchored=False, colours=4)
+        return Layout(identity=labels.identity, factors=dict(labels.factors), labels=labels, meaning=labels, colours=4)
+    sizes = {"residual": 32}
+    if spec.method is Method.IVIGAN:
+        sizes = dict.fromkeys((*weak_factors(labels), "residual"), WEAK_FACTOR_SIZE)
+    return Layout(identity=labels.identity, factors=_behind(sizes), labels=labels, meaning=None, colours=4)
 
 
 def photographs_layout() -> Layout:
     """Of a model that learns from photographs, of which nothing is known but who is in them."""
-    return Layout(identity=64, factors={"observation": (0, 64)}, anchored=False, colours=3)
+    return Layout(identity=64, factors={"observation": (0, 64)}, labels=None, meaning=None, colours=3)
 
 
-def weak_labels(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Which of WEAK_FACTORS are present in renders of z_O [N, 28]: 1 or 0, float32 [N, F]."""
-    columns = [
-        np.sqrt(np.square(observation[:, slice(*lt.FACTORS[name])]).mean(1)) > PRESENT_FROM for name in WEAK_FACTORS
-    ]
-    return np.stack(columns, 1).astype(np.float32)
+def weak_factors(labels: lt.Layout) -> tuple[str, ...]:
+    """Factors that a weak label tells of: present in a picture, or not."""
+    return tuple(name for name in labels.factors if name not in ("background", "residual"))
 
 
 def _behind(sizes: dict[str, int]) -> dict[str, tuple[int, int]]:
     """Factors one behind the other; the backdrop, which no network draws, comes last."""
-    start, stop = lt.FACTORS["background"]
     found, place = {}, 0
-    for name, size in {**sizes, "background": stop - start}.items():
+    for name, size in {**sizes, "background": BACKDROP_LATENTS}.items():
         found[name] = (place, place + size)
         place += size
     return found

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation
 from workers.generator.sdgan.generator import before_backdrop
 from workers.training.trainer import Trainer
@@ -28,9 +27,7 @@ def sample_sheet(trainer: Trainer, subjects: int = 6) -> NDArray[np.uint8]:
     rows = []
     for identity in who:
         identities, observations = np.tile(identity, (len(how), 1)), np.stack(how)
-        flags = np.zeros((len(how), 0), np.float32)
-        if layout.anchored:
-            flags = lt.derived_flags(identities, observations)
+        flags = layout.flags(identities, observations)
         tensors = [torch.from_numpy(part).to(trainer.device) for part in (identities, observations, flags)]
         made = trainer.average(*tensors)[0].float().clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
         if layout.colours == 4:

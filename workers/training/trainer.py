@@ -22,7 +22,6 @@ from workers.training.data import Batch, Labels, Source
 from workers.training.discriminator import PairDiscriminator
 from workers.training.embedding import load_embedding
 from workers.training.judge import Judge
-from workers.training.layout import WEAK_FACTORS, weak_labels
 from workers.training.losses import identity_loss, pyramid_distance, triplet_loss
 from workers.training.spec import Loss, Method, TrainingSpec
 from workers.training.streams import MADE, stream
@@ -52,7 +51,7 @@ class Trainer:
         self.architecture = self.layout.architecture(spec, source.resolution)
         self.generator = GeneratorNetwork(self.architecture).to(self.device)
         self.average = copy.deepcopy(self.generator).requires_grad_(requires_grad=False)
-        labels = len(WEAK_FACTORS) if spec.method is Method.IVIGAN else 0
+        labels = len(self.layout.weak_factors) if spec.method is Method.IVIGAN else 0
         judge = PairDiscriminator(source.resolution, self.layout.colours, labels)
         self.judge = Judge(spec, judge, self.device)
         moments = (0.0, 0.9) if spec.loss is Loss.WGAN_GP else (0.5, 0.99)
@@ -160,7 +159,7 @@ class Trainer:
         rng = stream(self.spec.seed, MADE, self.iteration)
         rows = rng.integers(len(identity), size=PLACING_BATCH)
         z, how = identity[rows], observation[rows]
-        tensors = [torch.from_numpy(part).to(self.device) for part in (z, how, lt.derived_flags(z, how))]
+        tensors = [torch.from_numpy(part).to(self.device) for part in (z, how, self.layout.flags(z, how))]
         loss = (self.generator.place(*tensors) - torch.from_numpy(landmarks[rows]).to(self.device)).abs().mean()
         share = self.iteration / self.spec.placing_iterations
         for group in self._generator_steps.param_groups:
@@ -227,12 +226,10 @@ class Trainer:
         rng = stream(self.spec.seed, MADE, number)
         identity = np.tile(rng.standard_normal((pairs, self.layout.identity), np.float32), (2, 1))
         observation = rng.standard_normal((2 * pairs, self.layout.observation), np.float32)
-        flags = np.zeros((2 * pairs, 0), np.float32)
-        if self.layout.anchored:
-            flags = lt.derived_flags(identity, observation)
+        flags = self.layout.flags(identity, observation)
         if self.spec.method is Method.IVIGAN and batch.labels is not None:
-            present = weak_labels(batch.labels.observation.cpu().numpy())
-            for name, column in zip(WEAK_FACTORS, present.T, strict=True):
+            present = self.layout.weak_labels(batch.labels.observation.cpu().numpy())
+            for name, column in zip(self.layout.weak_factors, present.T, strict=True):
                 observation[:, slice(*self.layout.factors[name])] *= column[:, None]
         tensors = (torch.from_numpy(part).to(self.device) for part in (identity, observation, flags))
         first, second, third = tensors
@@ -242,7 +239,7 @@ class Trainer:
         """Labels of the batch's pairs, [pairs, 2 F]; the made pairs of `ivigan` have the same."""
         if self.spec.method is not Method.IVIGAN or batch.labels is None:
             return None
-        present = torch.from_numpy(weak_labels(batch.labels.observation.cpu().numpy())).to(self.device)
+        present = torch.from_numpy(self.layout.weak_labels(batch.labels.observation.cpu().numpy())).to(self.device)
         return torch.cat(present.chunk(2), 1)
 
     def _triplet(self, fakes: Tensor) -> Tensor:

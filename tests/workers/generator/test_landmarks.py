@@ -22,7 +22,7 @@ def sizes(**other: Any) -> Architecture:
         **{
             "identity": lt.IDENTITY,
             "observation": lt.OBSERVATION,
-            "flags": lt.FLAGS,
+            "flags": lt.CURRENT.flags,
             "landmarks": LANDMARKS,
             "strokes": len(STROKES),
             "resolution": 32,
@@ -46,7 +46,7 @@ def draw(glasses: float, seed: int = 6, yaw: float = 0.5) -> tuple[np.ndarray, n
     who = np.random.default_rng(seed).standard_normal(lt.IDENTITY).astype(np.float32)
     who[[lt.GLASSES, lt.SKIN_TONE]] = glasses, -1.5
     how = np.zeros(lt.OBSERVATION, np.float32)
-    how[0] = yaw
+    how[lt.CURRENT.dimensions["yaw"]] = yaw
     drawn = scene.draw(who, how, SIZE, SIZE)
     return 1 - drawn.rgb.mean(2), landmarks(scene.head, scene.regions, who, how, drawn.placed) * SIZE
 
@@ -100,7 +100,7 @@ class TestSketch:
 
     def test_spots_and_strokes_go_through_a_convolution(self) -> None:
         network = GeneratorNetwork(sizes())
-        flags = torch.full((3, lt.FLAGS), 2.0)
+        flags = torch.full((3, lt.CURRENT.flags), 2.0)
         places = torch.rand(3, LANDMARKS, 2)
         sketch = network.sketch(places, flags, 16)
         assert sketch.strokes is not None
@@ -118,7 +118,7 @@ class TestSketch:
     ) -> None:
         network = GeneratorNetwork(sizes())
         places = torch.rand(2, LANDMARKS, 2)
-        sketch = network.sketch(places, torch.full((2, lt.FLAGS), 2.0), resolution)
+        sketch = network.sketch(places, torch.full((2, lt.CURRENT.flags), 2.0), resolution)
         assert sketch.strokes is not None
         assert sketch.spots.shape[-1] == resolution // 2
         assert sketch.strokes.shape[-1] == resolution
@@ -128,7 +128,7 @@ class TestSketch:
 
     def test_glasses_are_told_of_where_they_are_worn(self) -> None:
         network = GeneratorNetwork(sizes())
-        flags = torch.zeros(2, lt.FLAGS)
+        flags = torch.zeros(2, lt.CURRENT.flags)
         flags[1, lt.GLASSES_FLAG] = 2
         sketch = network.sketch(torch.rand(2, LANDMARKS, 2), flags, 32)
         assert sketch.strokes is not None
@@ -145,7 +145,7 @@ class TestSketch:
         mouth = list(STROKES[2][0].points)
         places[0, mouth, 0] = torch.linspace(0.2, 0.8, len(mouth))
         places[0, mouth, 1] = 0.5
-        sketch = network.sketch(places, torch.zeros(1, lt.FLAGS), 32)
+        sketch = network.sketch(places, torch.zeros(1, lt.CURRENT.flags), 32)
         assert sketch.strokes is not None
         line = sketch.strokes[0, 2]
         assert line[15:17, 8:24].min() > 0.3

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from app.dataset.model import ModelCard
+from app.errors import Corrupt
+from workers.generator import latents as lt
 from workers.generator.base import FloatImages, Latents, check_size
 from workers.generator.parametric import FAMILY
 from workers.generator.parametric.geometry import HeadDataMissing, data_folder
@@ -39,8 +41,13 @@ class Parametric:
 
 
 def load_parametric(folder: Path) -> Parametric:
-    """Make the generator whose card lies in a folder; nothing is drawn yet."""
-    return Parametric(FAMILY.card(folder))
+    """Make the generator whose card lies in a folder; nothing is drawn yet. Raises Corrupt for other latents."""
+    card = FAMILY.card(folder)
+    if lt.layout_of(card) is not lt.CURRENT:
+        raise Corrupt(
+            f"{folder / 'card.json'} has other latents than layout {lt.CURRENT.version}, which this version draws"
+        )
+    return Parametric(card)
 
 
 def why_unavailable() -> str | None:

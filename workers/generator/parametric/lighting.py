@@ -30,16 +30,16 @@ class Light:
 
 
 def read_light(observation: Latent) -> Light:
-    """Light for one observation [28]; at z_O = 0 a soft frontal light from slightly above."""
-    z = observation[slice(*lt.FACTORS["illumination"])]
-    azimuth = float(lt.bounded(z[0], 0.55, 1.5))
-    elevation = 0.5 + float(lt.bounded(z[1], 0.22, 0.42))
-    key = float(lt.between(0.8 * z[2], 0.45, 1.25))
-    warmth = float(lt.bounded(z[3], 0.05, 0.16))
-    level = float(lt.between(0.8 * z[4], 0.30, 0.80))
-    tint = float(lt.bounded(z[5], 0.04, 0.12))
-    fill = float(lt.between(0.8 * z[6], 0.35, 0.75))
-    wrap = float(lt.between(z[7], 0.1, 0.55))
+    """Light for one observation [d_O]; at z_O = 0 a soft frontal light from slightly above."""
+    z = {name: lt.CURRENT.of_how(observation, name) for name in lt.CURRENT.how["illumination"]}
+    azimuth = float(lt.bounded(z["key_azimuth"], 0.55, 1.5))
+    elevation = 0.5 + float(lt.bounded(z["key_elevation"], 0.22, 0.42))
+    key = float(lt.between(0.8 * z["key_strength"], 0.45, 1.25))
+    warmth = float(lt.bounded(z["key_warmth"], 0.05, 0.16))
+    level = float(lt.between(0.8 * z["sky_strength"], 0.30, 0.80))
+    tint = float(lt.bounded(z["sky_tint"], 0.04, 0.12))
+    fill = float(lt.between(0.8 * z["ground_strength"], 0.35, 0.75))
+    wrap = float(lt.between(z["key_wrap"], 0.1, 0.55))
     direction = np.array([np.sin(azimuth), elevation, abs(np.cos(azimuth)) + 0.15])
     return Light(
         direction=direction / np.linalg.norm(direction),

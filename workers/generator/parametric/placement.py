@@ -60,9 +60,9 @@ class Placed:
 def place_head(
     head: HeadModel, regions: Regions, identity: Latent, observation: Latent, width: int, height: int
 ) -> Placed:
-    """Shape, turn and frame one head for z_I [64] and z_O [28] in an image of width × height pixels."""
+    """Shape, turn and frame one head for z_I [d_I] and z_O [d_O] in an image of width × height pixels."""
     rest, still = shape_head(head, identity, observation)
-    yaw, pitch = float(lt.yaw_degrees(observation)), float(lt.pitch_degrees(observation))
+    yaw, pitch = (float(angle) for angle in lt.pose_of(observation))
     posed, rotation, centre = pose_head(head, still, yaw, pitch)
     eyes = np.stack([still[head.group_vertices(f"helper-{side}-eye")].mean(0) for side in "lr"])
     mouth = rest[regions.on_head & (regions.lips > 0.3)].mean(0)
@@ -111,7 +111,8 @@ def _on_skin(regions: Regions, vertices: NDArray[np.int64], posed: Vertices) -> 
 
 def gaze_direction(observation: Latent) -> NDArray[np.float64]:
     """Where the eyes look, a unit vector [3]."""
-    side, up = np.radians([float(lt.bounded(observation[24], 7, 20)), float(lt.bounded(observation[27], 3, 8))])
+    side = np.radians(float(lt.bounded(observation[lt.GAZE_SIDE], 7, 20)))
+    up = np.radians(float(lt.bounded(observation[lt.GAZE_UP], 3, 8)))
     return np.array([np.sin(side) * np.cos(up), np.sin(up), np.cos(side) * np.cos(up)])
 
 

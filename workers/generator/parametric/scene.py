@@ -27,6 +27,9 @@ from workers.generator.parametric.placement import Placed, gaze_direction, place
 from workers.generator.parametric.regions import Mask, load_regions, scalp_mask
 from workers.generator.parametric.shape import Latent, vertex_normals
 
+SHIRT = (lt.SHIRT_LEVEL, lt.GAZE_UP, lt.GAZE_UP)
+"""Latents of the shirt's red, green and blue: the layout has no more of its own for it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
@@ -101,7 +104,7 @@ class Scene:
             softness=light.softness,
         )
         head, alpha = image[..., :3], image[..., 3]
-        backdrop = background(observation[slice(*lt.FACTORS["background"])], height, width)
+        backdrop = background(lt.CURRENT.factor(observation, "background"), height, width)
         return Render(rgb=head + (1 - alpha[..., None]) * backdrop, head=head, alpha=alpha, placed=placed)
 
     def pieces(self, identity: Latent, observation: Latent, placed: Placed, *, all_round: bool = False) -> list[Piece]:
@@ -129,7 +132,7 @@ class Scene:
         if bool(lt.wears_glasses(identity, observation)):
             wire, quads = glasses(self.head, self.regions, identity, placed.rest)
             tone = np.array([0.02, 0.02, 0.025])
-            tone = tone + 0.12 * max(0.0, float(np.tanh(identity[23]))) * np.array([1, 0.6, 0.3])
+            tone = tone + 0.12 * max(0.0, float(np.tanh(identity[lt.FRAME_TONE]))) * np.array([1, 0.6, 0.3])
             pieces.append(mesh(placed.follow(wire), quads, colours=tone, material=shaders.PLAIN, gloss=0.4))
         return pieces
 
@@ -144,11 +147,11 @@ class Scene:
             open_sky=self.skin.surface.refine(open_sky),
             material=shaders.SKIN,
             casts=False,
-            gloss=(0.17 + 0.06 * float(np.tanh(identity[24]))) * (1 - 0.35 * skin_tone(identity)),
+            gloss=(0.17 + 0.06 * float(np.tanh(identity[lt.GLOSS]))) * (1 - 0.35 * skin_tone(identity)),
             age=float(np.clip((lt.age_years(identity, observation) - 32) / 38, 0, 1)),
             marks=float(lt.bounded(identity[lt.MARKS], 1.0, 1.5)),
-            seed=float(lt.bounded(identity[25], 1.0, 3.0)),
-            shirt=0.03 + 0.5 * np.array([float(lt.between(observation[26 + k], 0, 1)) for k in (0, 1, 1)]) ** 1.5,
+            seed=float(lt.bounded(identity[lt.MARK_PLACES], 1.0, 3.0)),
+            shirt=0.03 + 0.5 * np.array([float(lt.between(observation[k], 0, 1)) for k in SHIRT]) ** 1.5,
         )
 
     def _hair(self, identity: Latent, observation: Latent, placed: Placed, skin: _Skin) -> list[Piece]:
@@ -159,7 +162,7 @@ class Scene:
             return []
         colour = hair_colour(identity, observation)
         lift = cut.lift * (1 + 0.25 * float(np.tanh(identity[lt.HAIR_RED])))
-        lift *= 1 + 0.25 * float(np.tanh(observation[25]) * 0.5)  # a different day's hair
+        lift *= 1 + 0.25 * float(np.tanh(observation[lt.HAIR_LIFT]) * 0.5)  # a different day's hair
         grown = skin.grown
         under = skin.points + skin.normals * (0.45 * lift * grown**2)[:, None]
         faces = self.skin.faces[((grown > 0) & skin.seen)[self.skin.faces].any(1)]

@@ -24,23 +24,23 @@ Latent = NDArray[np.float32]
 
 @lru_cache(maxsize=2)
 def _slider_directions(count: int) -> NDArray[np.float64]:
-    """One fixed unit vector over the shape latents for every slider, [count, 46].
+    """One fixed unit vector over the shape latents for every slider, [count, shape latents].
 
     Random and the same for ever: it is part of what a latent means.
     """
-    vectors = np.random.default_rng(ASYMMETRY_SEED).normal(size=(count, lt.IDENTITY - lt.SHAPE))
+    vectors = np.random.default_rng(ASYMMETRY_SEED).normal(size=(count, len(lt.CURRENT.shape)))
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def identity_weights(head: HeadModel, identity: Latent, age: float) -> dict[Path, float]:
-    """Morph targets and weights for one identity [64] at an apparent age in years."""
+    """Morph targets and weights for one identity [d_I] at an apparent age in years."""
     weights: dict[Path, float] = {}
 
     def add(path: Path, weight: float) -> None:
         weights[path] = weights.get(path, 0.0) + float(weight)
 
     _add_macros(head, identity, age, add)
-    amounts = _slider_directions(len(head.sliders)) @ identity[lt.SHAPE :] * SPREAD
+    amounts = _slider_directions(len(head.sliders)) @ identity[lt.CURRENT.shape.start : lt.CURRENT.shape.stop] * SPREAD
     for (name, sides), share in zip(head.sliders.items(), amounts, strict=True):
         for ends in sides.values():
             names = sorted(ends)
@@ -56,7 +56,7 @@ def identity_weights(head: HeadModel, identity: Latent, age: float) -> dict[Path
 
 
 def _add_outline(ends: dict[str, Path], identity: Latent, add: Callable[[Path, float], None]) -> None:
-    first, second = float(identity[lt.SHAPE]), float(identity[lt.SHAPE + 1])
+    first, second = float(identity[lt.OUTLINE_ACROSS]), float(identity[lt.OUTLINE_ALONG])
     strength = 0.28 * float(np.hypot(first, second))
     position = (np.arctan2(second, first) / (2 * np.pi) % 1.0) * len(ends)
     names = sorted(ends)
@@ -94,8 +94,8 @@ def _three_way(value: float, name: str) -> dict[str, float]:
 
 
 def expression_weights(head: HeadModel, observation: Latent) -> dict[Path, float]:
-    """Expression units and weights for one observation [28]; all zero at z_O = 0."""
-    smile, lips, brows, lids, pucker, jaw = lt.bounded(observation[2:8], 1.0, 2.2)
+    """Expression units and weights for one observation [d_O]; all zero at z_O = 0."""
+    smile, lips, brows, lids, pucker, jaw = lt.bounded(lt.CURRENT.factor(observation, "expression"), 1.0, 2.2)
     units: dict[str, float] = {"browInnerUp": 0.35 * brows, "jawOpen": 0.16 * jaw, "mouthPucker": 0.35 * pucker}
     for side in ("Left", "Right"):
         units |= {

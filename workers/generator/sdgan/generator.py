@@ -10,7 +10,7 @@ from torch import Tensor
 from app.dataset.model import ModelCard
 from app.errors import Corrupt
 from workers.generator import latents as lt
-from workers.generator.background import background
+from workers.generator.background import LATENTS, background
 from workers.generator.base import FloatImages, Latents, check_size
 from workers.generator.network import device_name, in_chunks
 from workers.generator.sdgan import FAMILY
@@ -21,8 +21,12 @@ from workers.generator.weights import load_weights
 class SdGan:
     """A Generator over a GeneratorNetwork."""
 
-    def __init__(self, card: ModelCard, network: GeneratorNetwork, device: torch.device) -> None:
+    def __init__(
+        self, card: ModelCard, network: GeneratorNetwork, layout: lt.Layout | None, device: torch.device
+    ) -> None:
+        """`layout` is that of its latents; a network with flags has one."""
         self._card = card
+        self._layout = layout
         self._device = device
         self._network = network.to(device).eval().requires_grad_(requires_grad=False)
 
@@ -46,8 +50,8 @@ class SdGan:
         check_size(self._card, width, height)
         architecture = self._network.architecture
         flags = np.zeros((len(identity), 0), np.float32)
-        if architecture.flags:
-            flags = lt.derived_flags(identity, observation)
+        if self._layout is not None and architecture.flags:
+            flags = lt.derived_flags(identity, observation, self._layout)
         shape = (architecture.resolution, architecture.resolution, architecture.colours)
         heads = _smaller(in_chunks(self._paint, identity, observation, flags, shape=shape, device=self._device), width)
         if architecture.colours == 4:
@@ -83,18 +87,19 @@ def load_sdgan(folder: Path, device: str) -> SdGan:
     latents = (architecture.identity, architecture.observation)
     if (card.latent.identity, card.latent.observation_size) != latents:
         raise Corrupt(f"{folder / 'card.json'} lists other latents than its architecture has")
-    if architecture.flags and (*latents, architecture.flags) != (lt.IDENTITY, lt.OBSERVATION, lt.FLAGS):
+    layout = lt.layout_of(card)
+    if architecture.flags and (layout is None or architecture.flags != layout.flags):
         raise Corrupt(f"{folder / 'card.json'} speaks of latents that this version does not have")
     if architecture.colours == 4:
-        backdrop = card.latent.observation.get("background", (0, 0))
-        if backdrop[1] - backdrop[0] != np.ptp(lt.FACTORS["background"]):
+        start, stop = card.latent.observation.get("background", (0, 0))
+        if stop - start != LATENTS:
             raise Corrupt(f"{folder / 'card.json'} has heads before a backdrop, and no latents for one")
     own = architecture.resolution
     if wrong := [size for size in card.sizes if size[0] != size[1] or size[0] > own or own % size[0]]:
         raise Corrupt(f"{folder / 'card.json'} offers {wrong[0][0]}×{wrong[0][1]}, which is no whole fraction of {own}")
     network = GeneratorNetwork(architecture)
     load_weights(folder, card, network)
-    return SdGan(card, network, torch.device(device))
+    return SdGan(card, network, layout, torch.device(device))
 
 
 def _architecture(folder: Path, card: ModelCard) -> Architecture:

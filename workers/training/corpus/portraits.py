@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.generator import latents as lt
-from workers.generator.background import background
+from workers.generator.background import LATENTS, background
 from workers.images import Pixels, to_pixels
 from workers.training.corpus.store import read_part, read_spec
 
@@ -15,8 +14,7 @@ from workers.training.corpus.store import read_part, read_spec
 def first_samples(folder: Path, subjects: NDArray[np.int64]) -> Iterator[tuple[int, Pixels]]:
     """Yield the number and the first sample, uint8 [H, W, 3], of some subjects, by number; raises Corrupt."""
     spec = read_spec(folder)
-    start, stop = lt.FACTORS["background"]
-    behind = background(np.zeros(stop - start), spec.size, spec.size)
+    behind = background(np.zeros(LATENTS), spec.size, spec.size)
     wanted = set(subjects.tolist())
     for number in np.unique(subjects // spec.subjects_per_part).tolist():
         part = read_part(folder, number)

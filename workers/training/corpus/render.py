@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from app.dataset.streams import Purpose, uniforms
-from app.errors import FacsimileError
+from app.errors import FacsimileError, RequestRefused
 from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation
 from workers.generator.parametric import FAMILY
@@ -54,6 +54,9 @@ def render_corpus(
     `blender` is the Python that has Blender, for a corpus by Cycles. Raises RenderFailed; whatever was
     finished stays, and a further call goes on from there.
     """
+    if spec.layout != lt.CURRENT.version:
+        wrong = f"a corpus of layout {spec.layout} cannot be rendered: this version draws layout {lt.CURRENT.version}"
+        raise RequestRefused([("layout", wrong)])
     open_corpus(folder, spec)
     todo = iter(missing_parts(folder, spec))
     done = spec.parts - len(missing_parts(folder, spec))
@@ -80,7 +83,7 @@ def render_part(folder: Path, spec: CorpusSpec, number: int, blender: Path | Non
     scene = load_scene()
     rows: list[tuple[Any, ...]] = []
     for subject in spec.part(number):
-        identity = draw_identity(spec.seed, subject, 0, lt.IDENTITY)
+        identity = draw_identity(spec.seed, subject, 0, lt.CURRENT.identity)
         for sample in range(spec.samples_per_subject):
             observation = draw_observation(spec.seed, subject, sample, 0, _sigma(spec, subject, sample))
             try:
@@ -130,4 +133,4 @@ def _blender(spec: CorpusSpec, python: Path | None) -> Blender:
 def _sigma(spec: CorpusSpec, subject: int, sample: int) -> np.ndarray:
     low, high = spec.scale
     share = uniforms(spec.seed, Purpose.OBSERVATION, subject, sample, SCALE_STREAM, 1)[0]
-    return np.full(lt.OBSERVATION, low + (high - low) * share, np.float32)
+    return np.full(lt.CURRENT.observation, low + (high - low) * share, np.float32)

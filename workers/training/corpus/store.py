@@ -4,8 +4,8 @@ Columns of a part, N samples each (subjects are whole within a part):
 
     head         uint8   [N, H, W, 4]  display values over nothing: RGB multiplied by alpha, and alpha
     landmarks    float32 [N, 183, 2]   x, y in [0, 1] from the top left; see workers.generator.landmarks
-    identity     float32 [N, 64]       z_I; attributes are read off it, see workers.generator.latents
-    observation  float32 [N, 28]       z_O as drawn, its scale included
+    identity     float32 [N, d_I]      z_I; attributes are read off it, see workers.generator.latents
+    observation  float32 [N, d_O]      z_O as drawn, its scale included
     subject      int32   [N]
 """
 
@@ -57,6 +57,8 @@ class CorpusSpec(BaseModel):
     scale: tuple[float, float] = (0.2, 1.6)
     """σ of each sample's observation, uniform between these."""
     subjects_per_part: int = Field(64, gt=0)
+    layout: int = Field(1, ge=1)
+    """Of its latents, see workers.generator.latents."""
     renderer: Literal["opengl", "cycles"] = "opengl"
     blender: str | None = None
     """Version of the Blender whose Cycles traces it; another's pictures differ."""
@@ -77,6 +79,8 @@ class CorpusSpec(BaseModel):
         written: dict[str, Any] = write(self)
         if self.renderer == "opengl":
             del written["renderer"], written["blender"]
+        if self.layout == 1:
+            del written["layout"]
         for name in ("drawing", "code"):
             if written[name] is None:
                 del written[name]

@@ -131,7 +131,7 @@ def test_large_latents_saturate_instead_of_exploding(renderer: Any) -> None:
     who, how = draw(2)
     images = renderer.generate(4 * who, 4 * how, 64, 64)
     assert np.isfinite(images).all()
-    assert np.abs(lt.yaw_degrees(100 * how)).max() <= 50
+    assert np.abs(lt.pose_of(100 * how).yaw).max() <= 50
 
 
 def test_the_card_is_pinned_to_the_drawing_version_and_to_no_file(tmp_path: Path) -> None:

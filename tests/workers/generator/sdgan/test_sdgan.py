@@ -23,7 +23,13 @@ from workers.generator.weights import save_model
 from workers.images import to_pixels
 
 SMALL = Architecture(
-    identity=lt.IDENTITY, observation=lt.OBSERVATION, flags=lt.FLAGS, landmarks=6, resolution=16, base=8, width=16
+    identity=lt.IDENTITY,
+    observation=lt.OBSERVATION,
+    flags=lt.CURRENT.flags,
+    landmarks=6,
+    resolution=16,
+    base=8,
+    width=16,
 )
 
 
@@ -35,7 +41,7 @@ def card(architecture: Architecture = SMALL) -> dict[str, Any]:
         "description": "For tests",
         "sizes": [[architecture.resolution] * 2],
         "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS},
-        "attributes": lt.ATTRIBUTES,
+        "attributes": lt.attributes(),
         "licence": "none",
         "provenance": "none",
         "architecture": asdict(architecture),

@@ -60,6 +60,8 @@ class QueueSettings(BaseModel):
     timeout_s: float = Field(2.0, gt=0)
     visibility_timeout_s: int = Field(3600, gt=60)
     """A task unacknowledged for this long is delivered again; must exceed the longest task by far."""
+    soft_shutdown_s: float = Field(0.0, ge=0)
+    """Seconds that a worker which is told to go (SIGQUIT) may take to end what it has begun; 0: it goes at once."""
     reconcile_interval_s: float = Field(15.0, gt=0)
     """How often unfinished datasets are looked over."""
     retain_interval_s: float = Field(3600.0, gt=0)

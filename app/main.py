@@ -46,6 +46,7 @@ from app.api.openapi import DESCRIPTION, TAGS, DescribedAPI
 from app.config import Settings
 from app.errors import FacsimileError
 from app.jobs.audit import AuditLog
+from app.jobs.backlog import BacklogCount
 from app.jobs.calibrations.service import CalibrationService
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
@@ -163,6 +164,7 @@ def _services(settings: Settings, store: ObjectStore, queue: TaskQueue, clock: C
         matchers=matcher_catalogue,
         rate_limit=RateLimit(queue, settings.limits.requests_per_minute_per_tenant, clock),
         metrics=Metrics(store, queue, _version()),
+        backlog=BacklogCount(store, clock),
         closing=threading.Event(),
     )
 

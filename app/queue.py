@@ -98,6 +98,7 @@ def make_celery(settings: QueueSettings) -> Celery:
         worker_prefetch_multiplier=1,
         # A task that hangs loses its process; one that ran longer would be delivered twice anyway.
         task_time_limit=settings.visibility_timeout_s // 2,
+        worker_soft_shutdown_timeout=settings.soft_shutdown_s,
         task_default_queue=CONTROL,
         broker_connection_retry_on_startup=True,
         broker_transport_options={

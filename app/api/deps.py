@@ -20,6 +20,7 @@ from app.dataset.names import DATASET_ID
 from app.dataset.version import LATEST, RELEASE_NAME, VERSION, is_release_name, is_version
 from app.errors import NotAuthenticated, NotFound
 from app.jobs.audit import AuditLog
+from app.jobs.backlog import BacklogCount
 from app.jobs.calibrations.service import CalibrationService
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
@@ -69,6 +70,7 @@ class Services:
     matchers: MatcherCatalogue
     rate_limit: RateLimit
     metrics: Metrics
+    backlog: BacklogCount
     closing: threading.Event
     """Set when the server has been told to stop; long answers end then."""
 

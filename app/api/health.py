@@ -10,6 +10,7 @@ from starlette.responses import Response
 from app.api.deps import Serving
 from app.api.openapi import open_errors
 from app.errors import FacsimileError, Unavailable
+from app.jobs.backlog import Backlog
 
 router = APIRouter(tags=["operations"])
 
@@ -51,6 +52,15 @@ def is_ready(services: Serving) -> Ready:
     if wrong:
         raise Unavailable("; ".join(wrong))
     return Ready(models=models)
+
+
+@router.get("/backlog", summary="How much work is left", responses=open_errors(503))
+def read_backlog(services: Serving) -> Backlog:
+    """Counted from the store, not older than five seconds: the figure to scale workers on (KEDA's `metrics-api`).
+
+    Unlike the queue's length it includes what is being made at this moment. It tells of no tenant.
+    """
+    return services.backlog.look()
 
 
 @router.get(

@@ -71,7 +71,11 @@ def look_for_marks(
     """Look at every sample; raises UsageProblem where the packages for it are not installed.
 
     With `trusted`, a PEM file of authorities, a manifest must be signed by one below them; else any signature will do.
+    A watermark is looked for only under the key that the manifest names: under another one nothing could be found, and
+    that would say nothing of the pictures.
     """
+    if watermark:
+        _demand_the_key(manifest)
     found = Marks(c2pa=Counter() if c2pa else None, z=[] if watermark else None)
     state = _reader("c2pa") if c2pa else None
     z_of = _reader("watermark") if watermark else None
@@ -95,8 +99,21 @@ def look_for_marks(
             if found.z is not None and z is not None:
                 found.z.append(z)
                 if z < Z_FOUND:
-                    found.wrong.append((name, f"no watermark of this key was found (z {z:.1f}, {Z_FOUND} is needed)"))
+                    found.wrong.append((name, f"its watermark was not found (z {z:.1f}, {Z_FOUND} is needed)"))
     return found
+
+
+def _demand_the_key(manifest: Manifest) -> None:
+    """Raise UsageProblem unless the key at hand is the one that the set was marked with."""
+    marked_with = manifest.summary["synthetic"]["watermark"]
+    if marked_with is None:
+        raise UsageProblem("this set was made without a watermark (its manifest: synthetic.watermark); look for none")
+    at_hand = _reader("watermark-key")()
+    if at_hand != marked_with:
+        raise UsageProblem(
+            f"this set is marked with another key: the manifest names {marked_with}, and the one in "
+            f"FACSIMILE_WORKER__WATERMARK_KEY is {at_hand}; set it to the key of the service that made the set"
+        )
 
 
 def _reader(name: str) -> Callable[..., Any]:

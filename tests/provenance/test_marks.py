@@ -15,10 +15,11 @@ from typing import Any
 import c2pa
 import numpy as np
 import pytest
+from PIL import Image
 
 from app.cli.main import run
 from app.client.cache import Cache
-from app.client.errors import VerificationFailed
+from app.client.errors import UsageProblem, VerificationFailed
 from app.client.fetch import Expected, Fetch
 from app.client.manifest import Manifest
 from app.client.marks import look_for_marks
@@ -196,8 +197,20 @@ def test_a_watermarked_set_carries_it_in_every_sample_and_says_so(
     assert found.z is not None
     assert min(found.z) >= THRESHOLD
     monkeypatch.setenv("FACSIMILE_WORKER__WATERMARK_KEY", "another secret of some length")
-    with pytest.raises(VerificationFailed, match="no watermark of this key"):
+    named = f"another key: the manifest names {key_id(KEY)}, .* is {key_id('another secret of some length')}"
+    with pytest.raises(UsageProblem, match=named):
+        look_for_marks(folder, manifest, c2pa=False, watermark=True)
+
+
+def test_a_sample_that_lost_its_watermark_is_named(make_set: MakeSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, _ = make_set(watermark=True)
+    manifest = Manifest(folder / "manifest.json")
+    monkeypatch.setenv("FACSIMILE_WORKER__WATERMARK_KEY", KEY)
+    lost = next(manifest.samples()).file
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(folder / lost)
+    with pytest.raises(VerificationFailed, match=f"{lost}: its watermark was not found") as caught:
         look_for_marks(folder, manifest, c2pa=False, watermark=True).demand()
+    assert caught.value.wrong == [lost]
 
 
 def test_a_worker_with_another_watermark_key_refuses_the_plan(settings: Settings) -> None:
@@ -278,5 +291,5 @@ def test_verify_on_the_command_line_looks_for_marks(make_set: MakeSet, capsys: p
     folder, _ = make_set(c2pa=True)
     assert run(["verify", str(folder), "--c2pa"]) == 0
     assert "C2PA: 7 valid" in capsys.readouterr().err
-    assert run(["verify", str(folder), "--watermark"]) != 0
-    assert "no watermark of this key" in capsys.readouterr().err
+    assert run(["verify", str(folder), "--watermark"]) == 2
+    assert "made without a watermark" in capsys.readouterr().err

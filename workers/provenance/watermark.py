@@ -94,6 +94,11 @@ def z_of_file(path: Path) -> float:
     return detect(decode(path.read_bytes(), str(path)), watermark_key())
 
 
+def key_id_at_hand() -> str:
+    """The id of the key that FACSIMILE_WORKER__WATERMARK_KEY holds."""
+    return key_id(watermark_key())
+
+
 def _blocks(pixels: Pixels) -> Blocks:
     rows, columns = pixels.shape[0] // SIDE, pixels.shape[1] // SIDE
     if not rows or not columns:

@@ -42,6 +42,9 @@ class Rule(_Asked):
     """Take this threshold instead, as a deployed matcher has it: its FMR is then what it is, and reported."""
     baseline_threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """The baseline's, where it is another than `threshold`."""
+    distances: bool = False
+    """What is handed in are distances: lower is more alike, and a comparison matches iff `distance <= threshold`.
+    Thresholds, given and found, are distances then."""
     max_fnmr: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Generalised FNMR may be so high at the most."""
     max_fnmr_increase: Annotated[str, Field(pattern=INCREASE, max_length=20)] | None = None
@@ -101,7 +104,7 @@ class PointFound(Data):
     target_fmr: float | None
     """Null where the threshold was given."""
     threshold: float | None
-    """Null: below every score."""
+    """As printed it has the rates that are printed. Null: every comparison matches. A distance, if `rule.distances`."""
     fmr: Rate
     fnmr: Rate
     """Over completed comparisons."""
@@ -160,6 +163,62 @@ class LimitFound(Data):
     """About so many subjects would tell, if the rates are as measured; only with UNDECIDED."""
 
 
+class PairFound(Data):
+    """A mated comparison that is missed."""
+
+    reference: str
+    """The sample's label."""
+    probe: str
+    reference_image: str
+    """Where its picture is: a path, or a URL."""
+    probe_image: str
+    score: float | None
+    """As handed in; null if the comparison failed."""
+    baseline_score: float | None
+
+
+class SubjectFound(Data):
+    """A subject that got worse."""
+
+    subject: str
+    tried: int
+    """Mated comparisons."""
+    missed: int
+    """Failures included."""
+    missed_before: int | None
+    """By the baseline; null without one."""
+    worse: int
+    """Comparisons that matched before and are missed now; without a baseline all that are missed."""
+    pairs: tuple[PairFound, ...]
+    """The worst of these."""
+
+
+class WorseFound(Data):
+    """Who got worse than with the baseline; without one, who is missed."""
+
+    pairs: int
+    """Mated comparisons that matched before and are missed now; without a baseline all that are missed."""
+    pairs_better: int | None
+    """The other way round; null without a baseline."""
+    subjects: int
+    """That have such a comparison."""
+    listed: tuple[SubjectFound, ...]
+    """The worst of them first."""
+
+
+class GroupFound(Data):
+    """FNMR within one group of subjects, at the threshold that holds for all."""
+
+    attribute: str
+    group: str
+    subjects: int
+    fnmr: Rate
+    """Generalised: failed comparisons count as non-matches."""
+    baseline_fnmr: Rate | None
+    subjects_worse: int
+    subjects_better: int
+
+
 class EvaluatedSet(Data):
     """Which comparisons these are scores of."""
 
@@ -180,6 +239,9 @@ class Evaluation(Data):
     scores: ScoresFound
     baseline: ScoresFound | None
     difference: DifferenceFound | None
+    worse: WorseFound | None = None
+    """Null in what an older version wrote."""
+    groups: tuple[GroupFound, ...] = ()
     limits: tuple[LimitFound, ...]
     verdict: Verdict | None
     """Null without a limit."""

@@ -103,7 +103,7 @@ def test_from_upload_to_verdict(
     assert [found["verdict"] for found in shown.values()] == ["FAIL", "PASS", "FAIL"]
     assert shown[worse["id"]]["result"]["difference"] == shown[both["id"]]["result"]["difference"]
     assert shown[same["id"]]["reason"] == "every score is the baseline's, so FNMR has not risen"
-    assert "is above 0.05" in shown[worse["id"]]["reason"]
+    assert "a rise by 5 points is allowed" in shown[worse["id"]]["reason"]
     assert client.get(f"/v1/uploads/{send()}").status_code == 200  # it was to be kept
     links = shown[worse["id"]]["links"]
     junit = client.get(links["junit"])

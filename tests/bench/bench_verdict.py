@@ -176,7 +176,7 @@ def simulate(
                     assert after is not None
                     for limit in limits:
                         bounds = increase_bounds(after, before, bootstrap, relative=limit)
-                        verdict = decide(bounds, limit="max_fnmr_increase", allowed="").verdict
+                        verdict = decide(bounds, limit="max_fnmr_increase", allowed="", told="").verdict
                         cell = counts.setdefault((correlation, base, rise, limit), dict.fromkeys(Verdict, 0))
                         cell[verdict] += 1
     return [

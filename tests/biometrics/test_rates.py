@@ -65,7 +65,8 @@ def test_a_rate_says_its_side_failures_and_interval() -> None:
 )
 def test_threshold_at_most_with_ties(target: float, above: float, fmr: float, fnmr: float) -> None:
     point = rates.fnmr_at_fmr(HAND, target)
-    assert point.threshold == math.nextafter(above, math.inf)
+    # Scores are whole numbers up to 6: above 5 comes 6, above 3 comes 4 …
+    assert point.threshold == above + 1
     assert (point.fmr.value, point.fnmr.value) == (fmr, fnmr)
 
 
@@ -155,15 +156,47 @@ tied = st.lists(st.integers(-3, 3).map(float) | st.floats(-5, 5), min_size=1, ma
 
 
 @given(mated=tied, non_mated=tied, target=st.floats(0, 1))
-def test_threshold_at_fmr_is_the_smallest_that_is_at_most(
+def test_threshold_at_fmr_is_the_lowest_that_is_at_most(
     mated: list[float], non_mated: list[float], target: float
 ) -> None:
     scores = ScoreSet(mated=np.array(mated), non_mated=np.array(non_mated))
     threshold = rates.threshold_at_fmr(scores, target)
     assert sum(score >= threshold for score in non_mated) / len(non_mated) <= target
     if threshold > -math.inf:
-        just_below = math.nextafter(threshold, -math.inf)
-        assert sum(score >= just_below for score in non_mated) / len(non_mated) > target
+        # The next score below, and everything down to it, would let too many through.
+        below = max(score for score in non_mated if score < threshold)
+        assert sum(score >= below for score in non_mated) / len(non_mated) > target
+        assert not [score for score in mated if below < score < threshold]
+
+
+@given(
+    mated=tied | st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=20),
+    non_mated=tied | st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=20),
+    target=st.floats(0, 1),
+)
+def test_the_threshold_as_it_is_printed_has_the_rates_that_are_printed(
+    mated: list[float], non_mated: list[float], target: float
+) -> None:
+    scores = ScoreSet(mated=np.array(mated), non_mated=np.array(non_mated))
+    point = rates.fnmr_at_fmr(scores, target)
+    printed = float(repr(point.threshold))
+    assert rates.fmr(scores, printed).errors == point.fmr.errors
+    assert rates.fnmr(scores, printed).errors == point.fnmr.errors
+
+
+@pytest.mark.parametrize(
+    ("below", "at", "short"),
+    [(0.362999, 0.363012, 0.363), (57.0, 58.0, 58.0), (0.1, 0.7, 0.7), (-0.53, -0.501, -0.51), (-1.0, 0.0, 0.0)],
+)
+def test_a_threshold_has_as_few_digits_as_may_be(below: float, at: float, short: float) -> None:
+    scores = ScoreSet(mated=np.array([at]), non_mated=np.array([below]))
+    assert rates.threshold_at_fmr(scores, 0.0) == short
+
+
+def test_above_the_highest_score_of_all_every_digit_is_told() -> None:
+    constant = ScoreSet(mated=np.full(3, 5.0), non_mated=np.full(3, 5.0))
+    point = rates.fnmr_at_fmr(constant, 0.1)
+    assert (point.threshold, point.fmr.value, point.fnmr.value) == (math.nextafter(5.0, 9), 0.0, 1.0)
 
 
 @given(mated=tied, non_mated=tied, thresholds=st.lists(st.floats(-6, 6), min_size=2, max_size=10))

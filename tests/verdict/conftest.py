@@ -15,9 +15,29 @@ from numpy.typing import NDArray
 from app.client.released import comparisons_file
 from app.dataset.comparisons import Comparison, Selection, list_comparisons
 from app.dataset.names import sample_name
+from app.dataset.shard import SampleRow
 from workers.verdict.listed import Listed, list_blocks, read_comparisons
 
 __all__ = ["list_blocks"]
+
+
+def sample_row(subject: int, sample: int) -> SampleRow:
+    """A sample's line; every second subject is female, every fifth wears glasses."""
+    name = sample_name(subject, sample)
+    return SampleRow(
+        id=name,
+        subject=name[:8],
+        role="probe" if sample else "reference",
+        file=f"samples/{name[:8]}/{name}.png",
+        width=128,
+        height=128,
+        bytes=1,
+        pixel_sha256="0" * 64,
+        file_sha256="0" * 64,
+        identity_attempt=0,
+        attempt=0,
+        attributes={"sex": "female" if subject % 2 else "male", "age": 20.0 + subject, "glasses": subject % 5 == 0},
+    )
 
 
 @dataclass(frozen=True)
@@ -80,8 +100,19 @@ def make_set(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., MadeSet]
                 "comparisons": {"selection": selection, "sha256": hashlib.sha256(text.encode()).hexdigest()},
             }
             head = json.dumps(summary, indent=1)
-            (folder / "manifest.json").write_text(head[: head.rindex("\n}")] + ',\n "samples": [\n\n ]\n}\n')
+            rows = ",\n".join(
+                sample_row(subject, sample).model_dump_json(exclude_none=True)
+                for subject in range(subjects)
+                for sample in range(samples)
+            )
+            (folder / "manifest.json").write_text(f'{head[: head.rindex(chr(10))]},\n "samples": [\n{rows}\n ]\n}}\n')
             made[key] = MadeSet(folder, pairs)
         return made[key]
 
     return make
+
+
+@pytest.fixture
+def row_of() -> Callable[[int, int], SampleRow]:
+    """A sample's line of the manifest."""
+    return sample_row

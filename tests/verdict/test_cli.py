@@ -88,6 +88,12 @@ def test_comparisons_that_were_changed_are_refused(
     assert "another digest than the manifest says" in capsys.readouterr().err
 
 
+def tables(text: str) -> list[list[str]]:
+    """The tables of a text in Markdown, their lines."""
+    blocks = (block.splitlines() for block in text.split("\n\n"))
+    return [block for block in blocks if block[0].startswith("|")]
+
+
 def test_what_is_written(files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = {name: tmp_path / name for name in ("out.xml", "out.md", "out.svg")}
     outputs = ["--junit", str(paths["out.xml"]), "--markdown", str(paths["out.md"]), "--det", str(paths["out.svg"])]
@@ -103,7 +109,14 @@ def test_what_is_written(files: dict[str, str], tmp_path: Path, capsys: pytest.C
     assert failure.get("message") == found.limits[1].reason
     text = paths["out.md"].read_text()
     assert text.startswith("### ❌ FAIL: made for tests\n")
-    assert all(line.count("|") == 4 for line in text.splitlines() if line.startswith("|"))
+    widths = {len(table): {line.count("|") for line in table} for table in tables(text)}
+    assert all(len(counts) == 1 for counts in widths.values())
+    worst = found.worse.listed[0] if found.worse else None
+    assert worst is not None
+    image = f"{files['set']}/samples/{worst.subject}/{worst.pairs[0].probe}.png"
+    assert worst.pairs[0].probe_image == image
+    assert f"[{worst.pairs[0].probe}](<{image}>)" in text
+    assert image in str(failure.text)
     svg = ET.parse(paths["out.svg"]).getroot()
     assert len(svg.findall(".//{*}polyline")) == 2
 

@@ -42,7 +42,7 @@ def outcome(below: list[float], tried: float = 10.0, failed: list[float] | None 
 def evaluated(made: Any, folder: Path, new: Any, old: Any = None, **rule: Any) -> Evaluation:
     sets = [scored(made, folder, scores) for scores in (new, old) if scores is not None]
     of = EvaluatedSet(dataset="ds", release=None, name="x", comparisons=made.listed.count, comparisons_sha256=None)
-    return evaluate(of, Rule(**rule), sets[0], sets[1] if old is not None else None)
+    return evaluate(of, Rule(**rule), made.listed, sets[0], sets[1] if old is not None else None)
 
 
 def scored(made: Any, folder: Path, scores: Any) -> ComparedScores:
@@ -57,7 +57,7 @@ def test_a_case_by_hand(make_set: Callable[..., Any], tmp_path: Path) -> None:
     scores[~made.mated] = [0.8, 0.4, 0.35, 0.2, 0.1, 0.0]
     found = evaluated(made, tmp_path, scores, at_fmr=1 / 3)
     point = found.scores.points[0]
-    assert point.threshold == np.nextafter(0.35, 1)
+    assert point.threshold == 0.4  # a score that occurs, the next above 0.35
     assert (point.fmr.errors, point.fmr.trials) == (2, 6)
     assert (point.fnmr.errors, point.fnmr.trials, point.fnmr.value) == (1, 3, pytest.approx(1 / 3))
     low, high = beta.ppf(0.025, 1, 3), beta.ppf(0.975, 2, 2)
@@ -90,7 +90,7 @@ def test_own_thresholds_make_scales_comparable(make_set: Callable[..., Any], tmp
     assert found.verdict is Verdict.PASS
     fixed = evaluated(made, tmp_path, new, old, max_fnmr_increase="0.2", threshold=1.0, baseline_threshold=1.0)
     assert fixed.scores.points[0].fmr.value > 0.5
-    assert any("FMR is 0.511 and the baseline" in note for note in fixed.notes)
+    assert any("FMR is 51.1% and the baseline" in note for note in fixed.notes)
 
 
 def test_a_great_loss_fails_and_a_small_set_cannot_tell(make_set: Callable[..., Any], tmp_path: Path) -> None:
@@ -99,13 +99,16 @@ def test_a_great_loss_fails_and_a_small_set_cannot_tell(make_set: Callable[..., 
     worse = old - 1.5 * made.mated
     found = evaluated(made, tmp_path, worse, old, max_fnmr_increase="10%", at_fmr=0.02)
     assert found.verdict is Verdict.FAIL
-    assert "above 10% of the baseline's FNMR" in found.reason
+    assert found.reason.startswith(
+        "FNMR rose by 44.2 percentage points, from 20.0% to 64.2%; a rise by 2 points, 10% of"
+    )
+    assert "That is 42.2 points too many, and with 99% confidence at least 30.2 points" in found.reason
     assert found.limits[0].low > 0
     slightly = made.scores(2, alike=made.scores(1, shift=0.0), correlation=0.97)
     found = evaluated(made, tmp_path, slightly, old, max_fnmr_increase="0", at_fmr=0.02)
     assert found.verdict is Verdict.UNDECIDED
-    assert "these scores cannot tell" in found.reason
-    assert "a limit higher by" in found.reason
+    assert "These scores cannot tell" in found.reason
+    assert "a limit that allows" in found.reason
     assert found.limits[0].low <= 0 < found.limits[0].high
 
 
@@ -145,7 +148,7 @@ def test_without_a_miss_the_bound_is_over_subjects() -> None:
     bounds = fnmr_bounds(outcome([0.0] * 60), bootstrap_for(0.01))
     assert (bounds.low, bounds.high) == (0.0, pytest.approx(1 - 0.01 ** (1 / 60)))
     assert bounds.method == "Clopper–Pearson over 60 subjects, of whom 0 differ"
-    assert decide(bounds, limit="max_fnmr", allowed="0.1").verdict is Verdict.UNDECIDED  # 0 is not yet above 0
+    assert decide(bounds, limit="max_fnmr", allowed="0.1", told="").verdict is Verdict.UNDECIDED  # 0 is not yet above 0
 
 
 def test_few_that_differ_never_fail_and_never_pass_a_tight_limit() -> None:
@@ -199,7 +202,7 @@ def test_how_many_subjects_would_settle_it_does() -> None:
     assert needed is not None
     times = -(-needed // 60)
     again = increase_bounds(outcome(missed.tolist() * times), outcome(old.tolist() * times), bootstrap_for(0.01))
-    verdict = decide(again, limit="max_fnmr_increase", allowed="0").verdict
+    verdict = decide(again, limit="max_fnmr_increase", allowed="0", told="").verdict
     assert verdict in (Verdict.FAIL, Verdict.PASS)
 
 

@@ -51,6 +51,11 @@ class CrossedScores:
         """N."""
         return self.tail.total
 
+    @cached_property
+    def non_mated_kept(self) -> Scores:
+        """[K] ascending, those of the tail."""
+        return np.ascontiguousarray(self.tail.scores[::-1], np.float64)
+
     @property
     def thresholds(self) -> tuple[Scores, ...]:
         """The bins' edges: only there, and in the tail, counts are exact."""

@@ -7,6 +7,7 @@ completed comparisons; what failed is counted beside. Definitions: ISO/IEC 19795
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,6 +40,10 @@ class Source(Protocol):
         """N."""
 
     @property
+    def non_mated_kept(self) -> NDArray[Any]:
+        """[K] ascending: the highest non-mated scores, all of them if they were few enough to be kept one by one."""
+
+    @property
     def thresholds(self) -> tuple[NDArray[Any], ...]:
         """Ascending lists that together hold every threshold at which a rate is known to step."""
 
@@ -55,7 +60,7 @@ class OperatingPoint:
 
     target_fmr: float
     threshold: float
-    """The smallest whose FMR is at most the target."""
+    """The lowest whose FMR is at most the target; see `threshold_at_fmr`."""
     fmr: Rate
     """As measured at that threshold: at most the target, often below it."""
     fnmr: Rate
@@ -77,16 +82,43 @@ def allowed(rate: float, trials: int) -> int:
 
 
 def threshold_at_fmr(source: Source, fmr: float) -> float:
-    """The smallest threshold whose FMR is *at most* the target.
+    """The lowest threshold whose FMR is *at most* the target, as few digits long as may be.
 
-    It lies one floating-point step above a non-mated score, so that this score and all that tie with it are below.
-    A target under 1/N puts it just above the highest non-mated score; a target of 1 or more gives −inf.
-    Raises Unresolvable if there are no non-mated scores.
+    It lies above a non-mated score, which with all that tie with it is below, and not above the next score that
+    occurs, mated or not: anywhere in between every comparison falls as it does here, so what is printed has the FMR
+    and the FNMR that are printed beside it. A target under 1/N puts it just above the highest non-mated score; a
+    target of 1 or more gives −inf. Raises Unresolvable if there are no non-mated scores.
     """
     total = source.non_mated_total
     if not total:
         raise Unresolvable("there are no non-mated comparisons, so no threshold has an FMR; add comparisons")
-    return source.threshold_allowing(allowed(fmr, total))
+    return shortest_threshold(source, source.threshold_allowing(allowed(fmr, total)))
+
+
+def shortest_threshold(source: Source, threshold: float) -> float:
+    """The threshold with the fewest digits at which every score lies on the side on which this one puts it.
+
+    Where scores are known in bins alone, or none is as high, it stays as it is.
+    """
+    kept = source.non_mated_kept
+    known = len(kept) == source.non_mated_total or (len(kept) > 0 and threshold > float(kept[0]))
+    if not (known and np.isfinite(threshold)):
+        return threshold
+    below, at = -np.inf, np.inf
+    for scores in (source.mated_sorted, kept):
+        place = int(np.searchsorted(scores, np.float64(threshold), "left"))
+        if place:
+            below = max(below, float(scores[place - 1]))
+        if place < len(scores):
+            at = min(at, float(scores[place]))
+    if np.isinf(at):
+        return threshold
+    exact = Decimal(repr(at))
+    for digits in range(1, 17):
+        short = float(Context(prec=digits, rounding=ROUND_FLOOR).create_decimal(exact))
+        if below < short <= at:
+            return short
+    return at
 
 
 def fmr(source: Source, threshold: float, confidence: float = CONFIDENCE) -> Rate:

@@ -150,6 +150,11 @@ class ScoreSet:
         return len(self.non_mated)
 
     @property
+    def non_mated_kept(self) -> Scores:
+        """[N] ascending."""
+        return self.non_mated_sorted
+
+    @property
     def thresholds(self) -> tuple[Scores, ...]:
         """Ascending lists that together hold every threshold at which a rate steps."""
         return self.mated_sorted, self.non_mated_sorted

@@ -70,6 +70,9 @@ def evaluate_command(
     at_fmr: Annotated[float, typer.Option(help="FMR whose threshold counts, each matcher's own.")] = DEFAULT_FMR,
     threshold: Annotated[float | None, typer.Option(help="This threshold instead, for both matchers.")] = None,
     baseline_threshold: Annotated[float | None, typer.Option(help="The baseline's, if it is another.")] = None,
+    distances: Annotated[
+        bool, typer.Option("--distances", help="The files hold distances: lower is more alike; thresholds are too.")
+    ] = False,
     max_fnmr: Annotated[float | None, typer.Option(help="FNMR allowed.")] = None,
     max_fnmr_increase: Annotated[
         str | None, typer.Option(help="Increase of FNMR allowed over the baseline: 0.01, or 10% of it.")
@@ -98,6 +101,7 @@ def evaluate_command(
             at_fmr=at_fmr,
             threshold=threshold,
             baseline_threshold=baseline_threshold,
+            distances=distances,
             max_fnmr=max_fnmr,
             max_fnmr_increase=max_fnmr_increase,
             alpha=alpha,
@@ -106,6 +110,8 @@ def evaluate_command(
         old = Handed.one_of(baseline, baseline_templates, metric, "the baseline")
         if new is None:
             raise UsageProblem("nothing to evaluate: give --scores or --templates")
+        if distances and any(one is not None and one.metric for one in (new, old)):
+            raise UsageProblem("--distances is for files of distances; templates are compared here, by --metric")
         if (dataset is None) == (release is None):
             raise UsageProblem("say what the scores are of: --dataset FOLDER, or --release NAME@VERSION")
         if remote:
@@ -154,14 +160,15 @@ def _here(
     from workers.verdict.sources import read_set
 
     with ExitStack() as stack:
+        place = None
         if dataset is None:
-            from workers.verdict.fetched import fetch_set
+            from workers.verdict.fetched import fetch_set, place_at
 
             dataset = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            fetch_set(str(release), dataset, url, key)
-        of, listed = read_set(dataset)
+            place = place_at(fetch_set(str(release), dataset, url, key))
+        of, listed, album = read_set(dataset, place)
         compared = [_compared(listed, one, rule, stack) for one in (new, old) if one is not None]
-    return judged(of, rule, compared[0], compared[1] if old is not None else None)
+    return judged(of, rule, listed, compared[0], compared[1] if old is not None else None, album)
 
 
 def _there(
@@ -205,7 +212,9 @@ def _compared(listed: "Listed", handed: Handed, rule: Rule, stack: ExitStack) ->
     from workers.verdict.sources import chunks_of, read_blocks
 
     blocks = read_blocks(chunks_of(handed.path), listed, handed.metric, _progress(handed, stack))
-    return compare(listed, blocks, what=f"{handed.what} ({handed.path})", fmr_kept=rule.at_fmr)
+    return compare(
+        listed, blocks, what=f"{handed.what} ({handed.path})", fmr_kept=rule.at_fmr, distances=rule.distances
+    )
 
 
 def _progress(handed: Handed, stack: ExitStack) -> Callable[[int], None]:

@@ -90,6 +90,7 @@ def _environment() -> Environment:
         "between": wording.between,
         "number": wording.number,
         "fmr": wording.fmr_text,
+        "plain": wording.plain,
         "at_target": _at_target,
     }
     return environment

@@ -48,6 +48,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}".replace("-", "−")
 
 
+def plain(value: float) -> str:
+    """A threshold with every digit that it has, and no more: 0.363, 51."""
+    return repr(value).removesuffix(".0")
+
+
 def fmr_text(fmr: float) -> str:
     """A target FMR: 0.1%."""
     return f"{100 * fmr:g}%"

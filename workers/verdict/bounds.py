@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from app.dataset.measures import Interval
 from workers.biometrics.bootstrap import Bootstrap
 from workers.biometrics.errors import Unresolvable
 from workers.biometrics.intervals import corrected_interval, exact_limits
@@ -136,6 +137,12 @@ def resampled(wrong: Floats, tried: Floats, pull: Floats, pair_pull: Floats, boo
         differing=int(np.count_nonzero(wrong)),
         method=f"bootstrap by subject (BCa), {bootstrap.replicates:,} replicates, and Student's t; the wider",
     )
+
+
+def two_sided(bounds: Bounds) -> Interval:
+    """Both bounds of a rate as an interval within [0, 1]."""
+    confidence = round(1 - 2 * bounds.alpha, 12)
+    return Interval(low=max(bounds.low, 0.0), high=min(bounds.high, 1.0), confidence=confidence, method=bounds.method)
 
 
 def _scale(pull: Floats, pair_pull: Floats) -> float:

@@ -64,17 +64,31 @@ class ComparedScores:
         return np.sort(self.mated[~np.isnan(self.mated)])
 
     @cached_property
-    def _tail_ascending(self) -> Floats:
+    def order(self) -> float:
+        """The chance that a mated score lies above a non-mated one, ties counted half: the area under the ROC.
+
+        A matcher's is far above a half; of distances taken for scores it is as far below. Scores in one bin of the
+        histogram count as ties.
+        """
+        histogram = self.histogram
+        bins = np.floor(self.mated_sorted * 2.0**histogram.exponent).astype(np.int64) - histogram.first
+        running = np.concatenate([[0], np.cumsum(histogram.counts)])
+        below, up_to = (running[np.clip(bins + step, 0, len(histogram.counts))] for step in (0, 1))
+        return float((below + up_to).mean() / 2 / self.non_mated_total)
+
+    @cached_property
+    def non_mated_kept(self) -> Floats:
+        """[K] ascending, those of the tail."""
         return np.ascontiguousarray(self.tail.scores[::-1])
 
     @property
     def thresholds(self) -> tuple[Floats, ...]:
         """Ascending lists that together hold every threshold at which a rate is known to step."""
-        return (self.histogram.edges,) if self.binned else (self.mated_sorted, self._tail_ascending)
+        return (self.histogram.edges,) if self.binned else (self.mated_sorted, self.non_mated_kept)
 
     def non_mated_reaching(self, threshold: float) -> tuple[int, int]:
         """How many non-mated scores are >= threshold: exact in the tail and at edges of bins, else two bounds."""
-        kept = self._tail_ascending
+        kept = self.non_mated_kept
         if not self.binned or threshold > float(kept[0]):
             count = len(kept) - int(np.searchsorted(kept, np.float64(threshold), "left"))
             return count, count
@@ -91,7 +105,7 @@ class ComparedScores:
 
     def in_tail(self, threshold: float) -> bool:
         """Whether it is known which comparisons reach a threshold, so that subjects can be resampled."""
-        return not self.binned or threshold > float(self._tail_ascending[0])
+        return not self.binned or threshold > float(self.non_mated_kept[0])
 
 
 def compare(
@@ -101,10 +115,13 @@ def compare(
     what: str = "scores",
     fmr_kept: float = 0.0,
     keep: int = KEPT,
+    distances: bool = False,
     should_cancel: Callable[[], bool] = lambda: False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ComparedScores:
     """Hold a file's scores against the comparisons listed; `what` names the file in errors.
+
+    With `distances` lower is more alike: they are negated.
 
     Non-mated scores are kept one by one down to 1.6 times the FMR `fmr_kept`. Raises ScoresRefused, with
     counts and the first ten of each kind, if the file does not give every comparison exactly once, or leaves a side
@@ -122,6 +139,7 @@ def compare(
             raise Cancelled("the evaluation was called off")
         cells = misfits.take(block, listed.cells_of(block.references, block.probes), states)
         values, kinds = block.values[cells >= 0], states[cells[cells >= 0]]
+        values = -values if distances else values
         fitting = cells[cells >= 0]
         states[fitting] |= SEEN
         digest = (digest + _digest(fitting, values)) % 2**64

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from app.client.connect import connect
@@ -11,8 +12,10 @@ from app.client.service import Client
 RECORD = "release.json"
 
 
-def fetch_set(release: str, folder: Path, url: str | None, key: str | None) -> None:
-    """Put what `workers.verdict.sources.read_set` reads into a folder; `latest` is a version too.
+def fetch_set(release: str, folder: Path, url: str | None, key: str | None) -> str:
+    """Put what `workers.verdict.sources.read_set` reads into a folder and return where the service has the release.
+
+    `latest` is a version too.
 
     Raises UsageProblem, ServiceUnreachable, ServiceRefused, and VerificationFailed for other comparisons than the
     release has.
@@ -32,6 +35,12 @@ def fetch_set(release: str, folder: Path, url: str | None, key: str | None) -> N
     if expected not in (None, digest):
         raise VerificationFailed("the comparisons fetched are not those of the release", ["comparisons.csv"])
     client.close()
+    return f"{client.url}/v1/releases/{name}/{version}"
+
+
+def place_at(release: str) -> Callable[[str, str], str]:
+    """Makes the URL of a sample's picture in a release of the service."""
+    return lambda sample, file: f"{release}/samples/{sample}"
 
 
 def _fetch(client: Client, path: str, to: Path) -> str:

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Literal, cast
 
 from app.dataset.comparisons import ComparisonsFile
-from app.dataset.evaluation import EvaluatedSet
+from app.dataset.evaluation import EvaluatedSet, Rule
 from app.dataset.keys import DatasetKeys, EvaluationKeys
+from app.dataset.manifest import read_manifest
 from app.jobs.evaluations.records import AcceptedEvaluation, Handed, summary_of
 from app.jobs.records import write_json
 from app.storage import ObjectStore
+from workers.verdict.album import album_of
 from workers.verdict.compared import ComparedScores, compare
 from workers.verdict.det_plot import det_svg
 from workers.verdict.evaluate import evaluate
@@ -27,6 +29,8 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
     at = EvaluationKeys(accepted.tenant, accepted.id)
     dataset = DatasetKeys(accepted.tenant, accepted.dataset)
     summary = summary_of(store, accepted.tenant, accepted.dataset)
+    _, rows = read_manifest(store.read(dataset.manifest))
+    album = album_of(rows, lambda sample, file: f"/v1/datasets/{accepted.dataset}/samples/{sample}")
     file = ComparisonsFile(
         open=lambda: store.read(dataset.comparisons), sha256=(summary.get("comparisons") or {}).get("sha256")
     )
@@ -35,7 +39,7 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
     def scores_of(handed: Handed, what: str) -> ComparedScores:
         if handed.evaluation is not None:
             return unpack(store.get(EvaluationKeys(accepted.tenant, handed.evaluation).compared))
-        return _compared(store, listed, handed, what, accepted.rule.at_fmr, should_cancel)
+        return _compared(store, listed, handed, what, accepted.rule, should_cancel)
 
     scores = scores_of(accepted.scores, "the scores")
     baseline = None if accepted.baseline is None else scores_of(accepted.baseline, "the baseline")
@@ -46,7 +50,7 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
         comparisons=listed.count,
         comparisons_sha256=file.sha256 or file.check(),
     )
-    found = evaluate(of, accepted.rule, scores, baseline)
+    found = evaluate(of, accepted.rule, listed, scores, baseline, album)
     store.put(at.compared, pack(scores))
     store.put(at.junit, junit_xml(found, timestamp=accepted.created_at), "application/xml")
     store.put(at.markdown, markdown(found).encode(), "text/markdown; charset=utf-8")
@@ -55,8 +59,15 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
 
 
 def _compared(
-    store: ObjectStore, listed: Listed, handed: Handed, what: str, fmr: float, should_cancel: Callable[[], bool]
+    store: ObjectStore, listed: Listed, handed: Handed, what: str, rule: Rule, should_cancel: Callable[[], bool]
 ) -> ComparedScores:
     metric = cast(Literal["cosine", "euclidean"] | None, handed.metric)
     blocks = read_blocks(store.read(str(handed.data)), listed, metric)
-    return compare(listed, blocks, what=what, fmr_kept=fmr, should_cancel=should_cancel)
+    return compare(
+        listed,
+        blocks,
+        what=what,
+        fmr_kept=rule.at_fmr,
+        distances=rule.distances and metric is None,
+        should_cancel=should_cancel,
+    )

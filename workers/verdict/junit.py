@@ -6,7 +6,9 @@ FAIL is a failure. UNDECIDED is an error: the test could not tell, and a pipelin
 from xml.etree import ElementTree as ET
 
 from app.dataset.evaluation import Evaluation, LimitFound, Verdict
-from workers.verdict.wording import summary_lines
+from workers.report.wording import plain
+from workers.verdict.wording import summary_lines, worse_lines
+from workers.verdict.worse import PAIRS, SUBJECTS
 
 SUITE = "facsimile evaluate"
 
@@ -37,13 +39,15 @@ def junit_xml(found: Evaluation, *, seconds: float = 0.0, timestamp: str | None 
 
 def _case(suite: ET.Element, found: Evaluation, limit: LimitFound, seconds: str) -> None:
     name = f"{limit.limit} {limit.allowed} at " + (
-        f"FMR {found.rule.at_fmr:g}" if found.rule.threshold is None else f"threshold {found.rule.threshold:g}"
+        f"FMR {found.rule.at_fmr:g}" if found.rule.threshold is None else f"threshold {plain(found.rule.threshold)}"
     )
     case = ET.SubElement(suite, "testcase", {"name": _clean(name), "classname": _class(found), "time": seconds})
     kind = {Verdict.FAIL: "failure", Verdict.UNDECIDED: "error"}.get(limit.verdict)
     if kind is not None:
         attributes = {"message": _clean(limit.reason), "type": str(limit.verdict)}
-        ET.SubElement(case, kind, attributes).text = _clean(limit.reason)
+        ET.SubElement(case, kind, attributes).text = _clean(
+            "\n".join([limit.reason, *worse_lines(found, SUBJECTS, PAIRS)])
+        )
 
 
 def _class(found: Evaluation) -> str:

@@ -10,7 +10,7 @@ from workers.biometrics.eer import eer
 from workers.biometrics.errors import Unresolvable
 from workers.biometrics.intervals import exact_interval
 from workers.biometrics.rates import det, det_point, fmr, fnmr, threshold_at_fmr
-from workers.verdict.bounds import fnmr_bounds, resampled
+from workers.verdict.bounds import fnmr_bounds, resampled, two_sided
 from workers.verdict.compared import ComparedScores
 from workers.verdict.outcomes import Outcome, outcome_at, outcome_at_fmr, slope_at
 
@@ -84,11 +84,9 @@ def _by_subject(outcome: Outcome | None, *, generalised: bool) -> Interval | Non
     if outcome is None:
         return None
     try:
-        bounds = fnmr_bounds(outcome, BOOTSTRAP, generalised=generalised)
+        return two_sided(fnmr_bounds(outcome, BOOTSTRAP, generalised=generalised))
     except Unresolvable:
         return None
-    confidence = round(1 - 2 * bounds.alpha, 12)
-    return Interval(low=max(bounds.low, 0.0), high=min(bounds.high, 1.0), confidence=confidence, method=bounds.method)
 
 
 def _equal_error(scores: ComparedScores) -> EqualErrorRate:

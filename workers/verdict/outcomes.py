@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.biometrics.rates import allowed
+from workers.biometrics.rates import allowed, threshold_at_fmr
 from workers.verdict.compared import ComparedScores
 
 Floats = NDArray[np.float64]
@@ -80,7 +80,7 @@ def outcome_at(scores: ComparedScores, threshold: float, slope: float = 0.0) -> 
 def outcome_at_fmr(scores: ComparedScores, target: float) -> Outcome | None:
     """What happened at the smallest threshold whose FMR is at most the target; None if it is below what was kept."""
     total = scores.non_mated_total
-    threshold = scores.threshold_allowing(allowed(target, total))
+    threshold = threshold_at_fmr(scores, target)
     lower = scores.threshold_allowing(allowed(min(target * (1 + WINDOW), 1.0), total))
     if not (scores.in_tail(threshold) and scores.in_tail(lower)):
         return None

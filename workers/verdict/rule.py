@@ -14,25 +14,30 @@ SETTLES = 1_000_000
 """More subjects than this are not worth naming."""
 
 
-def decide(excess: Bounds, *, limit: Literal["max_fnmr", "max_fnmr_increase"], allowed: str) -> LimitFound:
-    """Decide by how far something is above what is allowed: `excess` is 0 at the limit."""
-    what = "FNMR" if limit == "max_fnmr" else "the increase of FNMR"
+def decide(
+    excess: Bounds, *, limit: Literal["max_fnmr", "max_fnmr_increase"], allowed: str, told: str, whole: float = 0.0
+) -> LimitFound:
+    """Decide by how far something is above what is allowed: `excess` is 0 at the limit.
+
+    `told` says what was measured and what is allowed. `whole` is the FNMR that a relative limit is a share of, 0 where
+    the limit is absolute. Differences of rates are told in percentage points throughout.
+    """
     sure = f"{100 * (1 - excess.alpha):.4g}%"
     needed = None
     if excess.low > 0:
         verdict = Verdict.FAIL
         reason = (
-            f"{what} is above {allowed}: by {excess.value:.4f}, and with {sure} confidence by {excess.low:.4f} at least"
+            f"{told}. That is {points(excess.value)} too many, and with {sure} confidence at least {points(excess.low)}"
         )
     elif excess.high <= 0:
         verdict = Verdict.PASS
-        reason = f"{what} is within {allowed} with {sure} confidence"
+        reason = f"{told}. With {sure} confidence it is within the limit"
     else:
         verdict = Verdict.UNDECIDED
         needed = subjects_to_settle(excess)
         reason = (
-            f"these scores cannot tell whether {what} is within {allowed}: it lies {excess.low:+.4f} to "
-            f"{excess.high:+.4f} from that limit. {_advice(excess, needed)}"
+            f"{told}. These scores cannot tell whether that is within the limit: with {sure} confidence either way it "
+            f"is between {points(-excess.low)} below and {points(excess.high)} above. {_advice(excess, needed, whole)}"
         )
     return LimitFound(
         limit=limit,
@@ -44,6 +49,12 @@ def decide(excess: Bounds, *, limit: Literal["max_fnmr", "max_fnmr_increase"], a
         high=excess.high,
         subjects_to_settle=needed,
     )
+
+
+def points(share: float) -> str:
+    """A difference of two rates, in percentage points: 1.25 points."""
+    value = f"{100 * share:.3g}"
+    return f"{value} {'point' if value == '1' else 'points'}"
 
 
 def undecided(limit: Literal["max_fnmr", "max_fnmr_increase"], allowed: str, reason: str, excess: float) -> LimitFound:
@@ -70,11 +81,13 @@ def subjects_to_settle(excess: Bounds) -> int | None:
     return math.ceil(needed) if needed < SETTLES else None
 
 
-def _advice(excess: Bounds, needed: int | None) -> str:
+def _advice(excess: Bounds, needed: int | None, whole: float) -> str:
     if needed:
         more = (
             f"About {needed:,} subjects would settle it (there are {excess.subjects:,}), if the rates are as measured"
         )
     else:
         more = "No number of subjects worth naming would settle it, for as measured it lies at the limit itself"
-    return f"{more}; with these, a limit higher by {max(excess.high, 0.0):.4f} would pass"
+    high = max(excess.high, 0.0)
+    wider = f"{points(high)} more" if not whole else f"about {100 * high / whole:.3g}% of the baseline's FNMR more"
+    return f"{more}; with these, a limit that allows {wider} would pass"

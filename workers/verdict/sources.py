@@ -13,6 +13,7 @@ from app.dataset.evaluation import EvaluatedSet
 from app.errors import Corrupt
 from workers.biometrics.errors import ScoresRefused
 from workers.biometrics.templates import Metric
+from workers.verdict.album import Album, album_of
 from workers.verdict.blocks import Block
 from workers.verdict.columns import NPZ_MAGIC, PARQUET_MAGIC, read_npz, read_parquet
 from workers.verdict.listed import Listed, read_comparisons
@@ -25,12 +26,15 @@ ON_DISK_BYTES = 64 * 1024 * 1024
 """A file that cannot be sought and is longer than this is laid down on disk where its form needs seeking."""
 
 
-def read_set(folder: Path) -> tuple[EvaluatedSet, Listed]:
+def read_set(folder: Path, place: Callable[[str, str], str] | None = None) -> tuple[EvaluatedSet, Listed, Album]:
     """A pulled or downloaded dataset: its manifest and its comparisons; no image is needed.
+
+    `place` makes a path or URL of a sample's label and its file below the folder; left out, pictures lie in the folder.
 
     Raises VerificationFailed for a folder without a manifest, Corrupt where the comparisons are not the manifest's.
     """
-    summary = Manifest(folder / "manifest.json").summary
+    manifest = Manifest(folder / "manifest.json")
+    summary = manifest.summary
     file = comparisons_file(folder, summary)
     digest = file.check()
     listed = read_comparisons(file)
@@ -41,7 +45,8 @@ def read_set(folder: Path) -> tuple[EvaluatedSet, Listed]:
         comparisons=listed.count,
         comparisons_sha256=digest,
     )
-    return found, listed
+    album = album_of(manifest.samples(), place or (lambda sample, file: (folder / file).as_posix()))
+    return found, listed, album
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:

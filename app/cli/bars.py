@@ -14,7 +14,7 @@ from rich.progress import (
 )
 
 from app.cli.output import err, megabytes, say
-from app.client.service import Json
+from app.client.http import Json
 from app.client.watch import FINAL
 
 

@@ -10,7 +10,7 @@ from app.cli.output import as_json, fields, show, table
 from app.client.connect import Lazily, connect
 from app.client.diff import compare
 from app.client.errors import NotComparable
-from app.client.service import Json
+from app.client.http import Json
 from app.dataset.release import Change, DiffSide, Names, ReleaseDiff
 from app.errors import FacsimileError
 

@@ -17,19 +17,38 @@ TRANSPORT: httpx.BaseTransport | None = None
 
 
 def connect(url: str | None, key: str | None) -> Client:
-    """Make the client; raises UsageProblem or ServiceUnreachable where there is nothing to connect to."""
-    url = url or os.environ.get("FACSIMILE_URL")
-    key = key or os.environ.get("FACSIMILE_API_KEY")
-    if not url:
+    """Make the client; raises UsageProblem or ServiceUnreachable where there is nothing to connect to.
+
+    A key of the environment goes only where the caller or the environment says: a folder that somebody else prepared
+    may name any address, and gets no key but its own.
+    """
+    url = _given(url, "--url") or _given(os.environ.get("FACSIMILE_URL") or None, "FACSIMILE_URL")
+    key = _given(key, "--key")
+    if url is None:
         url = _local_url()
         key = key or _read(DATA / "api-key")
-    elif not key and url.rstrip("/") == (_local_url_or_none() or ""):
-        key = _read(DATA / "api-key")
+        if not key:
+            raise UsageProblem(
+                f"./{DATA} names the service {url} and holds no api-key; name the service yourself, with --url or "
+                "FACSIMILE_URL, or give --key: FACSIMILE_API_KEY is not sent to an address that a folder names"
+            )
+    else:
+        key = key or _given(os.environ.get("FACSIMILE_API_KEY") or None, "FACSIMILE_API_KEY")
+        if not key and url.rstrip("/") == _local_url_or_none():
+            key = _read(DATA / "api-key")
     if not key:
         raise UsageProblem("an API key is needed; give --key or set FACSIMILE_API_KEY")
-    if not key.isascii() or any(letter.isspace() for letter in key):
+    if not key.isascii() or not key.isprintable() or " " in key:
         raise UsageProblem("the API key holds characters that no key has; check --key and FACSIMILE_API_KEY")
     return Client(url, key, transport=TRANSPORT)
+
+
+def _given(value: str | None, name: str) -> str | None:
+    """A value as it was given; raises UsageProblem where it is blank, or holds a blank or a line break."""
+    if value is not None and (not value.strip() or value != value.strip() or not value.isprintable()):
+        shown = f" ({value!r})" if name.lower().endswith("url") else ""  # a key is not shown
+        raise UsageProblem(f"{name} is blank, or has a blank or a line break about it{shown}; mend it or leave it out")
+    return value
 
 
 def _local_url() -> str:

@@ -9,12 +9,12 @@ from app.client.cache import Cache
 from app.client.connect import Lazily
 from app.client.errors import UsageProblem
 from app.client.fetch import MANIFEST, Expected, Fetch, Fetched
+from app.client.http import Json
 from app.client.layouts import LayoutFetch
 from app.client.lockfile import Locked
 from app.client.manifest import Manifest
 from app.client.readers import open_http
 from app.client.records import record_of
-from app.client.service import Json
 from app.client.sources import Deferred, Source, open_source, service_source
 from app.client.verifiers import PixelDigest
 from app.client.verify import verify

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from app.client.errors import ServiceRefused, ServiceUnreachable, UsageProblem, VerificationFailed
-from app.client.service import Client, trusted
+from app.client.network import ByEnvironment
+from app.client.service import Client
 
 CHUNK = 256 * 1024
-CONNECTIONS = 32
 
 
 class NoRanges(Exception):
@@ -150,15 +150,13 @@ _UNSIGNED = _Unsigned()
 def open_http(url: str) -> httpx.Client:
     """A client for mirrors: no key, redirects followed; no query of a URL is logged."""
     logging.getLogger("httpx").addFilter(_UNSIGNED)  # added again it is not added
-    host = urlsplit(url).hostname
-    if not host:
+    if not urlsplit(url).hostname:
         raise UsageProblem(f"{url!r} is no URL; it looks like https://mirror.example/gate-smoke")
     return httpx.Client(
         follow_redirects=True,
         timeout=httpx.Timeout(30.0, connect=5.0),
-        limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-        trust_env=host not in ("127.0.0.1", "localhost", "::1"),
-        verify=trusted(),
+        transport=ByEnvironment(),
+        trust_env=False,  # ByEnvironment reads it
     )
 
 

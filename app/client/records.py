@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from app.client.cache import digest_of
 from app.client.errors import ServiceUnreachable, UsageProblem, VerificationFailed
+from app.client.http import Json
 from app.client.manifest import Manifest
 from app.client.paths import inside
-from app.client.service import Json
 from app.dataset.content import Content, content_of
 from app.dataset.products import COMPARISONS, CONTACT_SHEET
 from app.dataset.release import RELEASE_FILE, Release

@@ -8,7 +8,8 @@ import pytest
 
 from app.cli.endings import FAILED, UNREACHABLE, USAGE, exit_code
 from app.client.errors import ServiceRefused, ServiceUnreachable, UsageProblem
-from app.client.service import CONNECT_PATIENCE_S, PATIENCE_S, Client
+from app.client.http import CONNECT_PATIENCE_S, PATIENCE_S
+from app.client.service import Client
 
 Refuse = Callable[..., httpx.Response]
 

@@ -21,6 +21,7 @@ from app.client.connect import connect
 from app.client.distribution import how_to_get
 from app.client.errors import DatasetEnded, Shortfall, UsageProblem
 from app.client.fetch import ASIDE, MANIFEST, Expected, Fetch, demand_free
+from app.client.files import made_folder
 from app.client.manifest import Manifest
 from app.client.readers import open_http
 from app.client.service import Client
@@ -116,7 +117,8 @@ def generate(
         raise UsageProblem(f"{out} is no folder")
     client = connect(url, key)
     try:
-        result = make(client, request, out, new=new)
+        with made_folder(out):
+            result = make(client, request, out, new=new)
         result["layouts"] = _fetch_layouts(client, result["dataset"]["id"], layout or [], out)
     finally:
         client.close()

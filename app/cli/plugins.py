@@ -3,7 +3,11 @@
 Loaded only when they are called, so that a client without their packages works, and starts quickly.
 """
 
+import functools
 import importlib.metadata
+import inspect
+import typing
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -60,4 +64,26 @@ def as_command(name: str, contributed: Any) -> Any:
         contributed = single
     command = typer.main.get_command(contributed)
     command.name = name
+    _refuse_empty_paths(command)
     return command
+
+
+def _refuse_empty_paths(command: Any) -> None:
+    """Let no option or argument that is a path be empty: it would be taken for the folder that one stands in."""
+    for inner in getattr(command, "commands", {}).values():
+        _refuse_empty_paths(inner)
+    if command.callback is None:
+        return
+    hints = typing.get_type_hints(inspect.unwrap(command.callback))
+    for parameter in command.params:
+        hint = hints.get(parameter.name)
+        if Path in (hint, *typing.get_args(hint)) or parameter.name in ("file", "source"):
+            option = max(parameter.opts, key=len)
+            shown = option if option.startswith("-") else option.strip("_").upper()
+            parameter.process_value = functools.partial(_processed, shown, parameter.process_value)
+
+
+def _processed(name: str, process: Any, context: Any, value: Any) -> Any:
+    if value == "":
+        raise UsageProblem(f"{name} is empty, where a path is wanted")
+    return process(context, value)

@@ -1,6 +1,5 @@
 """`facsimile preview`: how a model and a variability look."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ from app.cli import request as requests
 from app.cli.options import JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, say
 from app.client.connect import connect
-from app.client.errors import UsageProblem
+from app.client.files import demand_place, write_whole
 
 
 def preview(
@@ -46,16 +45,9 @@ def preview(
     ):
         requests.put(request, path, value)
     requests.put_factors(request, factor or [])
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise UsageProblem(f"{out} cannot be written: name a file in a folder that exists")
+    demand_place(out)
     sheet = connect(url, key).preview(request)
-    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(sheet)
-        beside.replace(out)
-    except OSError as exc:
-        beside.unlink(missing_ok=True)
-        raise UsageProblem(f"{out} cannot be written: {exc.strerror}") from exc
+    write_whole(out, sheet)
     if json_:
         as_json({"out": str(out), "bytes": len(sheet)})
     else:

@@ -9,6 +9,7 @@ from app.cli.options import DatasetArgument, JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, say, show
 from app.client.connect import connect
 from app.client.errors import UsageProblem
+from app.client.files import demand_place, made_folder, write_whole
 from app.dataset.report import Report
 
 FORMATS = {".html": "html", ".json": "json"}
@@ -28,8 +29,9 @@ def report(
         raise UsageProblem(f"{to} says not which form is wanted; give a name that ends in .html or .json")
     client = connect(url, key)
     if to is not None:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_bytes(client.product(dataset, f"report?format={FORMATS[to.suffix]}"))
+        with made_folder(to.parent):
+            demand_place(to)
+            write_whole(to, client.product(dataset, f"report?format={FORMATS[to.suffix]}"))
         say(f"report in {to}")
         return
     found = Report.model_validate_json(client.product(dataset, "report?format=json"))

@@ -1,6 +1,5 @@
 """facsimile.lock: which releases a project depends on, and the digest of each. TOML, to be committed."""
 
-import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.client.errors import LockMismatch, UsageProblem
+from app.client.files import write_whole
 from app.dataset.content import SHA256
 from app.dataset.layout import Layout
 from app.dataset.release import Release
@@ -127,11 +127,4 @@ class LockFile:
         for item in self:
             lines = [f'{key} = "{value}"' for key, value in item.model_dump(mode="json").items()]
             parts.append("\n[[release]]\n" + "\n".join(lines) + "\n")
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            beside.write_text("".join(parts), encoding="utf-8")
-            beside.replace(self.path)
-        except OSError as exc:
-            raise UsageProblem(f"{self.path} cannot be written: {exc.strerror}") from exc
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(self.path, "".join(parts).encode())

@@ -20,6 +20,7 @@ from app.cli.options import KeyOption, UrlOption
 from app.cli.output import as_json, err, say, show
 from app.client.connect import connect
 from app.client.errors import UsageProblem
+from app.client.files import demand_place, write_whole
 from app.dataset.evaluation import DEFAULT_ALPHA, DEFAULT_FMR, Evaluation, Rule, Verdict
 from app.errors import FacsimileError
 
@@ -108,6 +109,9 @@ def evaluate_command(
         )
         new = Handed.one_of(scores, templates, metric, "the new scores")
         old = Handed.one_of(baseline, baseline_templates, metric, "the baseline")
+        for path in (junit, markdown, det):
+            if path is not None:
+                demand_place(path)
         if new is None:
             raise UsageProblem("nothing to evaluate: give --scores or --templates")
         if distances and any(one is not None and one.metric for one in (new, old)):
@@ -240,11 +244,11 @@ def _write(found: Evaluation, junit: Path | None, markdown: Path | None, det: Pa
 
     if junit is not None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        junit.write_bytes(junit_xml(found, seconds=seconds, timestamp=now))
+        write_whole(junit, junit_xml(found, seconds=seconds, timestamp=now))
     if markdown is not None:
-        markdown.write_text(in_markdown(found), encoding="utf-8")
+        write_whole(markdown, in_markdown(found).encode())
     if det is not None:
-        det.write_text(det_svg(found), encoding="utf-8")
+        write_whole(det, det_svg(found).encode())
 
 
 def _explain(text: str, junit: Path | None) -> None:
@@ -253,9 +257,9 @@ def _explain(text: str, junit: Path | None) -> None:
         from workers.verdict.junit import junit_error
 
         try:
-            junit.write_bytes(junit_error(text))
-        except OSError as exc:
-            say(f"facsimile: {junit} could not be written either: {exc.strerror}")
+            write_whole(junit, junit_error(text))
+        except FacsimileError as exc:
+            say(f"facsimile: {exc}")
 
 
 def _show(found: Evaluation, *, json_: bool) -> None:

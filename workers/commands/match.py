@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,8 @@ import typer
 from app.cli.bars import Bars
 from app.cli.options import JsonOption
 from app.cli.output import as_json, fields
-from app.client.errors import FolderProblem, UsageProblem, VerificationFailed
+from app.client.errors import UsageProblem, VerificationFailed
+from app.client.files import demand_place, write_whole
 from app.client.manifest import Manifest
 from app.client.paths import inside
 from app.client.released import Comparisons
@@ -66,6 +66,7 @@ def match_command(
 
     if not folder.is_dir():
         raise UsageProblem(f"{folder} is no folder")
+    demand_place(out)
     loaded = load_matcher(matcher, worker_settings())
     with Bars() as bars:
         found = match(
@@ -122,15 +123,7 @@ def match(
     kinds = Counter(_kind(rows[number]) for number in table.failures)
     found.failures = {kind: kinds[kind] for kind in ("failure_to_enrol", "failure_to_extract")}
     compared = _compared(matcher, table, numbers, comparisons, found, on_comparisons)
-    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            file.writelines(write_scores(compared, form))
-        beside.replace(out)
-    except OSError as exc:
-        raise FolderProblem(f"{out} cannot be written: {exc.strerror or exc}") from exc
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(out, write_scores(compared, form))
     return found
 
 

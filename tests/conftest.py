@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from app.config import WorkerSettings
 from app.dataset.comparisons import list_comparisons
 from app.dataset.keys import DatasetKeys, unfinished
 from app.dataset.manifest import Tally, manifest_lines, summarize
@@ -306,3 +307,13 @@ def write_shard(store: ObjectStore, plan: Plan, at: DatasetKeys, shard: int) -> 
     store.put(at.shard_samples(shard), tar.getvalue()[:members] + bytes(2 * tarfile.BLOCKSIZE))
     write_json(store, at.shard_report(shard), report)
     return report
+
+
+@pytest.fixture(scope="session")
+def renderer() -> Any:
+    """The parametric model; its tests are skipped where it cannot run."""
+    from workers.generator.registry import FAMILIES, load_generator
+
+    if reason := FAMILIES["parametric"].why_unavailable():
+        pytest.skip(reason)
+    return load_generator("parametric", WorkerSettings())

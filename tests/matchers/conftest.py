@@ -15,21 +15,11 @@ from app.config import WorkerSettings
 from app.errors import Misconfigured
 from workers.generator import latents as lt
 from workers.generator.base import Generator
-from workers.generator.parametric import generator as parametric
-from workers.generator.registry import load_generator
 from workers.images import Pixels, decode, to_pixels
 from workers.matchers.base import Matcher
 from workers.matchers.registry import load_matcher
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def renderer() -> Generator:
-    """The parametric model; its tests are skipped where it cannot run."""
-    if reason := parametric.why_unavailable():
-        pytest.skip(reason)
-    return load_generator("parametric", WorkerSettings())
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.config import WorkerSettings
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
 from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
-from workers.generator.base import Generator
-from workers.generator.parametric import generator as parametric
-from workers.generator.registry import load_generator
 from workers.matchers.comparison import MINUS_EUCLIDEAN
 
 CARD = {
@@ -132,11 +128,3 @@ def plan_for() -> Callable[..., Plan]:
         return make_plan(request, card, dataset="ds_test", seed=seed, shard_size=shard_size, max_comparisons=10**9)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def renderer() -> Generator:
-    """The parametric model; its tests are skipped where it cannot run."""
-    if reason := parametric.why_unavailable():
-        pytest.skip(reason)
-    return load_generator("parametric", WorkerSettings())

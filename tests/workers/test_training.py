@@ -1,6 +1,7 @@
 """Corpus, losses, and a run that ends on the same weights however often it is broken off."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from workers.training.corpus.store import (
 from workers.training.data import Corpus
 from workers.training.export import export
 from workers.training.files import DiskFull
-from workers.training.glasses import GlassesSeen, glasses_seen
+from workers.training.glasses import GlassesSeen, glasses_seen, learn_glasses
 from workers.training.growth import grow_from_model
 from workers.training.loop import open_run, train
 from workers.training.losses import (
@@ -546,12 +547,13 @@ class Bare:
 
 
 def test_glasses_are_seen_where_they_are_shown_and_not_where_they_are_not(renderer: Any, tmp_path: Path) -> None:
-    spec = CorpusSpec(seed=8, subjects=90, samples_per_subject=2, size=64, subjects_per_part=90)
+    spec = CorpusSpec(seed=8, subjects=60, samples_per_subject=2, size=64, subjects_per_part=60)
     open_corpus(tmp_path, spec)
     render.render_part(tmp_path, spec, 0)
     corpus = Corpus(tmp_path, held_out_share=0.1)
-    shown = glasses_seen(Bare(renderer, honest=True), corpus, samples=48, steps=60)  # type: ignore[arg-type]
-    bare = glasses_seen(Bare(renderer, honest=False), corpus, samples=48, steps=60)  # type: ignore[arg-type]
+    look = partial(glasses_seen, corpus=corpus, samples=32, classifier=learn_glasses(corpus, steps=50))
+    shown = look(Bare(renderer, honest=True))  # type: ignore[arg-type]
+    bare = look(Bare(renderer, honest=False))  # type: ignore[arg-type]
     assert shown.generated > 0.8
     assert bare.asked_and_seen < 0.3
     assert not bare.enough

@@ -46,7 +46,7 @@ class Family:
     drawing: int
     """Version of its pictures. Raise it with every change that makes other pixels of the same latents and weights:
     what is drawn so is another model, and a plan pinned to the former one says so instead of mixing both. Golden
-    pictures (tests/workers/generator/golden) hold it to the pixels."""
+    pictures (tests/generator/golden) hold it to the pixels."""
     load: Callable[[Path, str], Generator]
     """(folder, `cpu` or `cuda`) → what generates; raises Corrupt."""
     uses_torch: bool = True

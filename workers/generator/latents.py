@@ -13,7 +13,7 @@ To make a layout of more dimensions, say version 2 with more identity and a fact
    were trained on what it gave, and reports read off it what was asked for. New flags come last, and `flags` counts
    them: a network of layout 1 goes on getting its 17.
 3. Say `"layout": 2` in models/parametric/card.json, with its new sizes, raise `drawing` in parametric/__init__.py, and
-   renew the golden pictures (tests/workers/generator/test_golden.py). Models and corpora of layout 1 go on as they are.
+   renew the golden pictures (tests/generator/test_golden.py). Models and corpora of layout 1 go on as they are.
 """
 
 from collections.abc import Mapping

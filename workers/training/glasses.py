@@ -54,10 +54,15 @@ def glasses_seen(
     *,
     samples: int = 400,
     steps: int = STEPS,
+    classifier: nn.Module | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> GlassesSeen:
-    """Train the classifier on a corpus's training renders, and let it look at a generator's samples at σ = 1."""
-    classifier = _train(corpus, steps, lambda done: on_progress(done, steps + samples))
+    """Let a classifier look at a generator's samples at σ = 1.
+
+    `classifier` is one that `learn_glasses` made of this corpus; without it one is made now, in so many steps.
+    """
+    if classifier is None:
+        classifier = learn_glasses(corpus, steps, lambda done: on_progress(done, steps + samples))
     batch = corpus.held_out(2_000)
     if batch.labels is None:
         raise AssertionError("a corpus has labels")
@@ -75,7 +80,8 @@ def glasses_seen(
     )
 
 
-def _train(corpus: Corpus, steps: int, told: Callable[[int], None]) -> nn.Module:
+def learn_glasses(corpus: Corpus, steps: int, told: Callable[[int], None] = lambda done: None) -> nn.Module:
+    """Train a classifier of glasses on a corpus's training renders; `told` gets the steps done."""
     torch.manual_seed(0)
     classifier = nn.Sequential(
         nn.Conv2d(1, 12, 3, stride=2, padding=1),

@@ -16,7 +16,10 @@ from scipy.special import ndtri
 
 from app.cli.main import run
 from app.config import WorkerSettings
+from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
+from app.dataset.planning import make_plan
+from app.dataset.request import DatasetRequest
 from app.errors import Conflict, Corrupt, Misconfigured, RequestRefused
 from workers.generator.cards import read_card
 from workers.generator.registry import default_model, load_generator, model_cards
@@ -24,7 +27,7 @@ from workers.generator.sdbegan.generator import load_sdbegan, uniform
 from workers.generator.sdbegan.sdgan_web import GRID_TOLERANCE, import_sdgan_web
 from workers.images import to_pixels
 
-AUTHORS = Path(os.environ.get("FACSIMILE_SHARED", Path(__file__).parents[5] / "shared")) / "models" / "sdbegan"
+AUTHORS = Path(os.environ.get("FACSIMILE_SHARED", Path(__file__).parents[4] / "shared")) / "models" / "sdbegan"
 
 LATENTS, CHANNELS, SIDE = 6, 4, 16
 
@@ -173,10 +176,18 @@ def test_a_name_that_would_hide_a_model_or_lead_elsewhere_is_refused(source: Pat
     assert not (tmp_path / "models").exists()
 
 
-def test_requests_for_what_it_has_not_are_refused(folder: Path, plan_for: Callable[..., Plan]) -> None:
+def planned(card: ModelCard, **asked: Any) -> Plan:
+    """A plan of two subjects with two samples each, or a refusal."""
+    unchecked = {"checks": {"unique": False, "face_found": False}}
+    request = DatasetRequest.model_validate(
+        {"name": "t", "subjects": 2, "samples_per_subject": 2, **unchecked, **asked}
+    )
+    return make_plan(request, card, dataset="ds_test", seed=7, shard_size=200, max_comparisons=10**9)
+
+
+def test_requests_for_what_it_has_not_are_refused(folder: Path) -> None:
     card = read_card(folder)
-    asked = {"subjects": 2, "samples_per_subject": 2}
-    assert plan_for(card, **asked, variability={"factors": {"residual": 0.5}}).sigma == {"residual": 0.5}
+    assert planned(card, variability={"factors": {"residual": 0.5}}).sigma == {"residual": 0.5}
     for wish, field in (
         ({"attributes": {"sex": {"female": 0.5, "male": 0.5}}}, "attributes.sex"),
         ({"variability": {"factors": {"pose": 0.5}}}, "variability.factors.pose"),
@@ -184,7 +195,7 @@ def test_requests_for_what_it_has_not_are_refused(folder: Path, plan_for: Callab
         ({"image": {"size": 128}}, "image.size"),
     ):
         with pytest.raises(RequestRefused) as refused:
-            plan_for(card, **asked, **wish)
+            planned(card, **wish)
         assert [name for name, _ in refused.value.problems] == [field]
 
 

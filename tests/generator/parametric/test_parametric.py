@@ -51,11 +51,11 @@ def test_every_size_of_the_card_is_made(renderer: Any) -> None:
 
 
 def test_a_face_is_found_in_renders_and_none_in_noise(renderer: Any) -> None:
-    who, how = draw(12)
+    who, how = draw(8)
     detector = load_detector()
     for size in (64, 128):
         found = [detector.detect(pixels) for pixels in to_pixels(renderer.generate(who, how, size, size))]
-        assert sum(face is not None for face in found) >= 11
+        assert sum(face is not None for face in found) >= 7
     noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
     assert detector.detect(noise) is None
     assert detector.detect(np.zeros((64, 64, 3), np.uint8)) is None
@@ -214,17 +214,17 @@ class TestShippedModel:
         assert (SHIPPED / "sdgan" / shipped.card.weights.file).stat().st_size < 25_000_000
 
     def test_faces_are_found_at_sigma_1(self, shipped: Any) -> None:
-        images = to_pixels(shipped.generate(*draw(80, seed=9), *shipped.card.sizes[0]))
-        assert sum(load_detector().detect(pixels) is not None for pixels in images) >= 76
+        images = to_pixels(shipped.generate(*draw(40, seed=9), *shipped.card.sizes[0]))
+        assert sum(load_detector().detect(pixels) is not None for pixels in images) >= 38
 
     def test_rows_are_one_identity_each(self, shipped: Any) -> None:
         """Mated pairs at σ = 0.5 score above nearly all non-mated ones."""
-        who, how = draw(24, seed=10)
+        who, how = draw(16, seed=10)
         matcher = load_sface()
         size = shipped.card.sizes[0]
         first = [matcher.extract(p) for p in to_pixels(shipped.generate(who, 0.5 * how, *size))]
         second = [matcher.extract(p) for p in to_pixels(shipped.generate(who, -0.5 * how, *size))]
-        kept = [k for k in range(24) if first[k] is not None and second[k] is not None]
+        kept = [k for k in range(16) if first[k] is not None and second[k] is not None]
         scores = np.array([[float(first[a] @ second[b]) for b in kept] for a in kept])
         mated, non_mated = np.diag(scores), scores[~np.eye(len(kept), dtype=bool)]
         assert np.median(mated) > np.quantile(non_mated, 0.9)

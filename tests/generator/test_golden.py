@@ -7,7 +7,7 @@ over the sheet may be off by a level or two.
 
 After a change that is meant to change pixels: raise `drawing` in the family's `__init__.py`, and
 
-    FACSIMILE_RENEW_GOLDEN=FAMILY python -m pytest tests/workers/generator/test_golden.py
+    FACSIMILE_RENEW_GOLDEN=FAMILY python -m pytest tests/generator/test_golden.py
 
 writes the new sheet: look at it beside the old one.
 """
@@ -88,7 +88,7 @@ def write_golden(family: str, drawing: int, sheet: Sheet, machine: str, folder: 
 def differences(family: str, drawing: int, sheet: Sheet, machine: str, folder: Path = GOLDEN) -> str | None:
     """What is wrong with what is drawn now, and what to do about it; None if nothing is."""
     kept = read_golden(family, folder)
-    renew = f"{RENEW}={family} python -m pytest tests/workers/generator/test_golden.py"
+    renew = f"{RENEW}={family} python -m pytest tests/generator/test_golden.py"
     if kept.drawing != drawing:
         return f"the golden pictures of {family} are of drawing {kept.drawing}, its code says {drawing}; run {renew}"
     if kept.sha256 != sha256_of(kept.sheet):

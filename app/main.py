@@ -33,6 +33,7 @@ from app.api import (
     release_products,
     releases,
     retention,
+    samples,
     service_state,
     uploads,
     whoami,
@@ -54,6 +55,7 @@ from app.jobs.datasets.on_demand import LayoutService
 from app.jobs.datasets.parts import PartList
 from app.jobs.datasets.products import ProductService
 from app.jobs.datasets.retention import Retention
+from app.jobs.datasets.samples import SampleList
 from app.jobs.datasets.service import DatasetService
 from app.jobs.estimates import EstimateService
 from app.jobs.evaluations.service import EvaluationService
@@ -110,6 +112,7 @@ def create_app(
         estimates,
         events,
         products,
+        samples,
         releases,
         release_products,
         parts,
@@ -150,6 +153,7 @@ def _services(settings: Settings, store: ObjectStore, queue: TaskQueue, clock: C
         datasets=asked_for,
         estimates=EstimateService(store, asked_for.plan_only),
         products=ProductService(store),
+        samples=SampleList(store),
         releases=released,
         release_products=ReleaseProducts(store, released),
         parts=PartList(store, settings.store.presigned_s, clock),

@@ -28,6 +28,7 @@ from app.jobs.datasets.on_demand import LayoutService
 from app.jobs.datasets.parts import PartList
 from app.jobs.datasets.products import ProductService
 from app.jobs.datasets.retention import Retention
+from app.jobs.datasets.samples import SampleList
 from app.jobs.datasets.service import DatasetService
 from app.jobs.estimates import EstimateService
 from app.jobs.evaluations.service import EvaluationService
@@ -55,6 +56,7 @@ class Services:
     sessions: Sessions
     datasets: DatasetService
     products: ProductService
+    samples: SampleList
     releases: ReleaseService
     release_products: ReleaseProducts
     parts: PartList

@@ -5,7 +5,6 @@ from typing import NamedTuple
 from app.client.errors import (
     FolderProblem,
     LockMismatch,
-    NotCached,
     NotComparable,
     ServiceRefused,
     ServiceUnreachable,
@@ -54,7 +53,7 @@ def exit_code(error: FacsimileError) -> int:
     """The exit code that an error means."""
     if isinstance(error, UsageProblem | RequestRefused | Misconfigured | NotComparable | FolderProblem):
         return USAGE
-    if isinstance(error, ServiceUnreachable | NotCached):
+    if isinstance(error, ServiceUnreachable):
         return UNREACHABLE
     if isinstance(error, VerificationFailed | Corrupt):
         return UNVERIFIED

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from app.dataset.layout import Layout
 from app.web.ask import ApiProblem
 from app.web.pages import Asked, Page, PageRoute
+from app.web.sets import find_dataset
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -78,23 +79,14 @@ async def act_on_dataset(page: Asked, dataset: str) -> Response:
 @router.get("/datasets/{dataset}/report")
 async def show_report(page: Asked, dataset: str) -> Response:
     """The report, in the page."""
-    found = await page.api.get(f"/v1/datasets/{dataset}")
-    return page.show("report.html", dataset=found, tab="report", base=f"/datasets/{dataset}")
+    return page.show("report.html", set=await find_dataset(page, dataset), tab="report")
 
 
 @router.get("/datasets/{dataset}/downloads")
 async def show_downloads(page: Asked, dataset: str) -> Response:
     """Everything to download, in every layout."""
-    found = await page.api.get(f"/v1/datasets/{dataset}")
-    return page.show(
-        "downloads.html",
-        dataset=found,
-        tab="downloads",
-        base=f"/datasets/{dataset}",
-        api=f"/v1/datasets/{dataset}",
-        layouts=[layout.value for layout in Layout],
-        samples=found["counts"]["bytes"] if found["counts"] else None,
-    )
+    found = await find_dataset(page, dataset)
+    return page.show("downloads.html", set=found, tab="downloads", layouts=[layout.value for layout in Layout])
 
 
 async def _show(page: Page, dataset: str, refused: ApiProblem | None = None) -> Response:

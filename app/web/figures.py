@@ -97,7 +97,7 @@ def history_chart(evaluations: Sequence[Json]) -> Markup | None:
         rate = found["fnmr"]
         if not rate:
             continue
-        between = rate.get("by_subject") or rate["interval"]
+        between = rate["by_subject"] or rate["exact"]
         labels.append(found["name"] or found["id"][-6:])
         values.append((rate["value"], between["low"], between["high"]))
     if not values:

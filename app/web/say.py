@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,7 +83,19 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def truth(attributes: Mapping[str, Any]) -> str:
+    """Attributes in short: female, 37.2, medium, glasses."""
+    said = []
+    for name, value in attributes.items():
+        if isinstance(value, bool):
+            said += [words(name)] if value else []
+        else:
+            said.append(figure(value))
+    return ", ".join(said)
+
+
 FILTERS = {
+    "truth": truth,
     "count": count,
     "rate": rate,
     "figure": figure,

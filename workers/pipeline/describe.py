@@ -58,9 +58,7 @@ def describe(store: ObjectStore, at: DatasetKeys, accepted: Accepted, plan: Plan
         for product in PRODUCTS
         if not product.late and product is not MANIFEST
     ]
-    first = next(iter(stored_rows(store, at, plan)), None)
-    shown = first.shown if first else None
-    text = _json(croissant(summary, plan, card, [manifest, *beside, *described], shown))
+    text = _json(croissant(summary, plan, card, [manifest, *beside, *described]))
     store.put(at.croissant, text, CROISSANT.media_type)
 
 

@@ -63,6 +63,7 @@ async function refresh(part) {
     if (document.hidden) continue;
     shown = replace(await (await ask(location.href)).text()) ?? shown;
   }
+  if (part.dataset.then === "reload") location.reload();
 }
 for (const part of document.querySelectorAll("[data-refresh]")) refresh(part).catch(() => {});
 

@@ -17,6 +17,7 @@ export class Preview {
     this.wanted = body;
     this.figure.hidden = false;
     this.figure.setAttribute("aria-busy", "true");
+    this.say("drawing …");
     this.waiting?.abort();  // whoever waits for an older one need not
     if (!this.working) this.work();
   }
@@ -64,6 +65,7 @@ export class Preview {
   }
 
   say(text) {
-    if (this.state) this.state.textContent = text;
+    this.state.textContent = text;
+    this.state.hidden = text === "";
   }
 }

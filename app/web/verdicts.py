@@ -1,0 +1,165 @@
+"""Verdicts: scores handed in, what they say of a matcher's version, and how that went from one to the next."""
+
+import secrets
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.web.ask import ApiProblem
+from app.web.figures import det_chart, history_chart
+from app.web.forms import Form
+from app.web.pages import Asked, Page, PageRoute
+from app.web.sets import find_set
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+PER_PAGE = 25
+FINAL = ("succeeded", "failed")
+
+
+@router.get("/verdicts")
+async def show_verdicts(page: Asked) -> Response:
+    """Evaluations, newest first; of one release, as a trend too."""
+    release = page.form["release"].strip()
+    refused = None
+    try:
+        found = await page.api.get(
+            "/v1/evaluations", release=release, after=page.form["after"], limit=100 if release else PER_PAGE
+        )
+    except ApiProblem as exc:
+        if exc.status != 422:
+            raise
+        refused, found = exc, {"evaluations": [], "next": None}
+    values = {
+        "evaluations": found["evaluations"],
+        "next": found["next"],
+        "release": release,
+        "first": not page.form["after"],
+        "chart": history_chart(found["evaluations"]) if release else None,
+        "refused": refused,
+        "names": (await page.api.get("/v1/releases", limit=100))["releases"],
+        "live": any(item["state"] not in FINAL for item in found["evaluations"]),
+    }
+    return page.show("_verdicts.html" if page.is_fragment else "verdicts.html", 422 if refused else 200, **values)
+
+
+@router.get("/verdicts/new")
+async def show_new_verdict(page: Asked) -> Response:
+    """The form: which set, which scores, what is allowed."""
+    return await _form(page)
+
+
+@router.post("/verdicts/new")
+async def submit_verdict(page: Asked) -> Response:
+    """Ask for the evaluation; what is refused stands in the form as it was typed."""
+    form = page.form
+    headers = {"Idempotency-Key": form["key"] or secrets.token_hex(16)}
+    try:
+        made = await page.api.post("/v1/evaluations", evaluation_of(form), headers)
+    except ApiProblem as exc:
+        if exc.status not in (404, 409, 410, 422, 429):
+            raise
+        return await _form(page, exc)
+    return page.go(f"/verdicts/{made['id']}")
+
+
+@router.get("/verdicts/{evaluation}")
+async def show_verdict(page: Asked, evaluation: str) -> Response:
+    """One evaluation: its verdict, why, and all that was measured."""
+    return await _show(page, evaluation)
+
+
+@router.post("/verdicts/{evaluation}")
+async def delete_verdict(page: Asked, evaluation: str) -> Response:
+    """Delete it."""
+    if page.form["do"] != "delete" or page.form["confirm"] != "yes":
+        return await _show(page, evaluation, ApiProblem(422, "NotConfirmed", "tick the box beside it first"))
+    await page.api.send("DELETE", f"/v1/evaluations/{evaluation}")
+    return page.go("/verdicts")
+
+
+def evaluation_of(form: Form) -> dict[str, Any]:
+    """The body of `POST /v1/evaluations`; what is no number stays the text that it is."""
+    body: dict[str, Any] = {"name": form["name"].strip()}
+    ref = form["set"].strip()
+    body["release" if "@" in ref else "dataset"] = ref
+    metric = form["metric"]
+    body["scores"] = {"upload": form["scores"], **({"metric": metric} if metric in ("cosine", "euclidean") else {})}
+    if form["baseline"]:
+        body["baseline"] = {"upload": form["baseline"], **({"metric": metric} if "metric" in body["scores"] else {})}
+    elif form["earlier"]:
+        body["baseline"] = {"evaluation": form["earlier"]}
+    rule: dict[str, Any] = {
+        name: _number(form[name])
+        for name in ("at_fmr", "threshold", "baseline_threshold", "max_fnmr", "alpha")
+        if form[name].strip()
+    }
+    if form["max_fnmr_increase"].strip():
+        rule["max_fnmr_increase"] = form["max_fnmr_increase"].strip()
+    if metric == "distances":
+        rule["distances"] = True
+    return {**body, "rule": rule}
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip()
+
+
+async def _form(page: Page, refused: ApiProblem | None = None) -> Response:
+    form = page.form
+    ref = form["set"] or form["dataset"] or form["release"]
+    earlier: list[dict[str, Any]] = []
+    if ref:
+        query = {"release": ref.partition("@")[0]} if "@" in ref else {"dataset": ref}
+        try:
+            earlier = (await page.api.get("/v1/evaluations", **query, limit=50))["evaluations"]
+        except ApiProblem as exc:
+            if exc.status != 422:
+                raise
+    return page.show(
+        "verdict_new.html",
+        422 if refused else 200,
+        form=form,
+        ref=ref,
+        earlier=[item for item in earlier if item["state"] == "succeeded"],
+        key=secrets.token_hex(16),
+        refused=refused,
+        releases=(await page.api.get("/v1/releases", limit=100))["releases"],
+        recent=(await page.api.get("/v1/datasets", state="succeeded", limit=20))["datasets"],
+        most=(await page.api.get("/v1/whoami"))["limits"]["upload_bytes"],
+    )
+
+
+async def _show(page: Page, evaluation: str, refused: ApiProblem | None = None) -> Response:
+    found = await page.api.get(f"/v1/evaluations/{evaluation}")
+    result = found["result"]
+    det = None
+    pictures = ""
+    if result:
+        series = [(found["name"] or "new", result["scores"]["det"])]
+        if result["baseline"]:
+            series.append(("baseline", result["baseline"]["det"]))
+        det = det_chart(series)
+        try:
+            pictures = (await find_set(page, found["release"] or found["dataset"])).api
+        except ApiProblem as exc:
+            if exc.status not in (404, 410):
+                raise
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for group in (result or {}).get("groups", []):
+        groups.setdefault(group["attribute"], []).append(group)
+    return page.show(
+        "_verdict.html" if page.is_fragment else "verdict.html",
+        422 if refused else 200,
+        found=found,
+        result=result,
+        det=det,
+        pictures=pictures,
+        groups=groups,
+        refused=refused,
+        final=found["state"] in FINAL,
+    )

@@ -1,0 +1,272 @@
+"""Looking at sets, releasing them, and verdicts: every figure as the API has it, every picture by its path."""
+
+import json
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from html import unescape
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.dataset.keys import DatasetKeys, EvaluationKeys
+from app.sessions import CSRF_HEADER
+
+HOSTILE = '"><script>alert(1)</script>'
+
+
+@pytest.fixture
+def released(finished: str, post: Callable[..., Any]) -> str:
+    """Path of a release's page."""
+    answer = post("/promote", dataset=finished, name="gate", version="1.0.0", notes=HOSTILE)
+    assert answer.status_code == 303, answer.text
+    return str(answer.headers["location"])
+
+
+@pytest.fixture
+def evaluated(browser: TestClient, released: str, post: Callable[..., Any], secret: str, memory_store: Any) -> str:
+    """Path of a verdict's page, as a worker would have left it."""
+    scores = b"reference,probe,score\n"
+    upload = sha256(scores).hexdigest()
+    sent = browser.put(f"/v1/uploads/{upload}", content=scores, headers={CSRF_HEADER: secret})
+    assert sent.status_code == 201
+    answer = post("/verdicts/new", set="gate@1.0.0", name=HOSTILE, scores=upload, at_fmr="0.01", max_fnmr="0.1")
+    assert answer.status_code == 303, answer.text
+    path = str(answer.headers["location"])
+    at = EvaluationKeys("acme", path.rpartition("/")[2])
+    memory_store.put(at.result, json.dumps(result()).encode())
+    return path
+
+
+def rate(value: float) -> dict[str, Any]:
+    interval = {"low": value / 2, "high": min(1.0, value * 2), "confidence": 0.95, "method": "exact"}
+    return {
+        "name": "FNMR",
+        "value": value,
+        "errors": 3,
+        "trials": 100,
+        "failed": 0,
+        "side": "score < threshold",
+        "exact": interval,
+        "by_subject": None,
+    }
+
+
+def scored(fnmr: float) -> dict[str, Any]:
+    point = {"target_fmr": 0.01, "threshold": 0.5, "fmr": rate(0.01), "fnmr": rate(fnmr), "resolved": True}
+    det = [
+        {"target_fmr": f, "resolved": True, "fmr": f, "fnmr": n, "low": n / 2, "high": n * 1.5, "by_subject": True}
+        for f, n in ((0.1, fnmr / 2), (0.01, fnmr))
+    ]
+    eer = {"value": 0.02, "threshold": 0.4, "mated": 100, "non_mated": 1000, "by_subject": None, "rounding": 0.0}
+    return {
+        "mated": 100,
+        "non_mated": 1000,
+        "mated_failed": 1,
+        "non_mated_failed": 0,
+        "subjects": 3,
+        "points": [{**point, "generalised_fnmr": rate(fnmr)}],
+        "eer": eer,
+        "det": det,
+        "exact": True,
+    }
+
+
+def result() -> dict[str, Any]:
+    """What a worker finds, with every part that a page shows."""
+    pair = {
+        "reference": "S0000001_0000",
+        "probe": "S0000001_0001",
+        "reference_image": "x",
+        "probe_image": "x",
+        "score": 0.125,
+        "baseline_score": 0.875,
+    }
+    subject = {"subject": "S0000001", "tried": 4, "missed": 2, "missed_before": 0, "worse": 2, "pairs": [pair]}
+    return {
+        "set": {
+            "dataset": "ds",
+            "release": "gate@1.0.0",
+            "name": "gate 7",
+            "comparisons": 12,
+            "comparisons_sha256": None,
+        },
+        "rule": {"at_fmr": 0.01, "max_fnmr": 0.1},
+        "scores": scored(0.2),
+        "baseline": scored(0.1),
+        "difference": {
+            "increase": 0.1,
+            "low": 0.05,
+            "high": 0.15,
+            "alpha": 0.01,
+            "method": "by subject",
+            "subjects_worse": 2,
+            "subjects_better": 0,
+            "same_scores": False,
+        },
+        "worse": {"pairs": 2, "pairs_better": 0, "subjects": 1, "listed": [subject]},
+        "groups": [
+            {
+                "attribute": "sex",
+                "group": "female",
+                "subjects": 2,
+                "fnmr": rate(0.3),
+                "baseline_fnmr": rate(0.1),
+                "subjects_worse": 1,
+                "subjects_better": 0,
+            }
+        ],
+        "limits": [
+            {
+                "limit": "max_fnmr",
+                "allowed": "0.1",
+                "verdict": "FAIL",
+                "reason": "FNMR 20% is above 10%",
+                "excess": 0.1,
+                "low": 0.05,
+                "high": 0.2,
+                "subjects_to_settle": None,
+            }
+        ],
+        "verdict": "FAIL",
+        "reason": "FNMR 20% is above 10%",
+        "notes": ["the set is small"],
+    }
+
+
+def test_the_gallery_has_every_sample_once(browser: TestClient, finished: str) -> None:
+    page = browser.get(f"/datasets/{finished}/gallery").text
+    names = re.findall(r'data-sample="([^"]+)"', page)
+    rows = [json.loads(unescape(text)) for text in names]
+    assert [row["id"] for row in rows] == [
+        row["id"] for row in browser.get(f"/v1/datasets/{finished}/samples").json()["samples"]
+    ]
+    assert page.count('loading="lazy"') == 7
+    grid = browser.get(f"/datasets/{finished}/gallery?is.role=probe").text
+    assert grid.count("data-sample=") == 3
+    assert 'class="grid"' in grid
+    from_second = browser.get(f"/datasets/{finished}/gallery?subject=S0000001").text
+    assert "S0000000_0000" not in from_second
+    assert "S0000001_0000" in from_second
+
+
+def test_a_condition_that_is_none_is_told_in_place(browser: TestClient, finished: str) -> None:
+    answer = browser.get(f"/datasets/{finished}/gallery?measure=quality.sharpness&measure.low=much")
+    assert answer.status_code == 422
+    assert "compares with a number" in answer.text
+
+
+def test_the_pairs_are_those_of_the_report(browser: TestClient, finished: str, memory_store: Any) -> None:
+    report = {
+        "judges": [
+            {
+                "matcher": {"name": "m"},
+                "uniqueness": {"look_alikes": [{"score": 0.61, "subjects": ["S0000000", "S0000002"]}]},
+                "absent": {},
+            }
+        ]
+    }
+    memory_store.put(DatasetKeys("acme", finished).report, json.dumps(report).encode())
+    page = browser.get(f"/datasets/{finished}/pairs").text
+    assert f"/v1/datasets/{finished}/samples/S0000002_0000" in page
+    assert "0.61" in page
+
+
+def test_two_sets_stand_side_by_side(browser: TestClient, finished: str, released: str) -> None:
+    page = browser.get(f"/compare?a={finished}&b=gate@1.0.0").text
+    assert f"/v1/datasets/{finished}/samples/S0000001_0001" in page
+    assert "/v1/releases/gate/1.0.0/samples/S0000001_0001" in page
+    wrong = browser.get(f"/compare?a={finished}&b=nonsense").text
+    assert "neither a dataset" in unescape(wrong)
+
+
+def test_a_release_is_made_shown_and_withdrawn(browser: TestClient, released: str, post: Callable[..., Any]) -> None:
+    assert released == "/releases/gate/1.0.0"
+    record = browser.get("/v1/releases/gate/1.0.0").json()
+    page = browser.get(released).text
+    assert "facsimile lock gate@1.0.0" in page
+    assert f'digest = "{record["digest"]}"' in unescape(page)
+    assert f'pixels = "{record["pixels_digest"]}"' in unescape(page)
+    assert "<script>alert" not in page
+    assert "<script>alert" not in browser.get("/releases/gate").text
+    for part in ("gallery", "pairs", "report", "downloads"):
+        assert browser.get(f"{released}/{part}").status_code == 200
+    refused = post(released, reason="wrong", confirm="gate@1.0")
+    assert refused.status_code == 422
+    assert 'value="wrong"' in refused.text
+    assert post(released, reason=HOSTILE, confirm="gate@1.0.0").headers["location"] == "/releases/gate"
+    gone = browser.get(released)
+    assert gone.status_code == 410
+    assert "It was withdrawn" in gone.text
+    assert "<script>alert" not in gone.text
+    assert HOSTILE in unescape(browser.get("/releases/gate").text)
+
+
+def test_a_release_that_cannot_be_made_keeps_what_was_typed(post: Callable[..., Any], finished: str) -> None:
+    answer = post("/promote", dataset=finished, name="Not A Name", version="one", notes="kept")
+    assert answer.status_code == 422
+    assert 'value="Not A Name"' in answer.text
+    assert ">kept</textarea>" in answer.text
+
+
+def test_the_next_version_is_suggested(browser: TestClient, released: str) -> None:
+    assert 'value="1.1.0"' in browser.get("/promote?name=gate").text
+
+
+def test_a_difference_is_a_table_and_pictures(
+    browser: TestClient,
+    released: str,
+    ask: Callable[..., str],
+    post: Callable[..., Any],
+    memory_store: Any,
+    finish_any: Any,
+) -> None:
+    other = ask(seed="8", subjects="4")
+    finish_any(memory_store, "acme", other)
+    assert post("/promote", dataset=other, name="gate", version="1.1.0").status_code == 303
+    page = browser.get(f"{released}/diff?to=1.1.0").text
+    assert "From gate@1.0.0 to gate@1.1.0" in page
+    assert "/v1/releases/gate/1.1.0/samples/" in page
+    assert "</small> seed</th>" in page
+
+
+def test_a_verdict_says_what_was_found(browser: TestClient, evaluated: str) -> None:
+    page = browser.get(evaluated).text
+    assert 'class="verdict large FAIL"' in page
+    assert "FNMR 20% is above 10%" in page
+    assert 'class="band s0"' in page
+    assert "/v1/releases/gate/1.0.0/samples/S0000001_0001" in page
+    assert "before 0.875" in page
+    assert "female" in page
+    assert "<script>alert" not in page
+    assert HOSTILE in unescape(page)
+    trend = browser.get("/verdicts?release=gate").text
+    assert "<svg" in trend
+    assert "<script>alert" not in trend
+
+
+def test_what_is_refused_of_a_verdict_stands_in_place(
+    browser: TestClient, released: str, post: Callable[..., Any]
+) -> None:
+    answer = post("/verdicts/new", set="gate@1.0.0", scores="0" * 64, at_fmr="often", max_fnmr_increase="10%")
+    assert answer.status_code == 422
+    page = unescape(answer.text)
+    assert 'value="often"' in page
+    assert 'value="10%"' in page
+    assert 'role="alert"' in page
+
+
+def test_a_verdict_is_deleted_only_when_confirmed(
+    browser: TestClient, evaluated: str, post: Callable[..., Any]
+) -> None:
+    assert post(evaluated, do="delete").status_code == 422
+    assert post(evaluated, do="delete", confirm="yes").status_code == 303
+    assert browser.get(evaluated).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/releases", "/promote", "/verdicts", "/verdicts/new", "/compare"])
+def test_an_empty_service_has_pages_too(browser: TestClient, path: str) -> None:
+    page = browser.get(path)
+    assert page.status_code == 200
+    assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=", page.text)

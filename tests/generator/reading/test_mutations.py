@@ -34,7 +34,7 @@ def test_mutated_files_end_in_refusals_or_readings(forge: Any) -> None:
         script.Seed("modules", forge.pickle({"G_ema": forge.module("Generator", whole)})),
     ]
     for seed in seeds:
-        assert script.read(seed.data) == "read", seed.name
+        assert script.read(seed.data).startswith("read"), seed.name
     ended = [(name, how) for name, _, how, _ in script.fuzz(seeds, 3_000, 7)]
     assert [one for one in ended if one[1].startswith("FAULT")] == []
-    assert {"read"} < {how for _, how in ended}
+    assert {how.split()[0] for _, how in ended} == {"read,", "refused:"}

@@ -40,7 +40,7 @@ def read_npy(data: memoryview) -> NDArray[Any]:
     if match is None or match["other"] is not None:
         raise FileRefused(f"header is not a plain array's: `{shown(header.strip())}`", 8)
     if match["code"].startswith("O"):
-        raise FileRefused("object array: a pickle lies inside, which is not read", 8)
+        raise FileRefused("object array: a pickle lies inside, which is not read (allow_pickle=False)", 8)
     if match["code"] not in TYPES or match["order"] == "|":
         raise FileRefused(f"dtype `{shown(match['order'] + match['code'])}` is not floating point", 8)
     if not re.fullmatch(r"((\d{1,12}, )*\d{1,12},?)?", match["shape"], re.ASCII):

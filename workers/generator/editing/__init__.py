@@ -1,0 +1,1 @@
+"""Moving a generator's latents: boundaries and directions, edits along them, and what z_O means by them."""

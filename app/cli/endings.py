@@ -5,6 +5,7 @@ from typing import NamedTuple
 from app.client.errors import (
     FolderProblem,
     LockMismatch,
+    NotCached,
     NotComparable,
     ServiceRefused,
     ServiceUnreachable,
@@ -53,7 +54,7 @@ def exit_code(error: FacsimileError) -> int:
     """The exit code that an error means."""
     if isinstance(error, UsageProblem | RequestRefused | Misconfigured | NotComparable | FolderProblem):
         return USAGE
-    if isinstance(error, ServiceUnreachable):
+    if isinstance(error, ServiceUnreachable | NotCached):
         return UNREACHABLE
     if isinstance(error, VerificationFailed | Corrupt):
         return UNVERIFIED

@@ -11,9 +11,10 @@ from app.cli.output import as_json, fields, megabytes, say
 from app.client.cache import default_cache
 from app.client.connect import Lazily, connect
 from app.client.distribution import how_to_get
-from app.client.errors import UsageProblem
+from app.client.errors import NotCached, UsageProblem
 from app.client.lockfile import LOCK, LockFile
 from app.client.pull import Puller
+from app.client.service import Client
 from app.client.verifiers import pixel_digest
 from app.dataset.layout import Layout
 from app.dataset.version import ReleaseRef, parse_ref
@@ -49,6 +50,9 @@ def pull(
     verify_pixels: Annotated[
         bool, typer.Option("--verify-pixels", help="Decode every sample too and check its pixels' digest.")
     ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nobody: what is locked, out of the cache, or not at all.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, max=32, help="Connections at a time.")] = 8,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell which way the bytes come.")] = False,
     url: UrlOption = None,
@@ -58,8 +62,21 @@ def pull(
     """Fetch releases into folders, every sample verified. Broken off, the same command goes on where it was.
 
     What is in the folder and right is not fetched again; nor is what the cache has of this or another release
-    ($FACSIMILE_CACHE, by default ~/.cache/facsimile). Files may be hard links into it: copy what you want to change.
+    ($FACSIMILE_CACHE, by default ~/.cache/facsimile): with all of it there, a locked release needs no service. Files
+    may be hard links into the cache: copy what you want to change.
     """
+    if offline and source:
+        raise UsageProblem("--offline asks nobody, and --from names whom to ask: give one of them")
+    cache = default_cache()
+
+    def client() -> Client:
+        if offline:
+            raise NotCached(
+                f"--offline, and the cache ({cache.folder}) does not have all of it, or it is not locked: pull it once "
+                "with the service, and lock it (facsimile lock)"
+            )
+        return connect(url, key)
+
     held = LockFile(lock)
     wanted = [parse_ref(text) for text in releases or []] or [item.ref for item in held]
     if not wanted:
@@ -71,9 +88,9 @@ def pull(
     results = []
     with Bars() as bars:
         puller = Puller(
-            cache=default_cache(),
+            cache=cache,
             workers=workers,
-            client=Lazily(lambda: connect(url, key)),
+            client=Lazily(client),
             digest=pixel_digest() if verify_pixels else None,
             tell=say if verbose else lambda text: None,
             say=say,

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import hashlib
 import itertools
+import json
 import os
 import shutil
 import time
@@ -18,6 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.client.errors import FolderProblem, VerificationFailed
+from app.client.files import write_whole
+from app.client.paths import inside
 
 CLONE = 0x40049409
 """ioctl FICLONE of Linux: the file shares the other's blocks until one of them is written to."""
@@ -56,7 +59,7 @@ class Cache:
         self._numbers = itertools.count()
         self._ways: list[Callable[[str, str], None]] = [_clone, os.link]
         with told(folder):
-            for part in ("files", "staged", "locks", "trees"):
+            for part in ("files", "staged", "locks", "trees", "releases"):
                 (folder / part).mkdir(parents=True, exist_ok=True)
             self._sweep()
 
@@ -137,6 +140,37 @@ class Cache:
         make_durable([beside for beside, _ in copied])
         for beside, to in copied:
             os.replace(beside, to)
+
+    def keep(self, digest: str, files: Iterable[Path]) -> None:
+        """Keep what lies beside the samples of a release, by the release's digest: then nobody need be asked for it."""
+        listed = {}
+        for path in files:
+            size, sha256 = path.stat().st_size, digest_of(path)
+            if not self.held(sha256, size):
+                staged = f"{self._temporary}/{self._prefix}-{next(self._numbers)}"
+                shutil.copyfile(path, staged)
+                os.chmod(staged, self._mode)
+                self.adopt([(staged, sha256)])
+            listed[path.name] = [size, sha256]
+        write_whole(self._index(digest), json.dumps(listed).encode())
+
+    def bring(self, digest: str, into: Path) -> bool:
+        """Put copies of what `keep` kept into a folder; False if it is not all here."""
+        try:
+            listed = json.loads(self._index(digest).read_bytes())
+            wanted = [(inside(into, name), int(size), str(sha256)) for name, (size, sha256) in listed.items()]
+        except (OSError, ValueError, TypeError, AttributeError, VerificationFailed):
+            return False
+        if not all(self.held(sha256, size) for _, size, sha256 in wanted):
+            return False
+        for path, _, sha256 in wanted:
+            beside = path.with_name(f".{path.name}.part")
+            shutil.copyfile(self.path(sha256), beside)
+            beside.replace(path)
+        return True
+
+    def _index(self, digest: str) -> Path:
+        return self.folder / "releases" / f"{digest.rpartition(':')[2]}.json"
 
     @contextmanager
     def alone(self, folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:

@@ -11,6 +11,10 @@ class ServiceUnreachable(FacsimileError):
     """The service does not answer, or not in a way that it should."""
 
 
+class NotCached(FacsimileError):
+    """Nobody may be asked, and the cache does not have all."""
+
+
 class ServiceRefused(FacsimileError):
     """The service answered with an error of ours."""
 

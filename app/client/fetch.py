@@ -103,6 +103,8 @@ class Fetch:
         self._on_bytes = on_bytes
         self._patience = patience
         self._total = 0
+        self._located = False
+        """Whether the source has told where its samples are."""
         self._aside = folder / ASIDE
         self._staged = self._aside / "products"
         self._samples = Samples(
@@ -119,11 +121,13 @@ class Fetch:
                 self._expected = replace(self._expected, digest=content.digest)
             self._total = int(manifest.summary["counts"]["bytes"])
             try:
-                self._samples.bring(manifest.files(), lambda: self._locate(manifest, known=not whole))
+                self._samples.bring(manifest.files(), lambda: self._locate(manifest))
             except (NoRanges, OtherOrder):
                 self._take_all()
                 self._samples.bring_cached(manifest.files())
             self._samples.tally.demand()
+            if not whole and release is not None:
+                self._cache.keep(content.digest, self._beside_samples())
             self._finish()
         return Fetched(content=content, release=release, tally=self._samples.tally)
 
@@ -155,10 +159,13 @@ class Fetch:
             return None
         return manifest, content, release
 
-    def _products(self) -> tuple[Manifest, Content, Release | None]:
-        """Everything beside the samples, from the source, checked."""
+    def _products(self, *, by_cache: bool = True) -> tuple[Manifest, Content, Release | None]:
+        """Everything beside the samples, from the cache or the source, checked."""
         self._begin()
-        self._patience().call(self._read_products)
+        self._located = False
+        if not (by_cache and self._expected.digest and self._cache.bring(self._expected.digest, self._staged)):
+            self._patience().call(self._read_products)
+            self._located = True
         manifest = Manifest(self._staged / MANIFEST)
         content = content_of_manifest(manifest)
         expected, where = self._expected, self._source.where
@@ -234,10 +241,10 @@ class Fetch:
         except (OSError, VerificationFailed, KeyError, TypeError):
             return False
 
-    def _locate(self, manifest: Manifest, *, known: bool) -> None:
+    def _locate(self, manifest: Manifest) -> None:
         """Learn where the samples begin, if that is not known, and that they can all be there."""
-        if not known:
-            self._products()
+        if not self._located:
+            self._products(by_cache=False)
         self._source.check_length(sum(Wanted(row, 0).end for row in manifest.files()))
 
     def _take_all(self) -> None:
@@ -251,12 +258,17 @@ class Fetch:
 
         self._patience().call(lambda: self._source.take_all(self._staged, self._cache, on_bytes))
 
+    def _beside_samples(self) -> list[Path]:
+        """What is staged, manifest.json last."""
+        products = [path for path in sorted(self._staged.iterdir()) if not path.name.startswith(".")]
+        return sorted(products, key=lambda path: path.name == MANIFEST)
+
     def _finish(self) -> None:
         """Name the products, manifest.json last: the folder is whole."""
         if self._staged.is_dir():
-            products = [path for path in sorted(self._staged.iterdir()) if not path.name.startswith(".")]
+            products = self._beside_samples()
             make_durable(products)
-            for path in sorted(products, key=lambda path: path.name == MANIFEST):
+            for path in products:
                 path.replace(self._folder / path.name)
         if self._aside.is_dir():
             shutil.rmtree(self._aside)

@@ -1,6 +1,7 @@
 """Files that a command writes: each appears whole or not at all, and a place that cannot be is told before the work."""
 
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ def demand_place(path: Path) -> None:
 
 def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file beside its place, then give it its name; raises FolderProblem, and leaves nothing then."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with beside.open("wb") as file:
             if isinstance(data, bytes):

@@ -30,9 +30,19 @@ class LayoutFetch:
     """One release in one layout on its way into one folder."""
 
     def __init__(
-        self, client: Client, ref: ReleaseRef, digest: str, layout: Layout, folder: Path, *, on_bytes: OnBytes
+        self,
+        client: Callable[[], Client],
+        ref: ReleaseRef,
+        digest: str,
+        layout: Layout,
+        folder: Path,
+        *,
+        on_bytes: OnBytes,
     ) -> None:
-        """`digest` is that of the release's content; `on_bytes` is told (what, so far, in all)."""
+        """`digest` is that of the release's content; `on_bytes` is told (what, so far, in all).
+
+        `client` is called only if something is missing.
+        """
         self._client = client
         self._ref = ref
         self._digest = digest
@@ -74,8 +84,9 @@ class LayoutFetch:
         self._aside.mkdir(parents=True, exist_ok=True)
         note.write_text(mine)
         if not self._archive.exists():
-            archive = self._client.release_archive(*self._ref, self._layout.value)
-            fetch_archive(self._client, archive, self._archive, partial(self._on_bytes, f"pulling {self._ref}"))
+            client = self._client()
+            archive = client.release_archive(*self._ref, self._layout.value)
+            fetch_archive(client, archive, self._archive, partial(self._on_bytes, f"pulling {self._ref}"))
         return self._unpack()
 
     def _unpack(self) -> Json:

@@ -15,6 +15,7 @@ from app.client.lockfile import Locked
 from app.client.manifest import Manifest
 from app.client.readers import open_http
 from app.client.records import record_of
+from app.client.service import Client
 from app.client.sources import Deferred, Source, open_source, service_source
 from app.client.verifiers import PixelDigest
 from app.client.verify import verify
@@ -128,9 +129,13 @@ class Puller:
     ) -> Json:
         if source is not None:
             raise UsageProblem(f"--from serves the plain layout; {layout.value!r} comes from a service")
-        client = self.client()
-        if locked is not None:
-            locked.demand(record_of(client.release(*ref)).digest, client.url)
+
+        def client() -> Client:
+            found = self.client()
+            if locked is not None:
+                locked.demand(record_of(found.release(*ref)).digest, found.url)
+            return found
+
         return LayoutFetch(
             client,
             ref,

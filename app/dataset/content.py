@@ -1,6 +1,7 @@
 """The digest of what a set consists of: the same for the same bytes, whoever made them, whenever and under which name.
 
     sample line   [id, file, role, pixel_sha256, file_sha256, attributes]        in the manifest's order
+                  and what the image shows behind them, where the manifest says it
     subject node  SHA-256 over the lines ["facsimile samples 1", subject] and its sample lines
     root          SHA-256 over the lines ["facsimile samples 1"] and [subject, node] for every subject
     digest        SHA-256 over {"content": …, "model": …, "sigma": …, "comparisons": …, "samples": root}
@@ -75,7 +76,10 @@ class ContentDigest:
 
     def add(self, row: SampleRow) -> None:
         """Take in the next sample."""
-        self._samples.add(row.subject, [row.id, row.file, row.role, row.pixel_sha256, row.file_sha256, row.attributes])
+        line = [row.id, row.file, row.role, row.pixel_sha256, row.file_sha256, row.attributes]
+        if row.shown is not None:
+            line.append(row.shown.model_dump(exclude_none=True))
+        self._samples.add(row.subject, line)
         self._pixels.add(row.subject, [row.id, row.pixel_sha256])
 
     def finish(self, summary: dict[str, Any]) -> Content:

@@ -20,6 +20,36 @@ class Sidecar(_Frozen):
     """Another one each time that the sample is signed; no part of any digest over the set."""
 
 
+class Shown(_Frozen):
+    """What one image shows, as the latents that it was drawn from ask for it; None where a model does not say.
+
+    A subject's attributes are of its identity. An image may differ: a wearer of glasses takes them off now and then,
+    and an image shows a person some years before or after.
+    """
+
+    glasses: bool | None = None
+    """Whether glasses are on the face."""
+    age: float | None = None
+    """Apparent age, years."""
+    yaw: float | None = None
+    """Turn of the head to its left, degrees."""
+    pitch: float | None = None
+    """Nod of the head downwards, degrees."""
+    smile: float | None = None
+    """-1 (corners of the mouth down) to 1 (a broad smile); 0 is at rest."""
+    mouth_open: float | None = None
+    """0 (closed) to 1."""
+    light_side: float | None = None
+    """From how far aside the brightest light comes, degrees; positive from the subject's left."""
+
+    def columns(self) -> dict[str, AttributeValue]:
+        """What is known of it, for tables: `shown_glasses` and so on."""
+        return {f"shown_{name}": value for name, value in self.model_dump(exclude_none=True).items()}
+
+
+Point = tuple[float, float]
+
+
 class SampleRow(_Frozen):
     """One stored sample, as the manifest lists it."""
 
@@ -39,10 +69,19 @@ class SampleRow(_Frozen):
     """Which draw of the observation this is, from 0."""
     attributes: dict[str, AttributeValue]
     """The subject's attributes as its identity latents give them."""
+    shown: Shown | None = None
+    """What this image shows of what can change from one image of a subject to the next; None of sets of before."""
+    landmarks: tuple[Point, Point, Point, Point, Point] | None = None
+    """x and y in pixels, where the detector found right eye, left eye (the subject's), tip of the nose, right and left
+    corner of the mouth; None where it was not asked."""
     quality: dict[str, float] | None = None
     """What was measured on the stored file, of judged samples; in the manifest only."""
     c2pa: Sidecar | None = None
     """None where there is none, or where it is in the file itself."""
+
+    def labels(self) -> dict[str, AttributeValue]:
+        """Columns for tables: the subject's attributes, then what this image shows."""
+        return {**self.attributes, **(self.shown.columns() if self.shown else {})}
 
 
 class StoredSample(_Frozen):

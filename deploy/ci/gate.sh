@@ -7,15 +7,19 @@
 # MATCHER_COMMAND    what scores the comparisons, called with two more arguments: the release's folder, in which it
 #                    reads comparisons.csv and samples/, and the score file to write (reference,probe,score).
 #                    Left out: 'facsimile match' with the matcher that MATCHER names, by default sface
-# BASELINE           score file of the version that was accepted last; left out: there is nothing to compare with
+# BASELINE           score file of the version that was accepted last, of the same comparisons. Left out, and no
+#                    MAX_FNMR either: the scores are made, and the gate ends without a verdict (2). Accept those, if
+#                    they are good, as the first baseline
 # MAX_FNMR_INCREASE  what FNMR may rise by over the baseline: 0.01, or 10% of it             [0.01]
 # MAX_FNMR           what FNMR may be at the most, if that is to be judged too
 # AT_FMR             at thresholds of this FMR                                               [0.01]
-# SOURCE             a folder, .tar or URL to pull from; left out: the service of FACSIMILE_URL and FACSIMILE_API_KEY
+# SOURCE             a folder, .tar or URL to pull from; left out: the service of FACSIMILE_URL and FACSIMILE_API_KEY.
+#                    A release that FACSIMILE_CACHE has whole needs neither
+# OFFLINE            1: ask nobody; what the cache does not have ends the gate without a verdict
 # RESULTS            folder for scores.csv, junit.xml, summary.md, det.svg                   [facsimile-results]
 #
-# Exits with 0 for PASS, 1 for FAIL, 3 for UNDECIDED (more subjects are needed), anything else where there is no
-# verdict: a pull that failed, a matcher that ended with an error.
+# Exits with 0 for PASS and nothing else, 1 for FAIL, 3 for UNDECIDED (the set cannot tell: take one with more
+# comparisons), and 2 where there is no verdict: no baseline, a pull that failed, a matcher that ended with an error.
 set -euo pipefail
 
 : "${RELEASE:?names the release, e.g. RELEASE=gate-smoke@1.2.0}"
@@ -30,7 +34,10 @@ no_verdict() {
     exit 2
 }
 
-facsimile pull "$RELEASE" --locked --out "$data" ${SOURCE:+--from "$SOURCE"} || no_verdict "$RELEASE could not be pulled"
+more=()
+[ -z "${SOURCE:-}" ] || more+=(--from "$SOURCE")
+[ "${OFFLINE:-0}" != 1 ] || more+=(--offline)
+facsimile pull "$RELEASE" --locked --out "$data" "${more[@]}" || no_verdict "$RELEASE could not be pulled"
 
 if [ -n "${MATCHER_COMMAND:-}" ]; then
     read -ra command <<<"$MATCHER_COMMAND"
@@ -40,6 +47,9 @@ else
 fi
 
 limits=()
+if [ -n "${BASELINE:-}" ] && [ ! -f "$BASELINE" ]; then
+    no_verdict "the baseline $BASELINE is not there; scores to accept as the first one are in $scores"
+fi
 [ -z "${BASELINE:-}" ] || limits+=(--baseline "$BASELINE" --max-fnmr-increase "${MAX_FNMR_INCREASE:-0.01}")
 [ -z "${MAX_FNMR:-}" ] || limits+=(--max-fnmr "$MAX_FNMR")
 
@@ -50,4 +60,10 @@ facsimile evaluate --scores "$scores" --dataset "$data" --at-fmr "${AT_FMR:-0.01
 if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -f "$results/summary.md" ]; then
     cat "$results/summary.md" >>"$GITHUB_STEP_SUMMARY"
 fi
-exit "$verdict"
+if [ "$verdict" = 0 ] && [ "${#limits[@]}" = 0 ]; then
+    no_verdict "nothing was judged: there is no BASELINE and no MAX_FNMR; scores to accept as the first baseline are in $scores"
+fi
+case $verdict in
+    0 | 1 | 3) exit "$verdict" ;;
+    *) no_verdict "evaluating ended with $verdict" ;;
+esac

@@ -236,9 +236,12 @@ def test_lock_pins_and_pull_fetches_what_is_locked(
     assert service.release().digest not in Path("facsimile.lock").read_text()
 
 
-def test_what_does_not_fit_the_lock_is_refused(service: Any, pull: Pull, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_fit_the_lock_is_refused(
+    service: Any, pull: Pull, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert run(["lock", "gate-smoke@1.2.0"]) == OK
     assert pull(out="before") == OK
+    monkeypatch.setenv("FACSIMILE_CACHE", str(tmp_path / "another-cache"))  # with its own, nobody would be asked
     service.rows = service.rows[:4]  # the service has changed what must not change
     capsys.readouterr()
     assert run(["lock", "--check"]) == UNLOCKED
@@ -345,6 +348,50 @@ def test_a_mirror_of_another_release_is_told(mirror: Path, capsys: pytest.Captur
     assert run(["pull", "gate-smoke@1.1.0", "--out", "gate", "--from", str(mirror)]) == USAGE
     assert "holds gate-smoke@1.2.0, not gate-smoke@1.1.0" in capsys.readouterr().err
     assert run(["pull", "gate-smoke@1.1.0", "--out", "gate", "--from", "nowhere"]) == USAGE
+
+
+def away(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("there is no network")
+
+
+def test_what_is_locked_and_cached_needs_no_service(
+    service: Any, pull: Pull, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["lock", "gate-smoke@1.2.0"]) == OK
+    assert pull(out="first") == OK
+    service.fault = away
+    service.calls.clear()
+    assert pull("--locked", out="second") == OK
+    assert pull("--locked", "--offline", out="third") == OK
+    assert service.calls == []
+    assert files("second") == files("third") == whole(service)
+    assert run(["verify", "third"]) == OK
+    assert Path("third/manifest.json").stat().st_mode & 0o200  # a copy, not the cache's own
+    Path("third/comparisons.csv").write_text("x")
+    Path("third", service.rows[0].file).unlink()
+    assert pull("--offline", out="third") == OK
+    assert files("third") == whole(service)
+    assert run(["verify", "third"]) == OK
+
+
+def test_offline_asks_nobody_and_says_what_is_missing(
+    service: Any, pull: Pull, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert pull("--offline") == UNREACHABLE  # not locked: nobody knows its digest
+    assert run(["lock", "gate-smoke@1.2.0"]) == OK
+    service.calls.clear()
+    assert pull("--offline", "--locked") == UNREACHABLE
+    assert "the cache" in capsys.readouterr().err
+    assert service.calls == []
+    assert pull("--locked") == OK
+    cache = Path(os.environ["FACSIMILE_CACHE"])
+    first = service.rows[0]
+    (cache / "files" / first.file_sha256[:2] / first.file_sha256).unlink()
+    service.calls.clear()
+    assert pull("--offline", "--locked", out="other") == UNREACHABLE
+    assert not Path("other/manifest.json").exists()
+    assert service.calls == []
+    assert pull("--offline", "--from", "gate") == USAGE
 
 
 @pytest.mark.parametrize("cut", [1, 512, 1024, 2000, 9000])

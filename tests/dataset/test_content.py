@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.dataset.content import ContentDigest, content_of
 from app.dataset.manifest import manifest_lines, read_manifest
-from app.dataset.shard import SampleRow
+from app.dataset.shard import SampleRow, Shown
 from app.errors import Corrupt
 
 SUMMARY: dict[str, Any] = {
@@ -91,6 +91,7 @@ def test_who_made_it_when_and_under_which_name_is_no_content() -> None:
         ({"file": "samples/x.png"}, False),
         ({"role": "distractor"}, False),
         ({"attributes": {"age": 41.4}}, False),
+        ({"shown": Shown(glasses=False)}, False),
     ],
 )
 def test_a_sample_that_differs(fields: dict[str, Any], pixels_change: bool) -> None:

@@ -162,3 +162,59 @@ class TestTwoLayouts:
         before = load(lt.FIRST, None).generate(who[:, :64], how[:, 2:], 16, 16)
         strangers = np.abs(later - np.roll(before, 1, axis=0)).mean()
         assert np.abs(later - before).mean() < 0.01 * strangers
+
+
+def test_what_an_image_shows_is_of_the_image_and_not_of_the_subject() -> None:
+    card = ModelCard.model_validate(
+        {
+            "name": "own",
+            "version": "1",
+            "kind": "own",
+            "description": "",
+            "sizes": [[64, 64]],
+            "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS, "layout": lt.CURRENT.version},
+            "attributes": lt.attributes(),
+            "licence": "none",
+            "provenance": "none",
+        }
+    )
+    who, how = np.zeros(lt.IDENTITY), np.zeros(lt.OBSERVATION)
+    who[lt.GLASSES] = 2.0
+    calm = lt.shown(card, who, how)
+    assert calm is not None
+    assert calm.model_dump() == {
+        "glasses": True,
+        "age": 44.5,
+        "yaw": 0.0,
+        "pitch": 0.0,
+        "smile": 0.0,
+        "mouth_open": 0.0,
+        "light_side": 0.0,
+    }
+    for name, value in (("glasses_off", 1.5), ("age_offset", -1.0), ("yaw", 1.0), ("smile", -3.0), ("jaw", -3.0)):
+        how[lt.CURRENT.dimensions[name]] = value
+    how[lt.CURRENT.dimensions["key_azimuth"]] = 0.5
+    other = lt.shown(card, who, how)
+    assert other is not None
+    assert other.glasses is False, "the wearer took them off"
+    assert other.age == pytest.approx(44.5 - 12 * np.tanh(5 / 12), abs=0.05)
+    assert other.yaw == pytest.approx(50 * np.tanh(15 / 50), abs=0.05)
+    assert other.smile == pytest.approx(np.tanh(-3 / 2.2), abs=0.005)
+    assert other.mouth_open == 0.0, "a mouth cannot be more than closed"
+    assert other.light_side == pytest.approx(np.degrees(1.5 * np.tanh(0.55 * 0.5 / 1.5)), abs=0.05)
+
+
+def test_of_a_model_with_other_latents_nothing_is_said() -> None:
+    card = ModelCard.model_validate(
+        {
+            "name": "other",
+            "version": "1",
+            "kind": "other",
+            "description": "",
+            "sizes": [[64, 64]],
+            "latent": {"identity": 3, "observation": {"pose": [0, 2]}},
+            "licence": "none",
+            "provenance": "none",
+        }
+    )
+    assert lt.shown(card, np.zeros(3), np.zeros(2)) is None

@@ -19,7 +19,9 @@ from app.dataset.request import DatasetRequest
 from app.dataset.shard import SampleRow, ShardReport
 from app.jobs.datasets.archive import lay_out_archive, read_segments
 from app.jobs.records import Accepted, write_json
+from workers.generator import latents as lt
 from workers.images import Pixels
+from workers.matchers.detector import Face
 from workers.pipeline import run
 from workers.pipeline.assemble import assemble
 from workers.pipeline.lay_out import StoredContents, lay_out
@@ -37,15 +39,19 @@ CARD = {
     "kind": "sheet",
     "description": "Cells of a contact sheet",
     "sizes": [[CELL, CELL]],
-    "latent": {"identity": 3, "observation": {"pose": [0, 2]}},
-    "attributes": {
-        "sex": {"kind": "choice", "latent": 0, "values": {"female": [None, 0.0], "male": [0.0, None]}},
-        "age": {"kind": "range", "latent": 1, "min": 20.0, "max": 70.0},
-        "glasses": {"kind": "share", "latent": 2, "threshold": 0.8},
-    },
+    "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS, "layout": lt.CURRENT.version},
+    "attributes": lt.attributes(),
     "licence": "none",
     "provenance": "none",
 }
+
+
+FACE = Face(
+    box=(20, 20, 70, 70),
+    points=np.array([[38, 52], [74, 51.25], [56, 72], [42, 92], [71, 92]], np.float32),
+    score=0.9,
+)
+"""What a detector is said to have found in every sample."""
 
 
 class Sheet:
@@ -69,7 +75,7 @@ class Sheet:
                 if number % 9 == 0
                 else self.cells[int(abs(float(who[0])) * 1e4) % 8, number % 8].copy()
             )
-            bits = np.unpackbits(np.array([*who, *how], np.float32).view(np.uint8))[:CELL]
+            bits = np.unpackbits(np.array([*how[:3], who[0]], np.float32).view(np.uint8))[:CELL]
             cell[0] = (120 + 12 * bits)[:, None]
             chosen.append(cell)
         return np.stack(chosen).astype(np.float32) / 127.5 - 1
@@ -128,7 +134,7 @@ def make_set(
     write_json(store, AT.request, accepted)
     write_json(store, AT.plan, plan)
     before = run.check
-    run.check = lambda plan, pixels: (None, reject(pixels))
+    run.check = lambda plan, pixels: (FACE, reject(pixels))
     try:
         for number in range(plan.shards):
             with ShardTar() as tar:

@@ -60,7 +60,9 @@ def test_imagefolder_by_datasets(made: Any, tmp_path: Path) -> None:
     for row in made.rows:
         item = by_id[row.id]
         assert (item["subject"], item["role"]) == (row.subject, row.role)
-        assert {key: item[key] for key in row.attributes} == row.attributes
+        assert {key: item[key] for key in row.labels()} == row.labels()
+        assert {"glasses", "shown_glasses", "shown_age", "shown_yaw"} <= set(row.labels())
+        assert [tuple(point) for point in item["landmarks"]] == list(row.landmarks)
         assert np.array_equal(np.asarray(item["image"].convert("RGB")), pixels_of(made.files[row.id]))
 
 
@@ -235,7 +237,9 @@ def test_webdataset_by_webdataset(made: Any, tmp_path: Path) -> None:
     found = list(wds.WebDataset(shards, shardshuffle=False).decode("rgb8"))
     assert [item["__key__"] for item in found] == [row.id for row in made.rows]
     for item, row in zip(found, made.rows, strict=True):
-        assert item["json"] == {"id": row.id, "subject": row.subject, "role": row.role, **row.attributes}
+        landmarks = [list(point) for point in row.landmarks]
+        expected = {"id": row.id, "subject": row.subject, "role": row.role, **row.labels(), "landmarks": landmarks}
+        assert item["json"] == expected
         assert np.array_equal(item["png"], pixels_of(made.files[row.id]))
 
 
@@ -247,7 +251,9 @@ def test_parquet_by_datasets(made: Any, tmp_path: Path) -> None:
     assert isinstance(found.features["image"], datasets.Image)
     assert [item["id"] for item in found] == [row.id for row in made.rows]
     for item, row in zip(found, made.rows, strict=True):
-        assert {key: item[key] for key in row.attributes} == row.attributes
+        assert {key: item[key] for key in row.labels()} == row.labels()
+        assert {"glasses", "shown_glasses", "shown_age", "shown_yaw"} <= set(row.labels())
+        assert [tuple(point) for point in item["landmarks"]] == list(row.landmarks)
         assert np.array_equal(np.asarray(item["image"].convert("RGB")), pixels_of(made.files[row.id]))
     compared = datasets.load_dataset(str(folder), "comparisons", split="test", cache_dir=str(tmp_path / "c"))
     assert [(item["reference"], item["probe"], item["mated"]) for item in compared] == made.comparisons

@@ -14,7 +14,7 @@ from app.errors import Cancelled
 from app.jobs.records import Accepted, write_json
 from workers.generator.trained_on import TemplatesOf, TrainedOn
 from workers.matchers.registry import card_of
-from workers.pipeline import run
+from workers.pipeline import evidence, run
 from workers.pipeline.judge import judge_shard
 from workers.pipeline.report import report
 from workers.pipeline.run import run_shard
@@ -148,3 +148,13 @@ def test_however_small_or_blind_there_is_a_report(
     assert found.judges[0].absent
     assert all(point.fnmr is None for point in found.judges[0].points)
     assert json.loads(memory_store.get(AT.report))["comparisons"]["selection"] in ("none", "balanced")
+
+
+def test_subjects_are_grouped_by_what_their_images_show() -> None:
+    assert evidence._worn("glasses", True, [True, True]) == "glasses in every image"
+    assert evidence._worn("glasses", True, [True, False]) == "glasses in some images"
+    assert evidence._worn("glasses", False, [False]) == "glasses in none"
+    assert evidence._worn("glasses", True, []) == "with glasses", "a set of before says only what its subjects are"
+    assert evidence._worn("hat", None, [None]) is None
+    assert evidence._mean([20.0, None, 30.0], 60.0) == 25.0
+    assert evidence._mean([None], 60.0) == 60.0

@@ -126,6 +126,21 @@ def run_command(
     identity_from: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the iterations after which the matcher is asked.")
     ] = 0.0,
+    repulsion_weight: Annotated[
+        float, typer.Option(min=0, help="Of keeping different identities apart in a matcher's space; with --grow-from.")
+    ] = 0.0,
+    repulsion_margin: Annotated[float, typer.Option(help="Cosine above which strangers are too alike.")] = 0.2,
+    repulsion_pairs: Annotated[int, typer.Option(min=2, help="Pairs drawn afresh for it in each step.")] = 6,
+    mated_weight: Annotated[float, typer.Option(min=0, help="Of mated pairs' likeness, with repulsion.")] = 0.8,
+    held_coarse: Annotated[
+        float, typer.Option(min=0, help="How strongly colours and shapes are held meanwhile.")
+    ] = 6.0,
+    held_plain: Annotated[float, typer.Option(min=0, help="The same for all that is drawn.")] = 0.8,
+    held_eyes: Annotated[float, typer.Option(min=0, help="The same for open eyes and for brows.")] = 1.0,
+    warm_up: Annotated[int, typer.Option(min=1, help="Iterations over which the learning rate rises.")] = 100,
+    average_halflife: Annotated[
+        float, typer.Option(min=1, help="Half-life, in images, of the average of weights that is exported.")
+    ] = 8_000,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     bfloat16: Annotated[bool, typer.Option(help="Mixed precision: faster on GPUs and on newer processors.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -162,12 +177,26 @@ def run_command(
             identity_weight=identity_weight,
             adversary_from=adversary_from,
             identity_from=identity_from,
+            repulsion_weight=repulsion_weight,
+            repulsion_margin=repulsion_margin,
+            repulsion_pairs=repulsion_pairs,
+            mated_weight=mated_weight,
+            held_coarse=held_coarse,
+            held_plain=held_plain,
+            held_eyes=held_eyes,
+            warm_up=warm_up,
+            average_halflife_images=average_halflife,
             mixed_precision=bfloat16,
         )
     except ValidationError as exc:
         raise RequestRefused([(str(e["loc"][0]) if e["loc"] else "settings", e["msg"]) for e in exc.errors()]) from exc
+    begun = (out / CHECKPOINT).exists()
+    if repulsion_weight and grow_from is None and not begun:
+        raise RequestRefused(
+            [("grow_from", "repulsion is held to what a model has learned before; name its folder with --grow-from")]
+        )
     trainer = Trainer(open_source(data), spec, device)
-    if grow_from is not None and not (out / CHECKPOINT).exists():
+    if grow_from is not None and not begun:
         grow_from_model(trainer, grow_from)
     with bar() as shown:
         task = shown.add_task("iterations", total=iterations)

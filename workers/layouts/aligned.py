@@ -18,7 +18,7 @@ def aligned(contents: Contents) -> Iterator[Entry]:
     metadata = Spool()
     for row, pixels in chips(contents, unaligned):
         file = f"{row.subject}/{row.id}.png"
-        metadata.write(described(row, file_name=file).encode())
+        metadata.write(described(row, landmarks=False, file_name=file).encode())
         yield whole(file, encode(pixels, about.mark(row), quality=None))
     yield metadata.entry(METADATA)
     yield comparisons_csv(contents)
@@ -27,7 +27,7 @@ def aligned(contents: Contents) -> Iterator[Entry]:
         about,
         "Faces of 112×112 pixels, aligned by a similarity transform to the five points (38.29, 51.70) (73.53, 51.50) "
         "(56.03, 71.74) (41.55, 92.37) (70.73, 92.20), a folder a subject, and metadata.jsonl with label, subject, "
-        "role and attributes of each.",
+        "role and attributes of each, and what it shows (shown_glasses, shown_yaw …).",
         unaligned.note(),
         "comparisons.csv lists the set's comparisons, those of samples without a face among them: they are failures "
         "to enrol or extract, not to be left out of the rates.",

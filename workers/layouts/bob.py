@@ -46,8 +46,8 @@ def _samples(name: str, rows: Iterator[SampleRow]) -> Entry:
         attributes: list[str] | None = None
         for row in rows:
             if attributes is None:
-                attributes = sorted(row.attributes)
+                attributes = sorted(row.labels())
                 yield line("path", "subject_id", "template_id", "role", *attributes)
-            yield line(row.file, row.subject, row.id, row.role, *(row.attributes.get(key, "") for key in attributes))
+            yield line(row.file, row.subject, row.id, row.role, *(row.labels().get(key, "") for key in attributes))
 
     return text(f"{LISTS}/{name}.csv", lines())

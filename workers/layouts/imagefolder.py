@@ -24,7 +24,7 @@ def imagefolder(contents: Contents) -> Iterator[Entry]:
     yield readme(
         contents.about,
         "ImageFolder: the images of each subject in a folder of its own, as the set has them, and metadata.jsonl with "
-        "label, subject, role and attributes of each.",
+        "label, subject, role and attributes of each, what it shows (shown_glasses, shown_yaw …), and its landmarks.",
         f"comparisons.csv lists {counted(sides.mated, 'mated comparison')} and {sides.non_mated:,} non-mated.",
     )
     yield comparisons_csv(contents)

@@ -70,8 +70,9 @@ def parquet(contents: Contents) -> Iterator[Entry]:
     yield readme(
         contents.about,
         "Parquet with the images inside, for Hugging Face datasets: the configuration 'samples' has image, label, "
-        "subject, role and attributes of each sample, 'comparisons' the set's comparisons by their labels; all is test "
-        "data, so the one split is 'test'. The images are the set's own files.",
+        "subject, role and attributes of each sample, what it shows (shown_glasses, shown_yaw …) and its landmarks, "
+        "'comparisons' the set's comparisons by their labels; all is test data, so the one split is 'test'. The images "
+        "are the set's own files.",
     )
 
 
@@ -119,23 +120,32 @@ def _schema(first: SampleRow) -> pa.Schema:
     kinds = {bool: ("bool", pa.bool_()), float: ("float64", pa.float64()), str: ("string", pa.string())}
     features: dict[str, Any] = {"image": {"_type": "Image"}}
     fields: list[tuple[str, pa.DataType]] = [("image", IMAGE)]
-    for name, value in {"id": "", "subject": "", "role": "", **first.attributes}.items():
+    for name, value in {"id": "", "subject": "", "role": "", **first.labels()}.items():
         dtype, arrow = kinds[type(value)]
         features[name] = {"dtype": dtype, "_type": "Value"}
         fields.append((name, arrow))
+    if first.landmarks is not None:
+        features["landmarks"] = _list_of(_list_of({"dtype": "float64", "_type": "Value"}))
+        fields.append(("landmarks", pa.list_(pa.list_(pa.float64()))))
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
+def _list_of(feature: dict[str, Any]) -> dict[str, Any]:
+    return {"feature": feature, "_type": "List"}
+
+
 def _record(row: SampleRow, data: bytes, schema: pa.Schema) -> dict[str, Any]:
-    record = {
+    record: dict[str, Any] = {
         "image": {"bytes": data, "path": PurePosixPath(row.file).name},
         "id": row.id,
         "subject": row.subject,
         "role": row.role,
-        **row.attributes,
+        **row.labels(),
     }
+    if row.landmarks is not None:
+        record["landmarks"] = row.landmarks
     if list(record) != schema.names:
-        raise Corrupt(f"sample {row.id} has other attributes than the samples before it: {', '.join(row.attributes)}")
+        raise Corrupt(f"sample {row.id} has other labels than the samples before it: {', '.join(list(record)[4:])}")
     return record
 
 

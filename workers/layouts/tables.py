@@ -17,9 +17,14 @@ def line(*values: object) -> str:
     return out.getvalue()
 
 
-def described(row: SampleRow, **more: object) -> str:
-    """A sample as one line of JSON: what `more` says, then its label, subject, role and attributes."""
-    found = {**more, "id": row.id, "subject": row.subject, "role": row.role, **row.attributes}
+def described(row: SampleRow, *, landmarks: bool = True, **more: object) -> str:
+    """A sample as one line of JSON: what `more` says, then its label, subject, role, attributes, and what it shows.
+
+    Without `landmarks` where the layout has other pixels than the set.
+    """
+    found = {**more, "id": row.id, "subject": row.subject, "role": row.role, **row.labels()}
+    if landmarks and row.landmarks is not None:
+        found["landmarks"] = row.landmarks
     return json.dumps(found, ensure_ascii=False) + "\n"
 
 

@@ -28,7 +28,8 @@ def webdataset(contents: Contents) -> Iterator[Entry]:
     yield readme(
         contents.about,
         f"WebDataset: {counted(number, 'shard')}, shard-000000.tar and so on, in which each sample is an image, the "
-        "set's own file, and a JSON file with label, subject, role and attributes. comparisons.csv lists the "
+        "set's own file, and a JSON file with label, subject, role and attributes, what the image shows "
+        "(shown_glasses, shown_yaw …), and its landmarks. comparisons.csv lists the "
         "comparisons by the samples' labels, which are the keys.",
     )
 

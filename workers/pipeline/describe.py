@@ -58,7 +58,9 @@ def describe(store: ObjectStore, at: DatasetKeys, accepted: Accepted, plan: Plan
         for product in PRODUCTS
         if not product.late and product is not MANIFEST
     ]
-    text = _json(croissant(summary, plan, card, [manifest, *beside, *described]))
+    first = next(iter(stored_rows(store, at, plan)), None)
+    shown = first.shown if first else None
+    text = _json(croissant(summary, plan, card, [manifest, *beside, *described], shown))
     store.put(at.croissant, text, CROISSANT.media_type)
 
 

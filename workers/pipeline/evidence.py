@@ -13,7 +13,7 @@ from app.dataset.model import ChoiceAttribute, ModelCard, RangeAttribute, ShareA
 from app.dataset.names import parse_sample_name
 from app.dataset.plan import Plan
 from app.dataset.report import MatcherFacts
-from app.dataset.shard import AttributeValue, IdentityChoice, SampleRow, ShardReport
+from app.dataset.shard import AttributeValue, IdentityChoice, SampleRow, ShardReport, Shown
 from app.storage import ObjectStore
 from workers.biometrics.groups import age_bands
 from workers.generator.draw import draw_observation, sigma_vector
@@ -117,24 +117,59 @@ def _judges(
 
 
 def _labels(plan: Plan, card: ModelCard, rows: Mapping[str, SampleRow]) -> dict[str, Sequence[str | None]]:
-    """The group of every judged subject by every attribute that subjects can be grouped by."""
+    """The group of every judged subject by every attribute that subjects can be grouped by, as its images show it.
+
+    A wearer who takes the glasses off in some images is in a group of its own; an age is the mean of those shown.
+    """
     values: dict[str, list[AttributeValue | None]] = {name: [None] * plan.judged_subjects for name in card.attributes}
     for row in rows.values():
         place = parse_sample_name(row.id)
         if place is not None and place.subject < plan.judged_subjects:
             for name in values:
                 values[name][place.subject] = row.attributes.get(name)
+    seen = _seen(plan, rows)
     labels: dict[str, Sequence[str | None]] = {}
     for name, attribute in card.attributes.items():
         if isinstance(attribute, ChoiceAttribute):
             labels[name] = [None if value is None else str(value) for value in values[name]]
         elif isinstance(attribute, ShareAttribute):
             labels[name] = [
-                None if value is None else f"{'with' if value else 'without'} {name}" for value in values[name]
+                _worn(name, value, [shown.glasses for shown in seen[subject]] if name == "glasses" else [])
+                for subject, value in enumerate(values[name])
             ]
         elif isinstance(attribute, RangeAttribute) and name == "age":
-            labels[name] = age_bands([None if value is None else float(value) for value in values[name]])
+            labels[name] = age_bands(
+                [
+                    _mean([shown.age for shown in seen[subject]], None if value is None else float(value))
+                    for subject, value in enumerate(values[name])
+                ]
+            )
     return labels
+
+
+def _seen(plan: Plan, rows: Mapping[str, SampleRow]) -> list[list[Shown]]:
+    """What the images of every judged subject show, as far as their rows say it."""
+    seen: list[list[Shown]] = [[] for _ in range(plan.judged_subjects)]
+    for row in rows.values():
+        place = parse_sample_name(row.id)
+        if place is not None and place.subject < plan.judged_subjects and row.shown is not None:
+            seen[place.subject].append(row.shown)
+    return seen
+
+
+def _worn(name: str, attribute: AttributeValue | None, images: Sequence[bool | None]) -> str | None:
+    """Which group a subject falls into by whether its images show it; by its attribute where they do not say."""
+    known = [worn for worn in images if worn is not None]
+    if not known:
+        return None if attribute is None else f"{'with' if attribute else 'without'} {name}"
+    if all(known):
+        return f"{name} in every image"
+    return f"{name} in some images" if any(known) else f"{name} in none"
+
+
+def _mean(values: Sequence[float | None], otherwise: float | None) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else otherwise
 
 
 def _asked_yaw(

@@ -48,11 +48,11 @@ def draw_latents(plan: Plan, card: ModelCard, draws: Sequence[Draw]) -> tuple[La
     return np.stack(identities), np.stack(observations)
 
 
-def generate_samples(plan: Plan, generator: Generator, draws: Sequence[Draw]) -> tuple[Pixels, Latents]:
-    """Pixels uint8 [N, H, W, 3] of N draws, and their z_I [N, d_I]."""
+def generate_samples(plan: Plan, generator: Generator, draws: Sequence[Draw]) -> tuple[Pixels, Latents, Latents]:
+    """Pixels uint8 [N, H, W, 3] of N draws, their z_I [N, d_I] and z_O [N, d_O]."""
     identity, observation = draw_latents(plan, generator.card, draws)
     images = generator.generate(identity, observation, plan.image.width, plan.image.height)
-    return to_pixels(images), identity
+    return to_pixels(images), identity, observation
 
 
 def generate_portraits(plan: Plan, generator: Generator, subjects: Sequence[int], attempts: Sequence[int]) -> Pixels:

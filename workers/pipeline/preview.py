@@ -14,6 +14,6 @@ def make_preview(plan: Plan, generator: Generator) -> bytes:
         draws = [
             Draw(plan.place(subject * plan.samples_per_subject + k), 0, 0) for k in range(plan.samples_per_subject)
         ]
-        pixels, _ = generate_samples(plan, generator, draws)
+        pixels, _, _ = generate_samples(plan, generator, draws)
         rows.append(list(pixels))
     return encode_sheet(contact_sheet(rows, max(plan.image.width, plan.image.height)))

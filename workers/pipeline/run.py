@@ -10,9 +10,10 @@ from pathlib import PurePosixPath
 from app.dataset import names
 from app.dataset.model import ModelCard
 from app.dataset.plan import Place, Plan
-from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, ShardReport, Sidecar
+from app.dataset.shard import IdentityChoice, Missing, Point, Rejection, SampleRow, ShardReport, Sidecar
 from app.errors import Cancelled
 from workers.generator.base import Generator, Latents
+from workers.generator.latents import shown
 from workers.images import Mark, Pixels, decode, encode, pixel_sha256
 from workers.matchers.detector import Face
 from workers.pipeline.check import check
@@ -29,6 +30,7 @@ class Passed:
     draw: Draw
     pixels: Pixels
     identity: Latents
+    observation: Latents
     face: Face | None
     """What the detector found in it, where a check asked it."""
 
@@ -98,12 +100,12 @@ def passing(
         else:
             pending.append(Draw(place, choice.attempt(place.subject) if choice else 0, 0))
     while pending:
-        pixels, identity = generate_samples(plan, generator, pending)
+        pixels, identity, observation = generate_samples(plan, generator, pending)
         again: list[Draw] = []
-        for draw, image, who in zip(pending, pixels, identity, strict=True):
+        for draw, image, who, how in zip(pending, pixels, identity, observation, strict=True):
             face, reason = check(plan, image)
             if reason is None:
-                passed[draw.place] = Passed(draw=draw, pixels=image, identity=who, face=face)
+                passed[draw.place] = Passed(draw=draw, pixels=image, identity=who, observation=how, face=face)
                 continue
             name = names.sample_name(*draw.place)
             rejected.append(Rejection(id=name, attempt=draw.attempt, reason=reason))
@@ -149,9 +151,19 @@ def _encode(plan: Plan, card: ModelCard, sample: Passed, marker: Marker) -> tupl
         identity_attempt=sample.draw.identity_attempt,
         attempt=sample.draw.attempt,
         attributes=attributes_of(card, sample.identity),
+        shown=shown(card, sample.identity, sample.observation),
+        landmarks=_landmarks(sample.face),
         c2pa=None if sealed.manifest is None else _sidecar(file, sealed.manifest),
     )
     return row, sealed
+
+
+def _landmarks(face: Face | None) -> tuple[Point, Point, Point, Point, Point] | None:
+    if face is None:
+        return None
+    # A tenth of a pixel: what lies below it differs between machines.
+    points = [(round(float(x), 1), round(float(y), 1)) for x, y in face.points]
+    return points[0], points[1], points[2], points[3], points[4]
 
 
 def _sidecar(file: str, manifest: bytes) -> Sidecar:

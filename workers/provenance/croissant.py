@@ -12,6 +12,7 @@ from typing import Any
 from app.dataset.model import ChoiceAttribute, ModelCard, RangeAttribute
 from app.dataset.plan import Plan
 from app.dataset.products import PROVENANCE
+from app.dataset.shard import Shown
 from workers.provenance.card import BIASES, LIMITS, MISUSES, NO_PERSON, USES, licence_of
 from workers.provenance.chain import corpus_digest, dataset_urn
 from workers.provenance.licence import licence_urls
@@ -66,6 +67,17 @@ CONTEXT: dict[str, Any] = {
     "transform": "cr:transform",
 }
 
+SHOWN = {
+    "glasses": "Whether glasses are on the face in this image.",
+    "age": "Apparent age in this image, years.",
+    "yaw": "Turn of the head to its left, degrees.",
+    "pitch": "Nod of the head downwards, degrees.",
+    "smile": "-1 (corners of the mouth down) to 1 (a broad smile).",
+    "mouth_open": "0 (closed) to 1.",
+    "light_side": "From how far aside the brightest light comes, degrees, positive from the subject's left.",
+}
+"""What is said of each column of what an image shows."""
+
 Node = dict[str, Any]
 
 
@@ -79,8 +91,13 @@ class FileFact:
     media_type: str
 
 
-def croissant(summary: dict[str, Any], plan: Plan, card: ModelCard, files: Iterable[FileFact]) -> Node:
-    """The set as Croissant; `summary` is the manifest's, `files` are the manifest and all that it pins."""
+def croissant(
+    summary: dict[str, Any], plan: Plan, card: ModelCard, files: Iterable[FileFact], shown: Shown | None
+) -> Node:
+    """The set as Croissant; `summary` is the manifest's, `files` are the manifest and all that it pins.
+
+    `shown` is what any sample's row says of what its image shows; which of it there is depends on the model alone.
+    """
     listed = list(files)
     name = summary["name"]
     return {
@@ -103,7 +120,7 @@ def croissant(summary: dict[str, Any], plan: Plan, card: ModelCard, files: Itera
         "citeAs": _cite(summary, plan),
         "isLiveDataset": False,
         "distribution": [*map(_file_object, listed), *_file_sets(plan)],
-        "recordSet": [_samples(plan, card), _images(), _comparisons()],
+        "recordSet": [_samples(card, shown), _images(), _comparisons()],
         **_responsible(summary, card),
         "prov:wasDerivedFrom": [
             {"@id": f"{dataset_urn(plan.dataset)}:plan"},
@@ -151,7 +168,7 @@ def _file_sets(plan: Plan) -> list[Node]:
     ]
 
 
-def _samples(plan: Plan, card: ModelCard) -> Node:
+def _samples(card: ModelCard, shown: Shown | None) -> Node:
     fields = [
         ("id", "sc:Text", "Label of the sample."),
         ("subject", "sc:Text", "Label of the subject: the same on all samples of one."),
@@ -166,6 +183,10 @@ def _samples(plan: Plan, card: ModelCard) -> Node:
         (f"attributes.{name}", _data_type(attribute), f"{name} that the model was asked to draw.")
         for name, attribute in card.attributes.items()
     ]
+    in_the_image = [
+        (f"shown.{name}", "sc:Boolean" if isinstance(value, bool) else "sc:Float", SHOWN[name])
+        for name, value in (shown.model_dump(exclude_none=True) if shown else {}).items()
+    ]
     return {
         "@type": "cr:RecordSet",
         "@id": "samples",
@@ -173,7 +194,7 @@ def _samples(plan: Plan, card: ModelCard) -> Node:
         "description": "Every sample, as the manifest lists it, with its image.",
         "key": {"@id": "samples/id"},
         "field": [
-            *(_manifest_field(*field) for field in (*fields, *attributes)),
+            *(_manifest_field(*field) for field in (*fields, *attributes, *in_the_image)),
         ],
     }
 
@@ -208,7 +229,8 @@ def _images() -> Node:
 
 
 def _manifest_field(name: str, data_type: str, description: str) -> Node:
-    own = name.rsplit(".", 1)[-1]
+    # What an image shows has the names of its subject's attributes, and other values.
+    own = name.replace("shown.", "shown_").rsplit(".", 1)[-1]
     return {
         "@type": "cr:Field",
         "@id": f"samples/{own}",

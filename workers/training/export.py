@@ -80,7 +80,7 @@ def export(
         "training": {
             "method": spec.method.value + (", labels anchored" if layout.anchored else ""),
             "iterations": trainer.iteration,
-            "images": trainer.iteration * 2 * spec.pairs,
+            "images": trainer.iteration * spec.images,
             "held_out_error": None if error is None else round(error, 4),
             "settings": spec.model_dump(mode="json"),
             "corpus": trainer.source.card(),

@@ -59,5 +59,5 @@ def grow_from_model(trainer: Trainer, folder: Path) -> None:
     ) and theirs.resolution in (ours.resolution, ours.resolution // 2)
     if not fit:
         raise RequestRefused([("grow_from", f"{folder} has a layout, base or resolution that this cannot grow from")])
-    for network in (trainer.generator, trainer.average):
+    for network in trainer.networks:
         grow(network, smaller.state_dict())

@@ -7,7 +7,11 @@ from typing import Any
 from app.errors import Corrupt, Misconfigured
 from workers.training.files import whole
 
-COLUMNS = ("iteration", "pyramid", "landmarks", "identity", "triplet", "fooled", "judge", "held_out")
+COLUMNS = (
+    *("iteration", "pyramid", "landmarks", "identity", "triplet", "fooled", "judge", "held_out"),
+    *("repulsion", "mated", "held", "eyes"),
+)
+"""New ones come last: a run that an earlier version began goes on."""
 
 
 class RunLog:
@@ -37,7 +41,8 @@ class RunLog:
             return
         with self._path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
+            named = tuple(reader.fieldnames or ())
+            if named != COLUMNS[: len(named)] or not named:
                 raise Corrupt(f"{self._path} has other columns than a run's log; move it away")
             rows = [row for row in reader if row["iteration"].isdigit() and int(row["iteration"]) <= iteration]
         with whole(self._path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:

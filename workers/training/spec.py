@@ -70,6 +70,22 @@ class TrainingSpec(BaseModel):
     """By which a mated pair's cosine shall exceed a non-mated one's."""
     embedding_interval: int = Field(4, gt=0)
     """Every so many iterations the matcher is asked, and counts as many times as strongly."""
+    repulsion_weight: float = Field(0.0, ge=0)
+    """Of different identities' being more alike, to the matcher, than `repulsion_margin`; 0 leaves repulsion out."""
+    repulsion_margin: float = Field(0.2, ge=-1, lt=1)
+    """Cosine above which two strangers are too alike."""
+    repulsion_pairs: int = Field(6, ge=2)
+    """Pairs that are drawn afresh in each step, beside those of the batch."""
+    mated_weight: float = Field(0.8, ge=0)
+    """Of mated pairs' being less alike than they could, beside repulsion."""
+    held_coarse: float = Field(6.0, ge=0)
+    """How strongly colours and shapes at a coarse scale are held to the model that was grown from, with repulsion."""
+    held_plain: float = Field(0.8, ge=0)
+    """The same at full resolution."""
+    held_eyes: float = Field(1.0, ge=0)
+    """The same for lids that are open, eyes and brows that are seen."""
+    warm_up: int = Field(100, ge=1)
+    """Iterations over which the learning rate rises."""
     average_halflife_images: float = Field(8_000, gt=0)
     """Of the generator's moving average, which is what gets exported."""
     mixed_precision: bool = False
@@ -81,9 +97,18 @@ class TrainingSpec(BaseModel):
             raise ValueError("ivigan learns from weak labels; set anchored to false")
         if self.pairs < 2 and self.method is Method.SDGAN_TRIPLET:
             raise ValueError("a triplet needs two subjects in a batch; set pairs to 2 or more")
+        if self.repulsion_weight and not (self.anchored and self.hold_landmarks):
+            raise ValueError(
+                "repulsion needs latents that mean what labels say, and landmarks that stay: anchored, held"
+            )
         return self
+
+    @property
+    def images(self) -> int:
+        """Images that are made in a step, those drawn afresh for repulsion among them."""
+        return 2 * (self.pairs + (self.repulsion_pairs if self.repulsion_weight else 0))
 
     @property
     def embedded(self) -> bool:
         """Whether a matcher takes part."""
-        return self.identity_weight > 0 or self.method is Method.SDGAN_TRIPLET
+        return self.identity_weight > 0 or self.repulsion_weight > 0 or self.method is Method.SDGAN_TRIPLET

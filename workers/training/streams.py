@@ -2,7 +2,7 @@
 
 import numpy as np
 
-BATCHES, MADE, JUDGE, GLASSES = 77, 78, 79, 80
+BATCHES, MADE, JUDGE, GLASSES, REPELLED = 77, 78, 79, 80, 81
 """Names of the streams: which rows a batch has, latents that are drawn afresh, what the judge's steps need, and which
 renders the classifier of glasses learns from."""
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from app.errors import FacsimileError
 from workers.generator import latents as lt
-from workers.generator.landmarks import FEATURES, GLASSES
+from workers.generator.landmarks import FEATURES, GLASSES, GROUPS
 from workers.generator.sdgan.network import GeneratorNetwork, profiles
 from workers.training.checkpoint import load_checkpoint, save_checkpoint
 from workers.training.data import Batch, Labels, Source
@@ -23,6 +23,7 @@ from workers.training.discriminator import PairDiscriminator
 from workers.training.embedding import load_embedding
 from workers.training.judge import Judge
 from workers.training.losses import identity_loss, pyramid_distance, triplet_loss
+from workers.training.repulsion import Repulsion
 from workers.training.spec import Loss, Method, TrainingSpec
 from workers.training.streams import MADE, stream
 
@@ -57,11 +58,23 @@ class Trainer:
         moments = (0.0, 0.9) if spec.loss is Loss.WGAN_GP else (0.5, 0.99)
         self._generator_steps = torch.optim.Adam(self.generator.parameters(), spec.learning_rate, moments)
         self._embedding = load_embedding().to(self.device) if spec.embedded else None
+        self._repulsion = self._repelling() if spec.repulsion_weight else None
         self.iteration = 0
+
+    def _repelling(self) -> Repulsion:
+        held = copy.deepcopy(self.average)
+        return Repulsion(self.spec, self.layout, held, draw=self._generate, look=self._look, device=self.device)
+
+    @property
+    def networks(self) -> tuple[GeneratorNetwork, ...]:
+        """Those that begin with what a run grows from."""
+        own = (self.generator, self.average)
+        return own if self._repulsion is None else (*own, self._repulsion.held)
 
     @property
     def _modules(self) -> dict[str, torch.nn.Module]:
-        return {"generator": self.generator, "average": self.average, "discriminator": self.judge.network}
+        own = {"generator": self.generator, "average": self.average, "discriminator": self.judge.network}
+        return own if self._repulsion is None else {**own, **self._repulsion.modules}
 
     @property
     def _optimizers(self) -> dict[str, torch.optim.Adam]:
@@ -130,11 +143,16 @@ class Trainer:
             total = total + losses["pyramid"]
             if landmarks.requires_grad:
                 total = total + 10 * losses["landmarks"]
+        fresh = None
+        if self._repulsion is not None and made is not None:
+            repelled = self._repulsion.step(self.iteration, self.generator, made)
+            total, fresh = total + repelled.loss, repelled.images
+            losses |= repelled.told
         adversary = self._adversary()
         asked = spec.embedded and self.iteration % spec.embedding_interval == 0
         triplet = asked and spec.method is Method.SDGAN_TRIPLET
         if adversary or triplet:
-            fakes = self._fake_pairs(number, made, batch)
+            fakes = self._fake_pairs(number, made, batch) if fresh is None else torch.cat(fresh.chunk(2), 1)
         if adversary:
             losses["fooled"] = self.judge.fooled(fakes, self._weak(batch))
             total = total + adversary * losses["fooled"]
@@ -204,7 +222,9 @@ class Trainer:
         """How much each pixel matters, [B, 1, R, R]: more on eyes, brows, mouth, and glasses that are worn."""
         down, across = profiles(labels.landmarks, self.architecture.resolution, FEATURE_SPOT)
         shown = torch.zeros_like(labels.landmarks[..., :1])
-        shown[:, list(FEATURES)] = 1
+        # With repulsion brows are free to differ from those of renders, which all have one.
+        free = GROUPS["brows"] if self._repulsion is not None else range(0)
+        shown[:, [point for point in FEATURES if point not in free]] = 1
         worn = (labels.flags[:, lt.GLASSES_FLAG] > 0).to(shown.dtype)
         shown[:, GLASSES.start : GLASSES.stop] = worn[:, None, None]
         return 1 + 3 * ((down * shown).transpose(1, 2) @ across).clamp(max=1)[:, None]
@@ -254,11 +274,14 @@ class Trainer:
         return identity_loss(self._templates(made[rows]), wanted)
 
     def _templates(self, images: Tensor) -> Tensor:
-        if self._embedding is None:
-            raise AssertionError("a run without a matcher asked for templates")
         rgb = images[:, :3]
         if images.shape[1] == 4:
             rgb = rgb + 0.5 * (1 - images[:, 3:])  # before grey
+        return self._look(rgb)
+
+    def _look(self, rgb: Tensor) -> Tensor:
+        if self._embedding is None:
+            raise AssertionError("a run without a matcher asked for templates")
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.mixed_precision):
             templates: Tensor = self._embedding(rgb)
         return templates.float()
@@ -281,8 +304,8 @@ class Trainer:
         return max(0, self.iteration - placing) / max(1, self.spec.iterations - placing)
 
     def _set_learning_rate(self) -> None:
-        """Warm up over 100 iterations; with labels, fall to a twentieth over the second half."""
-        share = min(1.0, (self.iteration + 1) / 100)
+        """Warm up; with labels, fall to a twentieth over the second half."""
+        share = min(1.0, (self.iteration + 1) / self.spec.warm_up)
         if self.layout.anchored and self._progress > 0.5:
             share *= max(0.05, 2 * (1 - self._progress))
         for group in self._generator_steps.param_groups:
@@ -290,7 +313,7 @@ class Trainer:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        images = 2 * self.spec.pairs
+        images = self.spec.images
         halflife = min(self.spec.average_halflife_images, 0.1 * (self.iteration + 1) * images)
         share = 1 - 0.5 ** (images / halflife)
         for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):

@@ -32,7 +32,7 @@ class Light:
 def read_light(observation: Latent) -> Light:
     """Light for one observation [d_O]; at z_O = 0 a soft frontal light from slightly above."""
     z = {name: lt.CURRENT.of_how(observation, name) for name in lt.CURRENT.how["illumination"]}
-    azimuth = float(lt.bounded(z["key_azimuth"], 0.55, 1.5))
+    azimuth = float(lt.light_side(observation))
     elevation = 0.5 + float(lt.bounded(z["key_elevation"], 0.22, 0.42))
     key = float(lt.between(0.8 * z["key_strength"], 0.45, 1.25))
     warmth = float(lt.bounded(z["key_warmth"], 0.05, 0.16))

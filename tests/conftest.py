@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -307,6 +308,13 @@ def write_shard(store: ObjectStore, plan: Plan, at: DatasetKeys, shard: int) -> 
     store.put(at.shard_samples(shard), tar.getvalue()[:members] + bytes(2 * tarfile.BLOCKSIZE))
     write_json(store, at.shard_report(shard), report)
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """torch as workers have it: its threads wait by spinning, and would cost twice the time beside any other work."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

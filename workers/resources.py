@@ -15,6 +15,7 @@ from app.queue import TaskQueue, open_queue
 from app.storage import ObjectStore, open_store
 from workers.generator.base import Generator
 from workers.generator.registry import default_model, load_generator, model_cards
+from workers.matchers.detector import Detector, load_detector
 from workers.matchers.registry import matcher_cards
 from workers.provenance.marker import marking_card
 
@@ -38,6 +39,11 @@ class Resources:
     def queue(self) -> TaskQueue:
         """The queue."""
         return open_queue(self.settings.queue)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The face detector."""
+        return load_detector()
 
     def generator(self, plan: Plan) -> Generator:
         """The model that a plan names, loaded once; raises Misconfigured if this worker does not have it."""

@@ -178,6 +178,7 @@ def _judge(attempt: Attempt) -> None:
         attempt.plan,
         attempt.number,
         judges=[load_planned(judge, attempt.settings.worker) for judge in attempt.plan.judges],
+        detector=attempt.resources.detector,
         should_cancel=attempt.called_off,
     )
     attempt.store.put(key, judgement)
@@ -229,7 +230,14 @@ def _report(attempt: Attempt) -> None:
 def _lay_out(attempt: Attempt) -> None:
     layout = Layout(attempt.task.part)
     if not attempt.store.exists(attempt.at.layout(layout)):
-        lay_out(attempt.store, attempt.at, attempt.plan, layout, should_cancel=attempt.called_off)
+        lay_out(
+            attempt.store,
+            attempt.at,
+            attempt.plan,
+            layout,
+            detector=attempt.resources.detector,
+            should_cancel=attempt.called_off,
+        )
 
 
 def _trained_on(attempt: Attempt) -> dict[str, TrainedOn]:

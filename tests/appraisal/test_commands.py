@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from app.cli.main import run
-from workers.appraisal import table
 from workers.generator import registry
 from workers.generator.cards import read_card, write_card
 from workers.images import decode
+from workers.matchers import detector
 from workers.matchers import registry as matchers
 from workers.matchers.comparison import COSINE
 from workers.pipeline import run as pipeline
@@ -26,7 +26,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, writing: Any, rea
     monkeypatch.setattr(registry, "model_folders", lambda settings: {"writing": folder})
     monkeypatch.setattr(matchers, "load_matcher", lambda name, settings: reading(name, COSINE))
     monkeypatch.setattr(matchers, "BUILT_IN", {"sface": None})
-    monkeypatch.setattr(table, "load_detector", tell_tale)
+    monkeypatch.setattr(detector, "load_detector", tell_tale)
     return folder
 
 

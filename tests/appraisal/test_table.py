@@ -20,11 +20,9 @@ SIGMAS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch, writing: Any, tell_tale: Any) -> Callable[..., Appraisal]:
-    monkeypatch.setattr(table, "load_detector", tell_tale)
-
+def measured(writing: Any, tell_tale: Any) -> Callable[..., Appraisal]:
     def run(*judges: Any, **options: Any) -> Appraisal:
-        return appraise(writing, judges, subjects=40, samples=3, identities=60, **options)
+        return appraise(writing, judges, subjects=40, samples=3, identities=60, detector=tell_tale(), **options)
 
     return run
 
@@ -96,10 +94,10 @@ def test_u_class_stands_beside_what_chance_leaves(measured: Callable[..., Apprai
 
 
 def test_too_few_comparisons_for_an_fmr_are_said_and_nothing_is_divided_by_it(
-    monkeypatch: pytest.MonkeyPatch, writing: Any, reading: Any, tell_tale: Any
+    writing: Any, reading: Any, tell_tale: Any
 ) -> None:
-    monkeypatch.setattr(table, "load_detector", tell_tale)
-    found = appraise(writing, [reading("cosine", COSINE)], subjects=6, samples=2, identities=10)  # 60 non-mated
+    judges = [reading("cosine", COSINE)]
+    found = appraise(writing, judges, detector=tell_tale(), subjects=6, samples=2, identities=10)  # 60 non-mated
     row = rows(found, "cosine")["largest change of FMR at a fixed threshold"]
     assert (row.value, row.met) == (None, None)
     assert "too few comparisons" in row.note

@@ -21,7 +21,7 @@ from app.jobs.datasets.archive import lay_out_archive, read_segments
 from app.jobs.records import Accepted, write_json
 from workers.generator import latents as lt
 from workers.images import Pixels
-from workers.matchers.detector import Face
+from workers.matchers.detector import Face, load_detector
 from workers.pipeline import run
 from workers.pipeline.assemble import assemble
 from workers.pipeline.lay_out import StoredContents, lay_out
@@ -97,7 +97,7 @@ class Made:
             archive = lay_out_archive(self.store, AT)
             return b"".join(read_segments(self.store, archive.segments, 0, archive.size))
         if not self.store.exists(AT.layout(layout)):
-            lay_out(self.store, AT, self.plan, layout)
+            lay_out(self.store, AT, self.plan, layout, detector=load_detector())
         return bytes(self.store.get(AT.layout(layout)))
 
     def unpacked(self, layout: Layout, folder: Path) -> Path:

@@ -16,7 +16,7 @@ from app.errors import Cancelled, Corrupt, StoreUnavailable, Unfinished
 from app.jobs.records import read_json
 from workers.layouts import shards
 from workers.layouts.landmarks import pack, unpack
-from workers.pipeline import lay_out as laying_out
+from workers.matchers.detector import load_detector
 from workers.pipeline.lay_out import lay_out
 
 AT = DatasetKeys("acme", "ds_test")
@@ -53,12 +53,20 @@ def test_before_the_manifest_as_after(make: Make, layout: Layout) -> None:
     assert made.archive(layout) == after
 
 
-def test_faces_are_found_once_for_all_layouts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+class Blind:
+    """A detector that is not to be asked."""
+
+    name = "blind"
+
+    def detect(self, pixels: Any) -> None:
+        pytest.fail("looked again")
+
+
+def test_faces_are_found_once_for_all_layouts(make: Make) -> None:
     made = make(subjects=3)
-    lay_out(made.store, AT, made.plan, Layout.IJB)
-    monkeypatch.setattr(laying_out, "load_detector", lambda: pytest.fail("looked again"))
-    lay_out(made.store, AT, made.plan, Layout.ALIGNED)
-    lay_out(made.store, AT, made.plan, Layout.INSIGHTFACE)
+    lay_out(made.store, AT, made.plan, Layout.IJB, detector=load_detector())
+    lay_out(made.store, AT, made.plan, Layout.ALIGNED, detector=Blind())
+    lay_out(made.store, AT, made.plan, Layout.INSIGHTFACE, detector=Blind())
 
 
 def test_finding_faces_stops_in_good_order_and_goes_on(make: Make) -> None:
@@ -66,7 +74,7 @@ def test_finding_faces_stops_in_good_order_and_goes_on(make: Make) -> None:
     ticks = iter(range(0, 10**6, 250))
 
     def step() -> None:
-        lay_out(made.store, AT, made.plan, Layout.ALIGNED, clock=lambda: float(next(ticks)))
+        lay_out(made.store, AT, made.plan, Layout.ALIGNED, detector=load_detector(), clock=lambda: float(next(ticks)))
 
     for done in (2, 4):
         with pytest.raises(Unfinished, match=f"the faces of {done} of 5 shards are found"):
@@ -81,7 +89,9 @@ def test_a_layout_that_is_called_off_leaves_nothing(make: Make) -> None:
     made = make(subjects=3, shard_size=4)
     answers = iter([False, False, True])
     with pytest.raises(Cancelled):
-        lay_out(made.store, AT, made.plan, Layout.LFW, should_cancel=lambda: next(answers, True))
+        lay_out(
+            made.store, AT, made.plan, Layout.LFW, detector=load_detector(), should_cancel=lambda: next(answers, True)
+        )
     assert not made.store.exists(AT.layout(Layout.LFW))
 
 
@@ -91,12 +101,12 @@ def test_a_store_that_goes_away_leaves_nothing(make: Make) -> None:
     made.store.fault = lambda operation, key: (
         next(tars, StoreUnavailable("gone")) if (operation, key) == ("read", AT.shard_samples(0)) else None
     )
-    lay_out(made.store, AT, made.plan, Layout.IMAGEFOLDER)
+    lay_out(made.store, AT, made.plan, Layout.IMAGEFOLDER, detector=load_detector())
     made.store.delete(AT.layout(Layout.IMAGEFOLDER))
-    lay_out(made.store, AT, made.plan, Layout.IMAGEFOLDER)
+    lay_out(made.store, AT, made.plan, Layout.IMAGEFOLDER, detector=load_detector())
     made.store.delete(AT.layout(Layout.IMAGEFOLDER))
     with pytest.raises(StoreUnavailable):
-        lay_out(made.store, AT, made.plan, Layout.IMAGEFOLDER)
+        lay_out(made.store, AT, made.plan, Layout.IMAGEFOLDER, detector=load_detector())
     made.store.fault = lambda operation, key: None
     assert not made.store.exists(AT.layout(Layout.IMAGEFOLDER))
 

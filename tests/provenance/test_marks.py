@@ -35,6 +35,7 @@ from app.dataset.shard import ShardReport
 from app.errors import Misconfigured
 from app.jobs.datasets.archive import lay_out_archive, read_segments
 from workers.images import Mark, decode, encode, pixel_sha256, pixel_sha256_of_file, read_mark, to_pixels
+from workers.matchers.detector import load_detector
 from workers.pipeline.lay_out import lay_out
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
@@ -278,7 +279,7 @@ def test_a_pull_brings_the_manifests_that_lie_beside(make_set: MakeSet, memory_s
 def test_the_zip_holds_what_lies_beside_and_the_documents(make_set: MakeSet, memory_store: Any) -> None:
     folder, plan = make_set(c2pa="detached")
     memory_store.put(AT.request, b"{}")
-    lay_out(memory_store, AT, plan, Layout.ZIP)
+    lay_out(memory_store, AT, plan, Layout.ZIP, detector=load_detector())
     with zipfile.ZipFile(io.BytesIO(memory_store.get(AT.layout(Layout.ZIP)))) as made:
         assert made.testzip() is None
         assert sorted(made.namelist()) == sorted(

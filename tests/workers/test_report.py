@@ -13,6 +13,7 @@ from app.dataset.report import Report
 from app.errors import Cancelled
 from app.jobs.records import Accepted, write_json
 from workers.generator.trained_on import TemplatesOf, TrainedOn
+from workers.matchers.detector import load_detector
 from workers.matchers.registry import card_of
 from workers.pipeline import evidence, run
 from workers.pipeline.judge import judge_shard
@@ -47,7 +48,7 @@ def make_set(plan: Plan, blocks: Any, reader: Any, store: Any) -> None:
             tar.put(store, AT.shard_samples(number))
         write_json(store, AT.shard_report(number), shard)
     for number in plan.judged_shards:
-        store.put(AT.judgement(number), judge_shard(store, AT, plan, number, judges=[reader]))
+        store.put(AT.judgement(number), judge_shard(store, AT, plan, number, judges=[reader], detector=load_detector()))
 
 
 def write(plan: Plan, blocks: Any, reader: Any, store: Any, **more: Any) -> Report:

@@ -20,7 +20,7 @@ from workers.generator.base import Generator
 from workers.generator.latents import asked_pose, layout_of
 from workers.matchers.base import Failure, Matcher, Role
 from workers.matchers.comparison import COSINE
-from workers.matchers.detector import load_detector
+from workers.matchers.detector import Detector
 from workers.matchers.extraction import extract_one
 from workers.matchers.pose import estimate_pose
 
@@ -93,6 +93,7 @@ def appraise(
     generator: Generator,
     judges: Sequence[Matcher],
     *,
+    detector: Detector,
     subjects: int = 100,
     samples: int = 3,
     identities: int = 1_000,
@@ -115,7 +116,7 @@ def appraise(
         done += subjects * samples
     portraits = _templates(generator, judges, 0.0, identities, 1, progress)
     done += identities
-    rows = [*_seen_by_detector(generator, subjects, samples)]
+    rows = [*_seen_by_detector(generator, detector, subjects, samples)]
     curve: list[CurvePoint] = []
     for judge in judges:
         crossed = {
@@ -168,9 +169,8 @@ def _templates(
     }
 
 
-def _seen_by_detector(generator: Generator, subjects: int, samples: int) -> tuple[Row, Row]:
+def _seen_by_detector(generator: Generator, detector: Detector, subjects: int, samples: int) -> tuple[Row, Row]:
     """Faces found at σ = 1, and the correlation of the yaw read off their five points with the yaw asked for."""
-    detector = load_detector()
     tried = 0
     asked: list[float] = []
     seen: list[float] = []

@@ -25,6 +25,7 @@ def evaluate_command(
     from workers.generator.cards import read_card, write_card
     from workers.generator.registry import load_generator, model_folders
     from workers.images import encode_sheet
+    from workers.matchers.detector import load_detector
     from workers.matchers.registry import BUILT_IN, load_matcher
 
     settings = worker_settings()
@@ -34,6 +35,7 @@ def evaluate_command(
         found = appraise(
             generator,
             [load_matcher(judge, settings) for judge in BUILT_IN],
+            detector=load_detector(),
             subjects=subjects,
             samples=samples,
             identities=identities,

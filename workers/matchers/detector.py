@@ -6,6 +6,7 @@ YuNet (Wu 2023) was trained on photographs from the web; nothing of it is traine
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -34,6 +35,17 @@ class Face:
     """[5, 2]: right eye, left eye (the subject's), tip of the nose, right and left corner of the mouth."""
     score: float
     """0 to 1."""
+
+
+class Detector(Protocol):
+    """What finds faces."""
+
+    @property
+    def name(self) -> str:
+        """Which network, and which release of it."""
+
+    def detect(self, pixels: NDArray[np.uint8]) -> Face | None:
+        """The most prominent face in RGB pixels [H, W, 3], or None."""
 
 
 class FaceDetector:

@@ -13,7 +13,7 @@ from app.errors import Cancelled, Corrupt
 from app.storage import ObjectStore
 from workers.images import decode
 from workers.matchers.base import Failure, Matcher, NetworkMatcher, Role, Stage
-from workers.matchers.detector import load_detector
+from workers.matchers.detector import Detector
 from workers.matchers.extraction import NO_FACE, extract_one
 from workers.matchers.quality import Quality, measure_quality
 from workers.matchers.sface import SFace
@@ -40,6 +40,7 @@ def judge_shard(
     shard: int,
     *,
     judges: Sequence[Matcher],
+    detector: Detector,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> bytes:
     """Judge the stored samples of a shard; returns the file that `workers.pipeline.judgements` reads.
@@ -58,7 +59,7 @@ def judge_shard(
         data = b"".join(store.read(at.shard_samples(shard), stored.offset, stored.row.bytes))
         pixels = decode(data, f"sample {stored.row.id}")
         role = Role.PROBE if stored.row.role == "probe" else Role.REFERENCE
-        face = load_detector().detect(pixels)
+        face = detector.detect(pixels)
         for judge in judges:
             if face is None and isinstance(judge, NetworkMatcher):
                 found: NDArray[np.float32] | Failure = Failure(role=role, stage=Stage.DETECT, reason=NO_FACE)

@@ -20,7 +20,7 @@ from workers.layouts.archive import Entry, Spool
 from workers.layouts.contents import About, Located, place_of
 from workers.layouts.landmarks import Faces, pack, unpack
 from workers.layouts.registry import archive_of
-from workers.matchers.detector import load_detector
+from workers.matchers.detector import Detector
 from workers.pipeline.assemble import stored_rows, summarize_stored
 from workers.pipeline.store import put_chunks
 
@@ -34,6 +34,7 @@ def lay_out(
     plan: Plan,
     layout: Layout,
     *,
+    detector: Detector,
     should_cancel: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -44,7 +45,7 @@ def lay_out(
     """
     contents = StoredContents(store, at, plan, should_cancel)
     if layout.faces:
-        contents.find_faces(until=clock() + FINDING_S, clock=clock)
+        contents.find_faces(detector, until=clock() + FINDING_S, clock=clock)
     put_chunks(store, at.layout(layout), archive_of(layout, contents), layout.media_type)
 
 
@@ -82,14 +83,14 @@ class StoredContents:
             left_out=int(self._listed["left_out"]),
         )
 
-    def find_faces(self, *, until: float, clock: Callable[[], float]) -> None:
+    def find_faces(self, detector: Detector, *, until: float, clock: Callable[[], float]) -> None:
         """Find the faces of every shard that has not been looked at, and keep them; raises Unfinished after `until`."""
         for shard in range(self._plan.shards):
             if self._store.exists(self._at.landmarks(shard)):
                 continue
             if clock() >= until:
                 raise Unfinished(f"the faces of {shard} of {self._plan.shards} shards are found")
-            faces = [load_detector().detect(decode(data, row.file)) for row, data in self._shard(shard)]
+            faces = [detector.detect(decode(data, row.file)) for row, data in self._shard(shard)]
             self._store.put(self._at.landmarks(shard), pack(faces))
 
     def rows(self) -> Iterator[SampleRow]:

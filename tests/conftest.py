@@ -14,10 +14,11 @@ import pytest
 from app.config import WorkerSettings
 from app.dataset.comparisons import list_comparisons
 from app.dataset.keys import DatasetKeys, unfinished
-from app.dataset.manifest import Tally, manifest_lines, summarize
+from app.dataset.manifest import Summary, Tally, manifest_lines, summarize
 from app.dataset.names import role, sample_file, sample_name, subject_name
 from app.dataset.plan import Plan
 from app.dataset.products import PRODUCTS
+from app.dataset.report import Listed
 from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.errors import FacsimileError, ObjectNotFound
 from app.jobs.records import read_accepted, read_plan, write_json
@@ -232,6 +233,32 @@ def toy_card() -> dict[str, Any]:
     }
 
 
+SUMMARY: dict[str, Any] = {
+    "dataset": "ds_1",
+    "name": "gate 7",
+    "created_at": "2026-01-01T00:00:00.000+00:00",
+    "request": {},
+    "model": {"name": "toy", "version": "1.0.0", "digest": "m" * 64},
+    "seed": 7,
+    "sigma": {"pose": 0.5, "illumination": 1.5},
+    "counts": {"subjects": 2, "distractors": 0, "samples": 10, "rejected": 0, "shortfall": 0, "bytes": 10},
+    "asked": {"subjects": 2, "samples": 10, "distractors": 0},
+    "checks": {"face_found": False, "unique": None},
+    "shortfall": [],
+    "digests": {"pixels": "p" * 64, "files": "f" * 64},
+    "shard_reports": {"count": 1, "sha256": "r" * 64},
+    "comparisons": {"selection": "balanced", "mated": 1, "non_mated": 1, "left_out": 0, "sha256": "c" * 64},
+    "device": "cpu",
+    "synthetic": {"digital_source_type": "http://example/synthetic", "marked": "in every file"},
+}
+
+
+@pytest.fixture(scope="session")
+def summary_of() -> Callable[..., Summary]:
+    """Makes a manifest's summary, with the fields given in place of the usual ones."""
+    return lambda **fields: Summary.model_validate(SUMMARY | fields)
+
+
 @pytest.fixture(scope="session")
 def finish_any() -> Callable[[ObjectStore, str, str], None]:
     """Does what workers do for a dataset, with texts for images."""
@@ -245,9 +272,10 @@ def finish_dataset(store: ObjectStore, tenant: str, dataset: str) -> None:
     rows: list[SampleRow] = []
     for shard in range(plan.shards):
         report = write_shard(store, plan, at, shard)
-        tally.add(report)
+        tally.add(report, "0" * 64)
         rows.extend(stored.row for stored in report.samples)
-    compared = list_comparisons(plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors, plan.seed)
+    shape = (plan.subjects, plan.samples_per_subject, plan.distractors)
+    compared = list(list_comparisons(plan.comparisons, *shape, plan.seed))
     lines = [f"{sample_name(*pair.reference)},{sample_name(*pair.probe)},{int(pair.mated)}" for pair in compared]
     listed = "\n".join(["reference,probe,mated", *lines, ""]).encode()
     store.put(at.comparisons, listed)
@@ -259,17 +287,21 @@ def finish_dataset(store: ObjectStore, tenant: str, dataset: str) -> None:
             store.put(at.product(product), json.dumps({"what": product.label}).encode())
     accepted = read_accepted(store, tenant, dataset)
     summary = summarize(
-        plan,
+        plan.final(),
         accepted.request,
         name=accepted.name,
         created_at=accepted.created_at,
         tally=tally,
         choice=None,
-        comparisons={"selection": plan.comparisons, "sha256": sha256(listed).hexdigest()},
-        device="cpu",
-        report_digests=[],
+        comparisons=Listed(
+            selection=plan.comparisons,
+            mated=sum(pair.mated for pair in compared),
+            non_mated=sum(not pair.mated for pair in compared),
+            left_out=0,
+            sha256=sha256(listed).hexdigest(),
+        ),
     )
-    write_json(store, at.summary, summary)
+    write_json(store, at.summary, summary.as_json())
     store.put(at.manifest, b"".join(manifest_lines(summary, rows)))
     store.delete(unfinished(tenant, dataset))
 

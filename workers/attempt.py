@@ -15,7 +15,7 @@ import structlog
 from app.config import Settings
 from app.dataset.calibration import Calibration
 from app.dataset.keys import DatasetKeys, EvaluationKeys
-from app.dataset.plan import Plan
+from app.dataset.plan import FinalPlan, Plan
 from app.errors import NotFound, QueueUnavailable, Unavailable
 from app.jobs.attempts import Ending, counted, ending_of, given_up, reason_of
 from app.jobs.datasets.advance import advance_if_phase_ended, fail
@@ -40,7 +40,6 @@ class Attempt:
     task: Task
     at: DatasetKeys
     plan: Plan
-    """As asked; once its target is calibrated, with the scale found in the target's place."""
     store: ObjectStore
     resources: Resources
 
@@ -58,6 +57,12 @@ class Attempt:
     def generator(self) -> Generator:
         """The plan's model, loaded when it is asked for; raises Misconfigured where this worker does not have it."""
         return self.resources.generator(self.plan)
+
+    def final_plan(self) -> FinalPlan:
+        """The plan as it is carried out: with the scale that the calibration found for its target, if it has one."""
+        if self.plan.target is None:
+            return self.plan.final()
+        return self.plan.final(Calibration.model_validate_json(self.store.get(self.at.calibration)).scale)
 
     def called_off(self) -> bool:
         """Whether the dataset was cancelled or deleted; to be asked before every batch."""
@@ -109,9 +114,6 @@ class DatasetSubject:
     def work(self) -> None:
         """See Subject."""
         plan = read_plan(self._store, self._task.tenant, self._task.subject)
-        if plan.target is not None and self._store.exists(self._at.calibration):
-            scale = Calibration.model_validate_json(self._store.get(self._at.calibration)).scale
-            plan = plan if scale is None else plan.scaled(scale)
         self._work(Attempt(task=self._task, at=self._at, plan=plan, store=self._store, resources=self._resources))
 
     def fail(self, error: str, reason: str) -> None:

@@ -8,7 +8,6 @@ import structlog
 from celery import Celery
 
 from app.dataset import keys
-from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice
@@ -18,14 +17,14 @@ from app.jobs.datasets.advance import advance, reconcile
 from app.jobs.datasets.retention import Retention
 from app.jobs.evaluations.ends import reconcile_evaluations
 from app.jobs.phases import (
-    ASSEMBLE,
     CALIBRATE,
     CHOOSE,
+    CLOSE,
     GENERATE,
     JUDGE,
     LAYOUT,
     PHASES,
-    REPORT,
+    PUBLISH,
     SURVEY,
     TRY,
     Phase,
@@ -37,14 +36,12 @@ from workers.attempt import Attempt, attempt_dataset, attempt_evaluation
 from workers.biometrics.errors import Unresolvable
 from workers.generator.registry import model_folders
 from workers.generator.trained_on import TrainedOn, load_trained_on
-from workers.pipeline.assemble import assemble
 from workers.pipeline.calibrate import decide, target_of, try_shard
-from workers.pipeline.describe import describe
+from workers.pipeline.close import close, publish
 from workers.pipeline.identities import choose_identities, survey_block
 from workers.pipeline.judge import judge_shard
 from workers.pipeline.lay_out import lay_out
 from workers.pipeline.preview import make_preview
-from workers.pipeline.report import report
 from workers.pipeline.run import run_shard
 from workers.pipeline.scoring import load_planned, metric_of
 from workers.pipeline.store import ShardTar
@@ -83,7 +80,7 @@ def register(celery: Celery, resources: Resources) -> None:
     @celery.task(name=PREVIEW.name)  # type: ignore[untyped-decorator]
     def preview(tenant: str, digest: str, text: str) -> None:
         plan = Plan.model_validate_json(text)
-        sheet = make_preview(plan, resources.generator(plan))
+        sheet = make_preview(plan.final(), resources.generator(plan))
         resources.store.put(keys.preview(tenant, digest), sheet, "image/png")
 
 
@@ -185,7 +182,7 @@ def _judge(attempt: Attempt) -> None:
 
 
 def _generate(attempt: Attempt) -> None:
-    at, plan, number = attempt.at, attempt.plan, attempt.number
+    at, plan, number = attempt.at, attempt.final_plan(), attempt.number
     if attempt.store.exists(at.shard_report(number)):
         return
     choice = _choice(attempt)
@@ -208,23 +205,20 @@ def _generate(attempt: Attempt) -> None:
     write_json(attempt.store, at.shard_report(number), made)
 
 
-def _report(attempt: Attempt) -> None:
-    store, at, plan = attempt.store, attempt.at, attempt.plan
-    accepted = read_accepted(store, attempt.task.tenant, attempt.task.subject)
-    card = attempt.generator.card
-    if not store.exists(at.report):
-        report(
-            store,
-            at,
-            accepted,
-            plan,
-            card,
-            matchers=MatcherCatalogue(store).all(),
-            trained_on=_trained_on(attempt),
-            should_cancel=attempt.called_off,
-        )
-    if not store.exists(at.croissant):
-        describe(store, at, accepted, plan, card)
+def _close(attempt: Attempt) -> None:
+    if attempt.store.exists(attempt.at.laid_aside):
+        return
+    plan = attempt.final_plan()
+    close(
+        attempt.store,
+        attempt.at,
+        read_accepted(attempt.store, attempt.task.tenant, attempt.task.subject),
+        plan,
+        attempt.generator.card,
+        matchers=MatcherCatalogue(attempt.store).all(),
+        trained_on=_trained_on(attempt),
+        should_cancel=attempt.called_off,
+    )
 
 
 def _lay_out(attempt: Attempt) -> None:
@@ -247,12 +241,8 @@ def _trained_on(attempt: Attempt) -> dict[str, TrainedOn]:
     return load_trained_on(model_folders(attempt.settings.worker)[card.name], card)
 
 
-def _assemble(attempt: Attempt) -> None:
-    at: DatasetKeys = attempt.at
-    if attempt.store.exists(at.manifest):
-        return
-    accepted = read_accepted(attempt.store, attempt.task.tenant, attempt.task.subject)
-    assemble(attempt.store, at, accepted, attempt.plan, lambda: not attempt.called_off())
+def _publish(attempt: Attempt) -> None:
+    publish(attempt.store, attempt.at, lambda: not attempt.called_off())
 
 
 WORK: dict[str, Callable[[Attempt], None]] = {
@@ -262,8 +252,8 @@ WORK: dict[str, Callable[[Attempt], None]] = {
     TRY.kind.name: _try,
     GENERATE.kind.name: _generate,
     JUDGE.kind.name: _judge,
-    REPORT.kind.name: _report,
+    CLOSE.kind.name: _close,
     LAYOUT.kind.name: _lay_out,
-    ASSEMBLE.kind.name: _assemble,
+    PUBLISH.kind.name: _publish,
 }
 """What is done in each phase, by the name of its task."""

@@ -57,7 +57,7 @@ def verify(
         return
     manifest = Manifest(folder / "manifest.json")
     with Bars() as bars:
-        total = int(manifest.summary["counts"]["samples"])
+        total = manifest.summary.counts.samples
         found = verify_folder(
             folder, manifest, pixel_digest(), on_progress=lambda done: bars.amount("verifying", done, total)
         )

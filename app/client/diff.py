@@ -81,9 +81,9 @@ def compare_folders(before: Side, after: Side) -> ReleaseDiff:
         same_content=sides[0].digest == sides[1].digest,
         same_pixels=sides[0].pixels_digest == sides[1].pixels_digest,
         same_comparisons=sides[0].comparisons_sha256 == sides[1].comparisons_sha256,
-        request=changes(*({**summary["request"], "name": None} for summary in (old, new))),
-        model=changes(old["model"], new["model"]),
-        sigma=changes(old["sigma"], new["sigma"]),
+        request=changes(*({**summary.request, "name": None} for summary in (old, new))),
+        model=changes(old.model.model_dump(), new.model.model_dump()),
+        sigma=changes(old.sigma, new.sigma),
         subjects=count.subjects(),
         samples=count.samples(),
         measures=changes(*map(figures, reports)),
@@ -92,16 +92,15 @@ def compare_folders(before: Side, after: Side) -> ReleaseDiff:
 
 def _described(side: Side, manifest: Manifest) -> DiffSide:
     content = content_of_manifest(manifest)
-    model = manifest.summary["model"]
     return DiffSide(
         name=side.name,
         version=side.version,
         digest=content.digest,
         samples_digest=content.samples,
         pixels_digest=content.pixels,
-        comparisons_sha256=(manifest.summary.get("comparisons") or {}).get("sha256"),
-        model=ReleasedModel(**{field: str(model[field]) for field in ReleasedModel.model_fields}),
-        counts=manifest.summary["counts"],
+        comparisons_sha256=manifest.summary.comparisons_sha256,
+        model=ReleasedModel(**manifest.summary.model.model_dump()),
+        counts=manifest.summary.counts.as_dict(),
     )
 
 

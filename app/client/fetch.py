@@ -119,7 +119,7 @@ class Fetch:
             if whole:
                 # Whatever else is fetched must belong to what is here.
                 self._expected = replace(self._expected, digest=content.digest)
-            self._total = int(manifest.summary["counts"]["bytes"])
+            self._total = manifest.summary.counts.bytes
             try:
                 self._samples.bring(manifest.files(), lambda: self._locate(manifest))
             except (NoRanges, OtherOrder):

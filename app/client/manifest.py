@@ -1,17 +1,15 @@
-"""Reading a manifest without holding it: its summary, and its samples one by one."""
+"""A manifest in a folder, read without holding it: its summary, and its samples one by one."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
+from typing import BinaryIO
 
 from app.client.errors import VerificationFailed
+from app.dataset.manifest import Summary, read_manifest
 from app.dataset.shard import SampleRow
+from app.errors import Corrupt
 
-OPENING = b' "samples": ['
-"""The line after which `app.dataset.manifest.manifest_lines` puts one sample a line."""
+CHUNK = 64 * 1024
 
 
 class Manifest:
@@ -20,22 +18,15 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         """Read the summary; raises VerificationFailed if this is no manifest."""
         self.path = path
-        head: list[bytes] = []
         try:
             with path.open("rb") as file:
-                for line in file:
-                    if line.rstrip() == OPENING.rstrip():
-                        break
-                    head.append(line)
-                else:
-                    raise _broken(path, "it has no list of samples")
-            self.summary: dict[str, Any] = json.loads(b"".join(head).rstrip().removesuffix(b",") + b"}")
-            self.dataset = str(self.summary["dataset"])
-            self.digests: dict[str, str] = dict(self.summary["digests"])
+                self.summary: Summary = read_manifest(_chunks(file))[0]
         except FileNotFoundError as exc:
             raise VerificationFailed(f"{path} is not there", [path.name]) from exc
-        except (ValueError, KeyError, TypeError) as exc:
-            raise _broken(path, str(exc)) from exc
+        except Corrupt as exc:
+            raise _broken(path, exc) from exc
+        self.dataset = self.summary.dataset
+        self.digests: dict[str, str] = self.summary.digests.model_dump()
 
     def files(self) -> Iterator[SampleRow]:
         """Yield every file below samples/ in the archive's order: each sample's, and the C2PA manifest beside it.
@@ -51,22 +42,20 @@ class Manifest:
                 )
 
     def samples(self) -> Iterator[SampleRow]:
-        """Yield the samples in order."""
-        with self.path.open("rb") as file:
-            for line in file:
-                if line.rstrip() == OPENING.rstrip():
-                    break
-            for line in file:
-                text = line.strip().removesuffix(b",")
-                if text == b"]":
-                    return
-                if text:
-                    try:
-                        yield SampleRow.model_validate_json(text)
-                    except ValidationError as exc:
-                        raise _broken(self.path, f"a sample's line cannot be read: {exc}") from exc
-        raise _broken(self.path, "it breaks off")
+        """Yield the samples in order; raises VerificationFailed where the manifest is broken."""
+        try:
+            with self.path.open("rb") as file:
+                yield from read_manifest(_chunks(file))[1]
+        except Corrupt as exc:
+            raise _broken(self.path, exc) from exc
 
 
-def _broken(path: Path, why: str) -> VerificationFailed:
-    return VerificationFailed(f"{path.name} is not a whole manifest: {why}", [path.name])
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK):
+        yield chunk
+
+
+def _broken(path: Path, why: Corrupt) -> VerificationFailed:
+    return VerificationFailed(
+        f"{path.name} is not a whole manifest: {str(why).removeprefix('this is no manifest: ')}", [path.name]
+    )

@@ -105,7 +105,7 @@ def look_for_marks(
 
 def _demand_the_key(manifest: Manifest) -> None:
     """Raise UsageProblem unless the key at hand is the one that the set was marked with."""
-    marked_with = manifest.summary["synthetic"]["watermark"]
+    marked_with = manifest.summary.synthetic.watermark
     if marked_with is None:
         raise UsageProblem("this set was made without a watermark (its manifest: synthetic.watermark); look for none")
     at_hand = _reader("watermark-key")()

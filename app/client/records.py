@@ -10,7 +10,8 @@ from app.client.errors import ServiceUnreachable, UsageProblem, VerificationFail
 from app.client.http import Json
 from app.client.manifest import Manifest
 from app.client.paths import inside
-from app.dataset.content import Content, content_of
+from app.dataset.content import Content
+from app.dataset.manifest import content_of
 from app.dataset.products import COMPARISONS, CONTACT_SHEET
 from app.dataset.release import RELEASE_FILE, Release
 from app.dataset.version import LATEST, ReleaseRef
@@ -37,10 +38,7 @@ def read_release(path: Path) -> Release | None:
 
 def content_of_manifest(manifest: Manifest) -> Content:
     """The digests of a manifest's content; raises VerificationFailed if it is not whole."""
-    try:
-        return content_of(manifest.summary, manifest.samples())
-    except (KeyError, TypeError) as exc:
-        raise VerificationFailed(f"{manifest.path.name} lacks {exc}", [manifest.path.name]) from exc
+    return content_of(manifest.summary, manifest.samples())
 
 
 def check_record(release: Release, manifest: Manifest, content: Content) -> None:
@@ -51,7 +49,7 @@ def check_record(release: Release, manifest: Manifest, content: Content) -> None
 
 def wrong_record(release: Release, manifest: Manifest, content: Content) -> list[str]:
     """In what a release's record and a manifest beside it do not agree."""
-    comparisons = (manifest.summary.get("comparisons") or {}).get("sha256")
+    comparisons = manifest.summary.comparisons_sha256
     pairs = (
         ("digest of the content", release.digest, content.digest),
         ("digest of the samples", release.samples_digest, content.samples),
@@ -69,8 +67,8 @@ def wrong_record(release: Release, manifest: Manifest, content: Content) -> list
 def product_digests(manifest: Manifest) -> dict[str, str | None]:
     """The files that belong beside a manifest, and the digest of each where the manifest says it."""
     digests: dict[str, str | None] = {COMPARISONS.file: None, CONTACT_SHEET.file: None}
-    digests |= manifest.summary.get("products") or {}
-    digests[COMPARISONS.file] = (manifest.summary.get("comparisons") or {}).get("sha256")
+    digests |= manifest.summary.products
+    digests[COMPARISONS.file] = manifest.summary.comparisons_sha256
     return digests
 
 

@@ -1,14 +1,15 @@
 """A release's or dataset's folder as a matcher's test uses it: pairs of files to compare, and which are mated."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from app.client.errors import VerificationFailed
 from app.client.manifest import Manifest
 from app.client.paths import inside
 from app.dataset.comparisons import ComparisonsFile, ListedPair
+from app.dataset.manifest import Summary
 from app.errors import Corrupt
 
 CHUNK = 1024 * 1024
@@ -26,11 +27,9 @@ class FilePair(NamedTuple):
     probe_id: str
 
 
-def comparisons_file(folder: Path, summary: Mapping[str, Any]) -> ComparisonsFile:
+def comparisons_file(folder: Path, summary: Summary) -> ComparisonsFile:
     """A folder's comparisons.csv, with the digest that its manifest's summary has for it."""
-    return ComparisonsFile(
-        open=lambda: _chunks(folder / "comparisons.csv"), sha256=(summary.get("comparisons") or {}).get("sha256")
-    )
+    return ComparisonsFile(open=lambda: _chunks(folder / "comparisons.csv"), sha256=summary.comparisons_sha256)
 
 
 class Comparisons:

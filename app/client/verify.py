@@ -112,11 +112,7 @@ def verify(
 
 def _hold_against_record(folder: Path, manifest: Manifest, digest: ContentDigest, found: Verified) -> None:
     """Finish the content's digest, and hold it against release.json where there is one."""
-    try:
-        found.content = digest.finish(manifest.summary)
-    except (KeyError, TypeError) as exc:
-        found.wrong.append(("manifest.json", f"it lacks {exc}, and so its content has no digest"))
-        return
+    found.content = manifest.summary.content_by(digest)
     try:
         found.release = read_release(folder / RELEASE_FILE)
     except VerificationFailed as exc:

@@ -16,7 +16,7 @@ A set is taken in sample by sample: memory does not grow with it, and what diffe
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -82,27 +82,13 @@ class ContentDigest:
         self._samples.add(row.subject, line)
         self._pixels.add(row.subject, [row.id, row.pixel_sha256])
 
-    def finish(self, summary: dict[str, Any]) -> Content:
-        """The digests, with what the manifest says beside its samples; to be called once, after the last sample."""
+    def finish(self, *, model: str, sigma: Mapping[str, float], comparisons: str | None) -> Content:
+        """The digests, with the model's digest, σ and the SHA-256 of the comparisons; to be called once, at the end."""
         samples = self._samples.root()
         text = canonical(
-            {
-                "content": CONTENT,
-                "model": summary["model"]["digest"],
-                "sigma": summary["sigma"],
-                "comparisons": (summary.get("comparisons") or {}).get("sha256"),
-                "samples": samples,
-            }
+            {"content": CONTENT, "model": model, "sigma": dict(sigma), "comparisons": comparisons, "samples": samples}
         )
         return Content(digest=hashlib.sha256(text.encode()).hexdigest(), samples=samples, pixels=self._pixels.root())
-
-
-def content_of(summary: dict[str, Any], rows: Iterable[SampleRow]) -> Content:
-    """The digests of a whole manifest: its summary and its samples in order."""
-    digest = ContentDigest()
-    for row in rows:
-        digest.add(row)
-    return digest.finish(summary)
 
 
 def canonical(value: Any) -> str:

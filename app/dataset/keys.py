@@ -168,8 +168,8 @@ CALIBRATION_STEP = "calibration/{}/step.json"
 CALIBRATION_PART = "calibration/{}.npz"
 SHARD_REPORT = "shards/{}/report.json"
 JUDGEMENT = "judgements/{}.npz"
-CROISSANT = products.CROISSANT.file
 LAYOUT = "layouts/{}"
+LAID_ASIDE = "closing/manifest.json"
 MANIFEST = products.MANIFEST.file
 
 
@@ -200,8 +200,8 @@ class DatasetKeys:
         self.contact_sheet = self.product(products.CONTACT_SHEET)
         self.data_card = self.product(products.DATA_CARD)
         self.provenance = self.product(products.PROVENANCE)
-        self.described = f"{self.prefix}described.json"
         self.croissant = self.product(products.CROISSANT)
+        self.laid_aside = f"{self.prefix}{LAID_ASIDE}"
         self.summary = f"{self.prefix}summary.json"
         self.manifest = self.product(products.MANIFEST)
         self.surveys = f"{self.prefix}surveys/"

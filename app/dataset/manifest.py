@@ -3,23 +3,163 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.dataset.content import Content, ContentDigest
-from app.dataset.plan import Plan
-from app.dataset.shard import IdentityChoice, Missing, SampleRow, ShardReport
+from app.dataset.plan import FinalPlan, PlannedModel
+from app.dataset.report import Listed
+from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, ShardReport
 from app.errors import Corrupt
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC term for media made by a trained model. https://cv.iptc.org/newscodes/digitalsourcetype/"""
 
-SCHEMA_VERSION = 1
-
 _SAMPLES = b' "samples": ['
 """The line after which samples come, one a line."""
+
+_END = b"\n ]\n}\n"
+
+
+class _Part(BaseModel):
+    # What a later version adds is left out by this one.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Counts(_Part):
+    """What came out."""
+
+    subjects: int
+    """With a sample at least."""
+    distractors: int
+    """The same."""
+    samples: int
+    rejected: int
+    """Draws of samples."""
+    shortfall: int
+    bytes: int
+    rejected_identities: int | None = None
+    """None without the uniqueness check."""
+
+    def as_dict(self) -> dict[str, int]:
+        """By name; what was not counted is left out."""
+        return {name: value for name, value in self if value is not None}
+
+
+class Asked(_Part):
+    """What was asked for."""
+
+    subjects: int
+    samples: int
+    distractors: int
+
+
+class UniqueCheck(_Part):
+    """How the uniqueness check was made, and whom it rejected."""
+
+    matcher: str
+    matcher_digest: str
+    threshold: float
+    rejected_identities: tuple[Rejection, ...]
+
+
+class ChecksMade(_Part):
+    """What samples and identities had to pass."""
+
+    face_found: bool
+    unique: UniqueCheck | None
+
+
+class Digests(_Part):
+    """SHA-256 over the lines `id digest` of all samples in order."""
+
+    pixels: str
+    files: str
+
+
+class ShardReports(_Part):
+    """What pins the shards' reports."""
+
+    count: int
+    sha256: str
+    """Over their digests, a line each."""
+
+
+class Synthetic(_Part):
+    """How the samples say that they are synthetic."""
+
+    digital_source_type: str
+    marked: str
+    c2pa: Literal["embedded", "detached"] | None = None
+    watermark: str | None = None
+    """Id of its key."""
+
+
+class Origin(_Part):
+    """Digests of what the set was made from."""
+
+    plan_sha256: str
+    model_sha256: str
+    weights_sha256: str | None
+    corpus_sha256: str | None
+    software: str
+
+
+class Summary(_Part):
+    """Everything of a manifest but the sample lines. Not every version has the fields with a default."""
+
+    schema_version: Literal[1] = 1
+    dataset: str
+    name: str
+    created_at: str
+    """ISO 8601, UTC."""
+    request: dict[str, Any]
+    """As the user wrote it."""
+    model: PlannedModel
+    seed: int
+    sigma: dict[str, float]
+    """With which samples were drawn."""
+    contract: dict[str, Any] | None = None
+    """What the report says of a target."""
+    counts: Counts
+    asked: Asked
+    checks: ChecksMade
+    shortfall: tuple[Missing, ...]
+    digests: Digests
+    shard_reports: ShardReports
+    comparisons: Listed | None = None
+    products: dict[str, str | None] = {}
+    """SHA-256 of the files beside the samples, by name; null for what itself pins the manifest."""
+    device: str
+    synthetic: Synthetic
+    content: Content | None = None
+    licence: str | None = None
+    provenance: Origin | None = None
+
+    @property
+    def comparisons_sha256(self) -> str | None:
+        """Of comparisons.csv, where the manifest says it."""
+        return self.comparisons.sha256 if self.comparisons else None
+
+    def content_by(self, digest: ContentDigest) -> Content:
+        """The digests of the content, once all samples were taken in; to be called once for each `digest`."""
+        return digest.finish(model=self.model.digest, sigma=self.sigma, comparisons=self.comparisons_sha256)
+
+    def as_json(self) -> dict[str, Any]:
+        """As manifests and summary.json have it."""
+        counts = {"counts": self.counts.as_dict()}
+        late = {name for name in ("content", "licence", "provenance") if getattr(self, name) is None}
+        return {**self.model_dump(mode="json", exclude=late), **counts}
+
+
+def content_of(summary: Summary, rows: Iterable[SampleRow]) -> Content:
+    """The digests of a whole manifest: its summary and its samples in order."""
+    digest = ContentDigest()
+    for row in rows:
+        digest.add(row)
+    return summary.content_by(digest)
 
 
 class Tally:
@@ -30,18 +170,20 @@ class Tally:
         self.bytes = 0
         self.rejected = 0
         self.missing: list[Missing] = []
+        self.content = ContentDigest()
         self._subjects = 0
         self._distractors = 0
         self._last_subject = ""
-        self._content = ContentDigest()
         self._pixels = hashlib.sha256()
         self._files = hashlib.sha256()
+        self._reports: list[str] = []
+        self._devices: set[str] = set()
 
-    def add(self, report: ShardReport) -> None:
-        """Take up the next shard's report; shards must come in order."""
+    def add(self, report: ShardReport, sha256: str) -> None:
+        """Take up the next shard's report, and its digest; shards must come in order."""
         for stored in report.samples:
             row = stored.row
-            self._content.add(row)
+            self.content.add(row)
             self.samples += 1
             self.bytes += row.bytes
             if row.subject != self._last_subject:  # rows come subject by subject
@@ -54,118 +196,130 @@ class Tally:
             self._files.update(f"{row.id} {row.file_sha256}\n".encode())
         self.rejected += len(report.rejected)
         self.missing.extend(report.missing)
+        self._reports.append(sha256)
+        self._devices.add(report.device)
 
-    def counts(self) -> dict[str, int]:
-        """What came out: subjects and distractors with a sample at least, samples, rejected draws, shortfall."""
-        return {
-            "subjects": self._subjects,
-            "distractors": self._distractors,
-            "samples": self.samples,
-            "rejected": self.rejected,
-            "shortfall": len(self.missing),
-            "bytes": self.bytes,
-        }
+    def counts(self, choice: IdentityChoice | None = None) -> Counts:
+        """What came out."""
+        return Counts(
+            subjects=self._subjects,
+            distractors=self._distractors,
+            samples=self.samples,
+            rejected=self.rejected,
+            shortfall=len(self.missing),
+            bytes=self.bytes,
+            rejected_identities=len(choice.rejected) if choice else None,
+        )
 
-    def content(self, summary: dict[str, Any]) -> Content:
-        """The digests of the content, with what the summary says beside the samples; to be called once, at the end."""
-        return self._content.finish(summary)
+    def digests(self) -> Digests:
+        """Over pixels and files."""
+        return Digests(pixels=self._pixels.hexdigest(), files=self._files.hexdigest())
 
-    def digests(self) -> dict[str, str]:
-        """SHA-256 over the lines `id digest` of all samples in order, of pixels and of files."""
-        return {"pixels": self._pixels.hexdigest(), "files": self._files.hexdigest()}
+    def shard_reports(self) -> ShardReports:
+        """What pins the reports."""
+        joined = "\n".join(self._reports)
+        return ShardReports(count=len(self._reports), sha256=hashlib.sha256(joined.encode()).hexdigest())
+
+    @property
+    def device(self) -> str:
+        """Where samples were made."""
+        return ", ".join(sorted(self._devices))
 
 
 def summarize(
-    plan: Plan,
+    plan: FinalPlan,
     request: dict[str, Any],
     *,
     name: str,
     created_at: str,
     tally: Tally,
     choice: IdentityChoice | None,
-    comparisons: dict[str, Any],
-    device: str,
-    report_digests: list[str],
+    comparisons: Listed,
     contract: dict[str, Any] | None = None,
-    products: dict[str, str] | None = None,
-) -> dict[str, Any]:
-    """Build everything of the manifest but the sample lines.
+    products: Mapping[str, str | None] | None = None,
+    licence: str | None = None,
+    provenance: Origin | None = None,
+) -> Summary:
+    """Build everything of the manifest but the sample lines; to be called once for each `tally`.
 
-    `plan` is the one that was carried out: with a target, scaled. `contract` is what its report says of
-    it, `products` the SHA-256 (hex) of files beside the samples, by name.
+    `contract` is what the report says of a target, `products` the SHA-256 (hex) of files beside the samples, by name.
     """
-    counts = tally.counts()
-    if choice:
-        counts["rejected_identities"] = len(choice.rejected)
-    summary = {
-        "schema_version": SCHEMA_VERSION,
-        "dataset": plan.dataset,
-        "name": name,
-        "created_at": created_at,
-        "request": request,
-        "model": plan.model.model_dump(),
-        "seed": plan.seed,
-        "sigma": plan.sigma,
-        "contract": contract,
-        "counts": counts,
-        "asked": {
-            "subjects": plan.subjects,
-            "samples": plan.samples,
-            "distractors": plan.distractors,
-        },
-        "checks": {
-            "face_found": plan.face_found,
-            "unique": choice
-            and {
-                "matcher": choice.matcher,
-                "matcher_digest": choice.matcher_digest,
-                "threshold": choice.threshold,
-                "rejected_identities": [item.model_dump() for item in choice.rejected],
-            },
-        },
-        "shortfall": [item.model_dump() for item in tally.missing],
-        "digests": tally.digests(),
-        "shard_reports": {
-            "count": len(report_digests),
-            "sha256": hashlib.sha256("\n".join(report_digests).encode()).hexdigest(),
-        },
-        "comparisons": comparisons,
-        "products": products or {},
-        "device": device,
-        "synthetic": {
-            "digital_source_type": DIGITAL_SOURCE_TYPE,
-            "marked": "in every file",
-            "c2pa": plan.marking.c2pa,
-            "watermark": plan.marking.watermark,
-        },
-    }
-    return {**summary, "content": tally.content(summary).model_dump()}
+    checked = choice and UniqueCheck(
+        matcher=choice.matcher,
+        matcher_digest=choice.matcher_digest,
+        threshold=choice.threshold,
+        rejected_identities=choice.rejected,
+    )
+    summary = Summary(
+        dataset=plan.dataset,
+        name=name,
+        created_at=created_at,
+        request=request,
+        model=plan.model,
+        seed=plan.seed,
+        sigma=plan.sigma,
+        contract=contract,
+        counts=tally.counts(choice),
+        asked=Asked(subjects=plan.subjects, samples=plan.samples, distractors=plan.distractors),
+        checks=ChecksMade(face_found=plan.face_found, unique=checked),
+        shortfall=tuple(tally.missing),
+        digests=tally.digests(),
+        shard_reports=tally.shard_reports(),
+        comparisons=comparisons,
+        products=dict(products or {}),
+        device=tally.device,
+        synthetic=Synthetic(
+            digital_source_type=DIGITAL_SOURCE_TYPE,
+            marked="in every file",
+            c2pa=plan.marking.c2pa,
+            watermark=plan.marking.watermark,
+        ),
+        licence=licence,
+        provenance=provenance,
+    )
+    return summary.model_copy(update={"content": summary.content_by(tally.content)})
 
 
-def manifest_lines(summary: dict[str, Any], rows: Iterable[SampleRow]) -> Iterator[bytes]:
+def manifest_lines(summary: Summary, rows: Iterable[SampleRow]) -> Iterator[bytes]:
     """Yield the manifest as UTF-8 JSON: the summary's fields, then `samples`, one line each."""
-    head = json.dumps(summary, indent=1, ensure_ascii=False)
-    yield head[: head.rindex("\n}")].encode() + b",\n" + _SAMPLES + b"\n"
-    first = True
+    return whole_manifest(summary, sample_lines(rows))
+
+
+def sample_lines(rows: Iterable[SampleRow]) -> Iterator[bytes]:
+    """Yield the manifest's lines about samples, in chunks."""
+    between = b"  "
     for row in rows:
         line = json.dumps(row.model_dump(mode="json", exclude_none=True), ensure_ascii=False, separators=(", ", ": "))
-        yield (b"  " if first else b",\n  ") + line.encode()
-        first = False
-    yield b"\n ]\n}\n"
+        yield between + line.encode()
+        between = b",\n  "
 
 
-def read_manifest(chunks: Iterable[bytes]) -> tuple[dict[str, Any], Iterator[SampleRow]]:
+def whole_manifest(summary: Summary, lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the manifest out of its summary and what `sample_lines` made."""
+    head = json.dumps(summary.as_json(), indent=1, ensure_ascii=False)
+    yield head[: head.rindex("\n}")].encode() + b",\n" + _SAMPLES + b"\n"
+    yield from lines
+    yield _END
+
+
+def read_manifest(chunks: Iterable[bytes]) -> tuple[Summary, Iterator[SampleRow]]:
     """Read what `manifest_lines` wrote, in chunks of any size: the summary, and the samples one by one.
 
     Raises Corrupt, at once or while the samples are read.
     """
     lines = _lines(chunks)
     head = list(itertools.takewhile(lambda line: line != _SAMPLES, lines))
+    return read_summary(b"\n".join(head).rstrip().removesuffix(b",") + b"}"), _rows(lines)
+
+
+def read_summary(data: bytes) -> Summary:
+    """Read a summary by itself, as summary.json has it; raises Corrupt."""
     try:
-        summary: dict[str, Any] = json.loads(b"\n".join(head).rstrip().removesuffix(b",") + b"}")
-    except ValueError as exc:
-        raise Corrupt(f"this is no manifest: {exc}") from exc
-    return summary, _rows(lines)
+        return Summary.model_validate_json(data)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Corrupt(f"this is no manifest: {where and where + ': '}{first['msg']}") from exc
 
 
 def _rows(lines: Iterator[bytes]) -> Iterator[SampleRow]:

@@ -110,7 +110,7 @@ class Place(NamedTuple):
 
 
 class Plan(_Frozen):
-    """Everything that decides the pixels and lists of one dataset."""
+    """Everything that decides the pixels and lists of one dataset, as it was asked for; `final` is what is made."""
 
     schema_version: Literal[1] = 1
     purpose: Literal["dataset", "calibration"] = "dataset"
@@ -202,10 +202,13 @@ class Plan(_Frozen):
             return place.subject < self.judged_subjects
         return place.subject - self.subjects < self.judged_distractors
 
-    def scaled(self, scale: float) -> "Plan":
-        """The plan with its target turned into a scale: every σ multiplied by it, and no target left."""
-        sigma = {name: scale * value for name, value in self.sigma.items()}
-        return self.model_copy(update={"sigma": sigma, "target": None})
+    def final(self, scale: float | None = None) -> "FinalPlan":
+        """The plan as it is carried out; `scale` is what the calibration found, for a plan with a target alone."""
+        if (scale is None) != (self.target is None):
+            raise ValueError("a plan with a target needs the scale that meets it, and only such a plan")
+        factor = 1.0 if scale is None else scale
+        sigma = {name: factor * value for name, value in self.sigma.items()}
+        return FinalPlan.model_validate({**dict(self), "sigma": sigma, "target": None})
 
     def shard(self, number: int) -> range:
         """Numbers of the samples in one shard."""
@@ -249,3 +252,9 @@ class Plan(_Frozen):
             cell = cell_of(subject, attribute.counts, key=self.seed * 64 + number)
             slices[attribute.latent] = attribute.quantiles[cell]
         return slices
+
+
+class FinalPlan(Plan):
+    """A plan as it is carried out: no target is left, and every σ is what samples are drawn with."""
+
+    target: None = None

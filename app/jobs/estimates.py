@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.dataset import keys
 from app.dataset.comparisons import count_comparisons
 from app.dataset.keys import DatasetKeys
+from app.dataset.manifest import read_summary
 from app.dataset.plan import Plan, PlannedModel
 from app.dataset.request import DatasetRequest
 from app.dataset.resolution import ERRORS, can_resolve
 from app.errors import FacsimileError
-from app.jobs.records import read_accepted, read_json, read_plan
+from app.jobs.records import read_accepted, read_plan
 from app.storage import ObjectStore
 
 LOOKED_AT = 40
@@ -179,19 +180,18 @@ class EstimateService:
                 return known
         at = DatasetKeys(tenant, dataset)
         try:
-            summary = read_json(self._store, at.summary)
+            counts = read_summary(self._store.get(at.summary)).counts
             ended = self._store.stat(at.manifest).modified
             plan = read_plan(self._store, tenant, dataset)
             accepted = datetime.fromisoformat(read_accepted(self._store, tenant, dataset).created_at).timestamp()
             begun = [found.modified for found in islice(self._store.list(at.all_attempts), _BEGINNINGS)]
-            counts = summary["counts"]
             made = _Made(
                 plan=plan,
-                bytes=int(counts["bytes"]),
-                samples=int(counts["samples"]),
+                bytes=counts.bytes,
+                samples=counts.samples,
                 seconds=ended - min(begun, default=accepted),
             )
-        except (FacsimileError, KeyError, TypeError, ValueError):
+        except (FacsimileError, ValueError):
             return None
         if made.samples < 1 or made.seconds <= 0:
             return None

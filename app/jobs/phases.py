@@ -114,10 +114,10 @@ JUDGE = Phase(
     stored=keys.JUDGEMENT,
     needed=lambda plan, facts: numbered(plan.judged_shards),
 )
-REPORT = Phase(
-    kind=Kind("facsimile.report_dataset", CONTROL),
+CLOSE = Phase(
+    kind=Kind("facsimile.close_dataset", CONTROL),
     step="report",
-    stored=keys.CROISSANT,  # written after the report and the other documents
+    stored=keys.LAID_ASIDE,  # written after the report, the documents and all else that tells about the set
     needed=lambda plan, facts: [""],
 )
 LAYOUT = Phase(
@@ -126,17 +126,17 @@ LAYOUT = Phase(
     stored=keys.LAYOUT,
     needed=lambda plan, facts: [layout.value for layout in plan.layouts if layout.stored],
 )
-ASSEMBLE = Phase(
-    kind=Kind("facsimile.assemble_dataset", CONTROL),
+PUBLISH = Phase(
+    kind=Kind("facsimile.publish_dataset", CONTROL),
     step="assemble",
     stored=keys.MANIFEST,
     needed=lambda plan, facts: [""],
 )
 
-PHASES = (SURVEY, CHOOSE, TRY, CALIBRATE, GENERATE, JUDGE, REPORT, LAYOUT, ASSEMBLE)
+PHASES = (SURVEY, CHOOSE, TRY, CALIBRATE, GENERATE, JUDGE, CLOSE, LAYOUT, PUBLISH)
 """In order: identities first (templates block by block, then one choice over all); then, for a target, one scale after
 another until one meets it (a step decides the next scale, then every judged shard is tried at it); then the shards,
-the judging of some of them, report and documents, layouts, and the assembly."""
+the judging of some of them, all that tells about the set (its manifest laid aside), layouts, the manifest itself."""
 
 
 def parts_among(names: Iterable[str]) -> dict[str, frozenset[str]]:

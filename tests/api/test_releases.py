@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.dataset.content import content_of
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
-from app.dataset.manifest import read_manifest
+from app.dataset.manifest import content_of, read_manifest
 from app.dataset.release import Release
 from app.errors import StoreUnavailable
 from app.jobs.phases import LAYOUT

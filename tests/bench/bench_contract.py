@@ -118,7 +118,7 @@ class Bench:
         return self.folder / f"seed-{seed}-{matcher.name}-{subjects}-{scale:.4f}.npz"
 
     def _extract(self, plan: Plan, scale: float, matcher: Matcher, subjects: int) -> TemplateTable:
-        choice, scaled = self.choice(plan), plan.scaled(scale)
+        choice, scaled = self.choice(plan), plan.final(scale)
         places = list(plan.places(range(subjects * plan.samples_per_subject)))
         templates, owners = [], []
         for start in range(0, len(places), BATCH):

@@ -13,8 +13,7 @@ import pytest
 from app.client import connect, patience, watch
 from app.client import service as service_module
 from app.client.service import Client
-from app.dataset.content import content_of
-from app.dataset.manifest import manifest_lines
+from app.dataset.manifest import Summary, content_of, manifest_lines
 from app.dataset.release import Release, ReleasedModel
 from app.dataset.shard import SampleRow
 
@@ -175,18 +174,34 @@ class FakeService:
         text += f"event: end\ndata: {json.dumps(self.dataset(self.states[0]))}\n\n"
         return httpx.Response(200, text=text, headers={"Content-Type": "text/event-stream"})
 
-    def summary(self) -> Json:
-        return {
-            "dataset": "ds_1",
-            "counts": self.counts(),
-            "digests": self.digests(),
-            "request": {"subjects": 3},
-            "model": {"name": "parametric", "version": "1.0.0", "digest": "d" * 64},
-            "sigma": {"pose": 1.0},
-            "seed": 7,
-            "comparisons": {"sha256": hashlib.sha256(self.comparisons).hexdigest()},
-            "products": {name: hashlib.sha256(content).hexdigest() for name, content in REPORT.items()},
-        }
+    def summary(self) -> Summary:
+        return Summary.model_validate(
+            {
+                "dataset": "ds_1",
+                "counts": self.counts(),
+                "digests": self.digests(),
+                "request": {"subjects": 3},
+                "model": {"name": "parametric", "version": "1.0.0", "digest": "d" * 64},
+                "sigma": {"pose": 1.0},
+                "seed": 7,
+                "comparisons": {
+                    "selection": "balanced",
+                    "mated": 3,
+                    "non_mated": 3,
+                    "left_out": 0,
+                    "sha256": hashlib.sha256(self.comparisons).hexdigest(),
+                },
+                "products": {name: hashlib.sha256(content).hexdigest() for name, content in REPORT.items()},
+                "name": "gate 7",
+                "created_at": "2026-01-01T00:00:00.000+00:00",
+                "asked": {"subjects": 3, "samples": len(self.rows), "distractors": 0},
+                "checks": {"face_found": False, "unique": None},
+                "shortfall": [],
+                "shard_reports": {"count": 1, "sha256": "r" * 64},
+                "device": "cpu",
+                "synthetic": {"digital_source_type": "http://example/synthetic", "marked": "in every file"},
+            }
+        )
 
     def manifest(self) -> bytes:
         return b"".join(manifest_lines(self.summary(), self.rows))

@@ -22,7 +22,7 @@ def test_it(facsimile_dataset):
     assert [pair.mated for pair in pairs] == [True, False]
     assert pairs[1].probe == gate.path / "samples/S0000001/S0000001_0001.png"
     assert all(pair.reference.is_file() and pair.probe.is_file() for pair in pairs)
-    assert gate.manifest.summary["counts"]["samples"] == 6
+    assert gate.manifest.summary.counts.samples == 6
     assert [row.id for row in gate.manifest.samples()][:1] == ["S0000000_0000"]
     assert len(gate.digest) == 64
 """

@@ -8,18 +8,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dataset.content import ContentDigest, content_of
-from app.dataset.manifest import manifest_lines, read_manifest
+from app.dataset.content import ContentDigest
+from app.dataset.manifest import Summary, content_of, manifest_lines, read_manifest
 from app.dataset.shard import SampleRow, Shown
 from app.errors import Corrupt
 
-SUMMARY: dict[str, Any] = {
-    "dataset": "ds_1",
-    "name": "gate 7",
-    "model": {"name": "toy", "version": "1.0.0", "digest": "m" * 64},
-    "sigma": {"pose": 0.5, "illumination": 1.5},
-    "comparisons": {"selection": "balanced", "sha256": "c" * 64},
-}
+SUMMARY = Summary.model_validate(
+    {
+        "dataset": "ds_1",
+        "name": "gate 7",
+        "created_at": "2026-01-01T00:00:00.000+00:00",
+        "request": {},
+        "model": {"name": "toy", "version": "1.0.0", "digest": "m" * 64},
+        "seed": 7,
+        "sigma": {"pose": 0.5, "illumination": 1.5},
+        "counts": {"subjects": 3, "distractors": 0, "samples": 6, "rejected": 0, "shortfall": 0, "bytes": 54},
+        "asked": {"subjects": 3, "samples": 6, "distractors": 0},
+        "checks": {"face_found": False, "unique": None},
+        "shortfall": [],
+        "digests": {"pixels": "p" * 64, "files": "f" * 64},
+        "shard_reports": {"count": 1, "sha256": "r" * 64},
+        "comparisons": {"selection": "balanced", "mated": 3, "non_mated": 3, "left_out": 0, "sha256": "c" * 64},
+        "device": "cpu",
+        "synthetic": {"digital_source_type": "http://example/synthetic", "marked": "in every file"},
+    }
+)
+
+
+def other(**fields: Any) -> Summary:
+    """The summary with other fields; those of its parts are merged."""
+    body = SUMMARY.as_json()
+    merged = {
+        name: {**body[name], **value} if name in ("model", "comparisons") else value for name, value in fields.items()
+    }
+    return Summary.model_validate(body | merged)
 
 
 def row(subject: int, sample: int, **fields: Any) -> SampleRow:
@@ -44,7 +66,7 @@ def row(subject: int, sample: int, **fields: Any) -> SampleRow:
 ROWS = [row(subject, sample) for subject in range(3) for sample in range(2)]
 
 
-def by_hand(rows: list[SampleRow], summary: dict[str, Any]) -> str:
+def by_hand(rows: list[SampleRow], summary: Summary) -> str:
     """The digest after the words of app.dataset.content, written a second time."""
 
     def line(value: Any) -> bytes:
@@ -59,9 +81,9 @@ def by_hand(rows: list[SampleRow], summary: dict[str, Any]) -> str:
         root += line([subject, hashlib.sha256(node).hexdigest()])
     over = {
         "content": "facsimile content 1",
-        "model": summary["model"]["digest"],
-        "sigma": summary["sigma"],
-        "comparisons": summary["comparisons"]["sha256"],
+        "model": summary.model.digest,
+        "sigma": summary.sigma,
+        "comparisons": "c" * 64,
         "samples": hashlib.sha256(root).hexdigest(),
     }
     return hashlib.sha256(line(over).rstrip()).hexdigest()
@@ -79,8 +101,8 @@ def test_golden() -> None:
 
 
 def test_who_made_it_when_and_under_which_name_is_no_content() -> None:
-    other = {**SUMMARY, "dataset": "ds_2", "name": "another", "created_at": "now", "request": {"seed": 1}, "seed": 1}
-    assert content_of(other, ROWS) == content_of(SUMMARY, ROWS)
+    renamed = other(dataset="ds_2", name="another", created_at="now", request={"seed": 1}, seed=1)
+    assert content_of(renamed, ROWS) == content_of(SUMMARY, ROWS)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +129,7 @@ def test_a_sample_that_differs(fields: dict[str, Any], pixels_change: bool) -> N
     [{"model": {"digest": "n" * 64}}, {"sigma": {"pose": 0.5}}, {"comparisons": {"sha256": "d" * 64}}],
 )
 def test_a_set_that_differs_beside_its_samples(fields: dict[str, Any]) -> None:
-    before, after = content_of(SUMMARY, ROWS), content_of(SUMMARY | fields, ROWS)
+    before, after = content_of(SUMMARY, ROWS), content_of(other(**fields), ROWS)
     assert after.digest != before.digest
     assert (after.samples, after.pixels) == (before.samples, before.pixels)
 
@@ -139,7 +161,9 @@ def test_a_manifest_that_is_cut_short_is_not_a_short_manifest() -> None:
     for length in (*range(0, whole, 37), whole):
         with pytest.raises(Corrupt):
             content_of(*_read(raw[:length]))
-    assert content_of(*_read(b"".join(manifest_lines(SUMMARY, [])))).pixels == ContentDigest().finish(SUMMARY).pixels
+    assert (
+        content_of(*_read(b"".join(manifest_lines(SUMMARY, [])))).pixels == SUMMARY.content_by(ContentDigest()).pixels
+    )
 
 
 def _read(raw: bytes) -> Any:

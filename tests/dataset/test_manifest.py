@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from app.dataset.manifest import DIGITAL_SOURCE_TYPE, Tally, manifest_lines, summarize
+from app.dataset.manifest import DIGITAL_SOURCE_TYPE, Summary, Tally, manifest_lines, read_manifest, summarize
 from app.dataset.plan import Plan
+from app.dataset.report import Listed
 from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, ShardReport, StoredSample
 
 
@@ -31,6 +32,7 @@ def row(subject: int, sample: int, role: str) -> SampleRow:
     )
 
 
+LISTED = Listed(selection="balanced", mated=2, non_mated=2, left_out=0, sha256="c" * 64)
 ROWS = [row(0, 0, "reference"), row(0, 1, "probe"), row(1, 0, "reference"), row(2, 0, "distractor")]
 MISSING = Missing(id="S0000001_0001", reason="no face found in 5 draws")
 
@@ -49,13 +51,13 @@ def report(shard: int, rows: list[SampleRow], missing: list[Missing], rejected: 
 @pytest.fixture
 def tally() -> Tally:
     taken = Tally()
-    taken.add(report(0, ROWS[:2], [], rejected=1))
-    taken.add(report(1, ROWS[2:], [MISSING], rejected=2))
+    taken.add(report(0, ROWS[:2], [], rejected=1), "a")
+    taken.add(report(1, ROWS[2:], [MISSING], rejected=2), "b")
     return taken
 
 
 def test_counts(tally: Tally) -> None:
-    assert tally.counts() == {
+    assert tally.counts().as_dict() == {
         "subjects": 2,
         "distractors": 1,
         "samples": 4,
@@ -70,21 +72,21 @@ def test_digests_run_over_ids_and_digests_in_order(tally: Tally) -> None:
         lines = "".join(f"{item.id} {getattr(item, field)}\n" for item in ROWS)
         return hashlib.sha256(lines.encode()).hexdigest()
 
-    assert tally.digests() == {"pixels": over("pixel_sha256"), "files": over("file_sha256")}
+    assert tally.digests().model_dump() == {"pixels": over("pixel_sha256"), "files": over("file_sha256")}
 
 
 def test_digests_do_not_depend_on_the_shard_size(tally: Tally) -> None:
     other = Tally()
     for number, item in enumerate(ROWS):
-        other.add(report(number, [item], []))
+        other.add(report(number, [item], []), "")
     assert other.digests() == tally.digests()
 
 
 def test_one_changed_pixel_digest_changes_the_digest_of_pixels_only(tally: Tally) -> None:
     other = Tally()
-    other.add(report(0, [ROWS[0].model_copy(update={"pixel_sha256": "0" * 64}), *ROWS[1:]], []))
-    assert other.digests()["pixels"] != tally.digests()["pixels"]
-    assert other.digests()["files"] == tally.digests()["files"]
+    other.add(report(0, [ROWS[0].model_copy(update={"pixel_sha256": "0" * 64}), *ROWS[1:]], []), "")
+    assert other.digests().pixels != tally.digests().pixels
+    assert other.digests().files == tally.digests().files
 
 
 @pytest.mark.parametrize("rows", [[], ROWS[:1], ROWS], ids=["none", "one", "four"])
@@ -101,20 +103,19 @@ def test_the_manifest_is_valid_json_with_the_summary_and_every_sample(
         missing={},
     )
     summary = summarize(
-        plan,
+        plan.final(),
         {"name": "Tür “7”\n}", "subjects": 2},
         name="Tür “7”\n}",
         created_at="2026-01-01T00:00:00.000+00:00",
         tally=tally,
         choice=choice,
-        comparisons={"selection": "balanced", "mated": 2, "non_mated": 2},
-        device="cpu",
-        report_digests=["a", "b"],
+        comparisons=LISTED,
     )
     text = b"".join(manifest_lines(summary, rows))
     read = json.loads(text)
     assert read.pop("samples") == [item.model_dump(mode="json", exclude_none=True) for item in rows]
-    assert read == summary
+    assert read == summary.as_json()
+    assert read_manifest([text])[0] == summary
     # A line a sample, so that readers can stream it as well.
     lines = [line for line in text.decode().split("\n") if '"pixel_sha256"' in line]
     assert [SampleRow.model_validate_json(line.strip().rstrip(",")) for line in lines] == rows
@@ -125,26 +126,25 @@ def test_the_summary_says_what_was_asked_what_came_and_what_is_missing(
 ) -> None:
     plan = plan_of(subjects=2, samples_per_subject=2, distractors=1, checks={"unique": False})
     summary = summarize(
-        plan,
+        plan.final(),
         {},
         name="x",
         created_at="now",
         tally=tally,
         choice=None,
-        comparisons={},
-        device="cpu",
-        report_digests=["a", "b"],
+        comparisons=LISTED,
     )
-    assert summary["asked"] == {"subjects": 2, "samples": 5, "distractors": 1}
-    assert summary["counts"]["samples"] + len(summary["shortfall"]) == summary["asked"]["samples"]
-    assert summary["shortfall"] == [{"id": "S0000001_0001", "reason": "no face found in 5 draws"}]
-    assert summary["checks"] == {"face_found": True, "unique": None}
-    assert summary["shard_reports"] == {"count": 2, "sha256": hashlib.sha256(b"a\nb").hexdigest()}
-    assert summary["synthetic"]["digital_source_type"] == DIGITAL_SOURCE_TYPE
-    assert summary["seed"] == 7
+    told = summary.as_json()
+    assert told["asked"] == {"subjects": 2, "samples": 5, "distractors": 1}
+    assert told["counts"]["samples"] + len(told["shortfall"]) == told["asked"]["samples"]
+    assert told["shortfall"] == [{"id": "S0000001_0001", "reason": "no face found in 5 draws"}]
+    assert told["checks"] == {"face_found": True, "unique": None}
+    assert told["shard_reports"] == {"count": 2, "sha256": hashlib.sha256(b"a\nb").hexdigest()}
+    assert told["synthetic"]["digital_source_type"] == DIGITAL_SOURCE_TYPE
+    assert told["seed"] == 7
 
 
-def test_the_manifest_is_a_stream() -> None:
+def test_the_manifest_is_a_stream(summary_of: Callable[..., Summary]) -> None:
     asked = 0
 
     def endless() -> object:
@@ -153,7 +153,7 @@ def test_the_manifest_is_a_stream() -> None:
             asked += 1
             yield ROWS[0]
 
-    lines = manifest_lines({"a": 1}, endless())  # type: ignore[arg-type]
+    lines = manifest_lines(summary_of(), endless())  # type: ignore[arg-type]
     for _ in range(11):
         next(lines)
     assert asked == 10

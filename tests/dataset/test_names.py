@@ -44,8 +44,5 @@ def test_keys_of_a_dataset_lie_below_its_tenant() -> None:
     assert len(set(everything)) == len(everything)
 
 
-def test_numbers_are_read_back_from_keys() -> None:
-    at = DatasetKeys("acme", "ds_1")
-    assert keys.number_in(at.survey(12), at.surveys) == 12
-    assert keys.number_in(at.shard_report(123_456), at.shards) == 123_456
+def test_owners_are_read_back_from_keys() -> None:
     assert keys.owner_of(keys.unfinished("acme", "ds_1")) == ("acme", "ds_1")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.dataset.model import ModelCard, attribute_value
 from app.dataset.names import parse_sample_name, role, sample_file, sample_name
-from app.dataset.plan import SURVEY_BLOCK, Place, Plan
+from app.dataset.plan import SURVEY_BLOCK, FinalPlan, Place, Plan, PlannedMatcher, PlannedTarget
 from app.dataset.planning import make_plan, shard_size_for
 from app.dataset.request import DatasetRequest
 from app.errors import RequestRefused
@@ -272,8 +272,8 @@ def test_a_card_without_attributes_or_threshold_refuses_what_needs_them(card: Mo
 def test_a_plan_pins_the_model_by_the_digest_of_its_card(plan_of: PlanOf, card: ModelCard) -> None:
     plan = plan_of(subjects=1, samples_per_subject=1)
     assert (plan.model.name, plan.model.version, plan.model.digest) == ("toy", "1.0.0", card.digest)
-    other = card.model_copy(update={"provenance": "another"})
-    assert other.digest != card.digest
+    assert card.model_copy(update={"drawing": 2}).digest != card.digest
+    assert card.model_copy(update={"provenance": "told in other words"}).digest == card.digest
 
 
 @pytest.mark.parametrize(
@@ -282,3 +282,17 @@ def test_a_plan_pins_the_model_by_the_digest_of_its_card(plan_of: PlanOf, card: 
 )
 def test_small_sets_are_cut_finer_in_multiples_of_eight(samples: int, most: int, expected: int) -> None:
     assert shard_size_for(samples, most=most, shards=16) == expected
+
+
+def test_carried_out_a_plan_has_no_target_and_its_sigma_is_scaled(plan_of: PlanOf) -> None:
+    plan = plan_of(subjects=2, samples_per_subject=2)
+    final = plan.final()
+    assert isinstance(final, FinalPlan)
+    assert final.model_dump() == plan.model_dump()
+    target = PlannedTarget(matcher=PlannedMatcher(name="m", digest="d"), fmr=0.01, fnmr=0.1, tolerance=0.1)
+    aimed = plan.model_copy(update={"target": target})
+    assert aimed.final(0.5).sigma == {name: 0.5 * value for name, value in plan.sigma.items()}
+    assert aimed.final(0.5).target is None
+    for asked, scale in ((aimed, None), (plan, 0.5)):
+        with pytest.raises(ValueError, match="needs the scale"):
+            asked.final(scale)

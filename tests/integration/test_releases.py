@@ -17,9 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.dataset.content import content_of
 from app.dataset.keys import RETENTION
-from app.dataset.manifest import read_manifest
+from app.dataset.manifest import content_of, read_manifest
 from app.errors import ObjectNotFound
 from app.storage import open_store
 
@@ -106,7 +105,7 @@ def test_a_release_is_verified_by_its_archive_alone(service: Any, pair: tuple[st
         files = {member.name: tar.extractfile(member).read() for member in tar.getmembers()}  # type: ignore[union-attr]
     summary, lines = read_manifest([files["manifest.json"]])
     rows = list(lines)
-    assert content_of(summary, rows).digest == record["digest"] == summary["content"]["digest"]
+    assert content_of(summary, rows).digest == record["digest"] == summary.content.digest
     assert sha256(files["comparisons.csv"]).hexdigest() == record["comparisons_sha256"]
     assert all(sha256(files[row.file]).hexdigest() == row.file_sha256 for row in rows)
 

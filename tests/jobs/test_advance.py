@@ -10,7 +10,8 @@ from app.dataset.keys import DatasetKeys
 from app.errors import QueueUnavailable
 from app.jobs.datasets.advance import HALF_ACCEPTED_S, advance, advance_if_phase_ended, fail, first_step, reconcile
 from app.jobs.datasets.service import DatasetService
-from app.jobs.phases import ASSEMBLE, CHOOSE, GENERATE, REPORT, SURVEY, Phase
+from app.jobs.phases import CHOOSE, CLOSE, GENERATE, PUBLISH, SURVEY, Phase
+from app.jobs.records import write_json
 from app.jobs.state import State
 from app.queue import ADVANCE, Kind, Task
 
@@ -34,23 +35,20 @@ def do(store: Any, dataset: str, phase: Phase, part: str | int = "") -> None:
     """Leave what a worker leaves behind when it has done a task."""
     at = DatasetKeys("acme", dataset)
     store.put(at.prefix + phase.stored.format(f"{part:06d}" if isinstance(part, int) else part), b"{}")
-    if phase is REPORT:
-        store.put(at.report, b"{}")
-    if phase is ASSEMBLE:
-        store.put(at.summary, b'{"counts": {"samples": 10}, "digests": {"files": "f", "pixels": "p"}}')
 
 
 def test_a_dataset_goes_through_its_phases(
-    memory_store: Any, memory_queue: Any, submit: Submit, datasets: DatasetService
+    memory_store: Any, memory_queue: Any, submit: Submit, datasets: DatasetService, summary_of: Any
 ) -> None:
     dataset = submit()
     assert sent(memory_queue) == [(ADVANCE, "")]
-    phases = [(SURVEY, 0), (CHOOSE, ""), (GENERATE, 0, 1, 2), (REPORT, ""), (ASSEMBLE, "")]
+    phases = [(SURVEY, 0), (CHOOSE, ""), (GENERATE, 0, 1, 2), (CLOSE, ""), (PUBLISH, "")]
     for phase, *numbers in phases:
         assert advance(memory_store, memory_queue, "acme", dataset) == len(numbers)
         assert sent(memory_queue) == ([(phase.kind, "")] if numbers == [""] else parts(phase, *numbers))
         for number in numbers:
             do(memory_store, dataset, phase, number)
+    write_json(memory_store, DatasetKeys("acme", dataset).summary, summary_of().as_json())
     assert memory_store.exists(keys.unfinished("acme", dataset))
     assert advance(memory_store, memory_queue, "acme", dataset) == 0
     assert not memory_store.exists(keys.unfinished("acme", dataset))
@@ -81,7 +79,7 @@ def test_a_wiped_queue_is_filled_again_with_what_is_unfinished(
     [
         ([0], 0, []),  # two shards of the phase are still out
         ([0, 2], 2, []),
-        ([0, 1, 2], 1, [(REPORT.kind, "")]),
+        ([0, 1, 2], 1, [(CLOSE.kind, "")]),
     ],
 )
 def test_the_last_task_of_a_phase_starts_the_next(
@@ -98,8 +96,8 @@ def test_the_last_task_of_a_phase_starts_the_next(
 def test_the_end_of_a_dataset_takes_its_marker_away(memory_store: Any, memory_queue: Any, submit: Submit) -> None:
     dataset = submit()
     sent(memory_queue)
-    do(memory_store, dataset, ASSEMBLE)
-    advance_if_phase_ended(memory_store, memory_queue, ASSEMBLE.task("acme", dataset))
+    do(memory_store, dataset, PUBLISH)
+    advance_if_phase_ended(memory_store, memory_queue, PUBLISH.task("acme", dataset))
     assert not memory_store.exists(keys.unfinished("acme", dataset))
     assert sent(memory_queue) == []
 

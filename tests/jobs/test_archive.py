@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import tarfile
 from typing import Any
 
@@ -16,6 +15,7 @@ from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.errors import Conflict, NotFound
 from app.jobs.datasets.archive import END, Archive, lay_out_archive, read_segments
 from app.jobs.datasets.products import ProductService
+from app.jobs.records import write_json
 
 PREFIX_FILES = {
     "manifest.json": b'{"a": 1}' * 200,
@@ -40,7 +40,7 @@ def tar_of(files: dict[str, bytes]) -> tuple[bytes, dict[str, int]]:
 
 
 @pytest.fixture
-def stored(memory_store: Any, submit: Any) -> tuple[DatasetKeys, dict[str, bytes]]:
+def stored(memory_store: Any, submit: Any, summary_of: Any) -> tuple[DatasetKeys, dict[str, bytes]]:
     """A succeeded dataset of 10 samples in 3 shards, and all files that its archive must hold."""
     dataset = submit()
     at = DatasetKeys("acme", dataset)
@@ -79,7 +79,7 @@ def stored(memory_store: Any, submit: Any) -> tuple[DatasetKeys, dict[str, bytes
         memory_store.put(at.shard_samples(shard), tar)
         memory_store.put(at.shard_report(shard), report.model_dump_json().encode())
         files |= mine
-    memory_store.put(at.summary, json.dumps({"digests": {"files": "f" * 64}, "counts": {}}).encode())
+    write_json(memory_store, at.summary, summary_of().as_json())
     memory_store.put(at.comparisons, PREFIX_FILES["comparisons.csv"])
     memory_store.put(at.contact_sheet, PREFIX_FILES["contact-sheet.png"])
     memory_store.put(at.report, PREFIX_FILES["report.json"])

@@ -1,6 +1,5 @@
 """Submitting, listing, cancelling and deleting datasets, with faults in between."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +23,7 @@ from app.errors import (
 from app.jobs.catalogues.marking import publish_marking
 from app.jobs.datasets.advance import reconcile
 from app.jobs.datasets.service import RESERVED_S, DatasetService, new_id
-from app.jobs.records import read_plan
+from app.jobs.records import read_plan, write_json
 from app.jobs.state import State
 from app.queue import ADVANCE, Task
 
@@ -211,13 +210,15 @@ def test_cancelling_is_a_marker_and_can_be_repeated(
     assert datasets.cancel("acme", dataset).state is State.CANCELLED
 
 
-def test_what_has_ended_cannot_be_cancelled(memory_store: Any, datasets: DatasetService, submit: Submit) -> None:
+def test_what_has_ended_cannot_be_cancelled(
+    memory_store: Any, datasets: DatasetService, submit: Submit, summary_of: Any
+) -> None:
     at = DatasetKeys("acme", dataset := submit())
-    memory_store.put(at.summary, json.dumps({"counts": {"samples": 10}}).encode())
+    write_json(memory_store, at.summary, summary_of().as_json())
     memory_store.put(at.manifest, b"{}")
     with pytest.raises(Conflict, match="has succeeded"):
         datasets.cancel("acme", dataset)
-    assert datasets.get("acme", dataset).counts == {"samples": 10}
+    assert datasets.get("acme", dataset).counts == summary_of().counts.as_dict()
 
 
 def test_deleting_leaves_no_object_and_stops_workers_first(

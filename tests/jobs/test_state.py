@@ -14,15 +14,15 @@ from app.dataset.plan import Plan
 from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 from app.jobs.phases import (
-    ASSEMBLE,
     CALIBRATE,
     CHOOSE,
+    CLOSE,
     GENERATE,
     JUDGE,
     LAYOUT,
     NOTHING,
     PHASES,
-    REPORT,
+    PUBLISH,
     SURVEY,
     TRY,
     Facts,
@@ -46,8 +46,8 @@ def having(facts: Facts, phase: Phase, *parts: int | str, **flags: bool) -> Fact
 SURVEYED = having(NOTHING, SURVEY, 0, 1)
 CHOSEN = having(SURVEYED, CHOOSE, "")
 REPORTED = having(CHOSEN, GENERATE, 0, 1, 2)
-DESCRIBED = having(REPORTED, REPORT, "")
-FINISHED = having(DESCRIBED, ASSEMBLE, "", manifest=True)
+DESCRIBED = having(REPORTED, CLOSE, "")
+FINISHED = having(DESCRIBED, PUBLISH, "", manifest=True)
 
 
 MATCHER = MatcherCard(
@@ -91,9 +91,9 @@ def tasks(phase: Phase, *parts: int | str) -> list[Task]:
         (CHOSEN, True, State.RUNNING, tasks(GENERATE, 0, 1, 2)),
         (having(CHOSEN, SURVEY), True, State.RUNNING, tasks(GENERATE, 0, 1, 2)),
         (having(CHOSEN, GENERATE, 1), True, State.RUNNING, tasks(GENERATE, 0, 2)),
-        (REPORTED, True, State.ASSEMBLING, tasks(REPORT, "")),
-        (DESCRIBED, True, State.ASSEMBLING, tasks(ASSEMBLE, "")),
-        (having(having(DESCRIBED, CHOOSE), SURVEY), False, State.ASSEMBLING, tasks(ASSEMBLE, "")),
+        (REPORTED, True, State.ASSEMBLING, tasks(CLOSE, "")),
+        (DESCRIBED, True, State.ASSEMBLING, tasks(PUBLISH, "")),
+        (having(having(DESCRIBED, CHOOSE), SURVEY), False, State.ASSEMBLING, tasks(PUBLISH, "")),
         (FINISHED, True, State.SUCCEEDED, []),
         (replace(NOTHING, failed=True), True, State.FAILED, []),
         (replace(REPORTED, failed=True), True, State.FAILED, []),
@@ -122,7 +122,7 @@ def test_doing_what_is_left_ends_in_success_whatever_the_order(order: list[int],
         assert task not in done
         done.append(task)
         (phase,) = (phase for phase in PHASES if phase.kind == task.kind)
-        facts = having(facts, phase, *phase.done(facts), task.part, manifest=phase is ASSEMBLE)
+        facts = having(facts, phase, *phase.done(facts), task.part, manifest=phase is PUBLISH)
     assert state_of(facts, made) is State.SUCCEEDED
     assert len(done) == 3 + 2 + (3 if unique else 0)
 
@@ -169,9 +169,9 @@ def test_facts_are_read_off_the_keys(memory_store: Any) -> None:
     assert read_facts(memory_store, "acme", "ds_1") == REPORTED
     write(memory_store, at.summary, at.comparisons, at.contact_sheet)
     assert read_facts(memory_store, "acme", "ds_1") == REPORTED
-    write(memory_store, at.report, at.data_card, at.described)
+    write(memory_store, at.report, at.data_card, at.croissant)
     assert read_facts(memory_store, "acme", "ds_1") == REPORTED
-    write(memory_store, at.croissant)  # the last of what tells about the set
+    write(memory_store, at.laid_aside)  # the last of what tells about the set
     assert read_facts(memory_store, "acme", "ds_1") == DESCRIBED
     write(memory_store, at.manifest)
     assert read_facts(memory_store, "acme", "ds_1") == FINISHED
@@ -223,7 +223,7 @@ def test_a_target_is_calibrated_step_by_step_before_anything_is_made() -> None:
     assert work_left(facts, made, "acme") == tasks(JUDGE, 0)
     # The second shard holds samples 250 to 499; those of subjects below 200 are judged: 250 to 399.
     assert (Progress.of(facts, made).judged_done, Progress.of(facts, made).judged_total) == (150, 400)
-    assert work_left(having(facts, JUDGE, 0, 1), made, "acme") == tasks(REPORT, "")
+    assert work_left(having(facts, JUDGE, 0, 1), made, "acme") == tasks(CLOSE, "")
 
 
 def test_a_calibration_ends_when_its_scale_is_found() -> None:
@@ -252,7 +252,7 @@ def test_layouts_that_were_asked_for_come_before_the_end() -> None:
     assert work_left(DESCRIBED, asked, "acme") == [LAYOUT.task("acme", "ds_1", name) for name in ("lfw", "bob")]
     one = having(DESCRIBED, LAYOUT, "lfw", "zip")
     assert work_left(one, asked, "acme") == tasks(LAYOUT, "bob")
-    assert work_left(having(one, LAYOUT, "lfw", "bob"), asked, "acme") == tasks(ASSEMBLE, "")
+    assert work_left(having(one, LAYOUT, "lfw", "bob"), asked, "acme") == tasks(PUBLISH, "")
 
 
 def test_what_is_kept_beside_the_layouts_is_none(memory_store: Any) -> None:

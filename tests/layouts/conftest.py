@@ -23,9 +23,8 @@ from workers.generator import latents as lt
 from workers.images import Pixels
 from workers.matchers.detector import Face, load_detector
 from workers.pipeline import run
-from workers.pipeline.assemble import assemble
+from workers.pipeline.close import close, publish
 from workers.pipeline.lay_out import StoredContents, lay_out
-from workers.pipeline.report import report
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
 
@@ -145,8 +144,8 @@ def make_set(
             write_json(store, AT.shard_report(number), made)
     finally:
         run.check = before
-    report(store, AT, accepted, plan, sheet.card, matchers={})
-    assemble(store, AT, accepted, plan, lambda: True)
+    close(store, AT, accepted, plan.final(), sheet.card, matchers={})
+    publish(store, AT, lambda: True)
     return Made(store, plan)
 
 

@@ -67,7 +67,7 @@ def spoil_manifest(folder: Path) -> None:
         (drop_comparisons, "comparisons.csv has another digest", 4),
         (lambda folder: (folder / "comparisons.csv").unlink(), "comparisons.csv is not there", 4),
         (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is not there", 4),
-        (spoil_manifest, "does not say all of its set", 4),
+        (spoil_manifest, "manifest.json is not a whole manifest: asked: Field required", 4),
     ],
 )
 def test_a_folder_that_is_not_right_is_named_and_leaves_nothing(

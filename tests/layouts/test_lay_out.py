@@ -48,6 +48,7 @@ def test_the_same_bytes_whatever_the_shards(make: Make, layout: Layout) -> None:
 def test_before_the_manifest_as_after(make: Make, layout: Layout) -> None:
     made = make(subjects=3)
     after = made.archive(layout)
+    made.store.put(AT.laid_aside, made.store.get(AT.manifest))
     for key in (AT.layout(layout), AT.manifest, AT.summary):
         made.store.delete(key)
     assert made.archive(layout) == after

@@ -17,9 +17,7 @@ from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 from app.jobs.datasets.archive import lay_out_archive, read_segments
 from app.jobs.records import Accepted, write_json
-from workers.pipeline.assemble import assemble
-from workers.pipeline.describe import describe
-from workers.pipeline.report import report
+from workers.pipeline.close import close, publish
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
 from workers.provenance.certificate import Credentials, load_credentials
@@ -119,9 +117,8 @@ def make_set(sketch: Sketch, memory_store: Any, settings: Settings, tmp_path: Pa
             created_at="2026-11-24T10:00:00.000+00:00",
             request=fields,
         )
-        report(memory_store, AT, accepted, plan, sketch.card, matchers={})
-        describe(memory_store, AT, accepted, plan, sketch.card)
-        assemble(memory_store, AT, accepted, plan, lambda: True)
+        close(memory_store, AT, accepted, plan.final(), sketch.card, matchers={})
+        publish(memory_store, AT, lambda: True)
         archive = lay_out_archive(memory_store, AT)
         raw = b"".join(read_segments(memory_store, archive.segments, 0, archive.size))
         folder = tmp_path / "set"

@@ -17,9 +17,7 @@ from app.client.manifest import Manifest
 from app.client.verify import verify
 from app.dataset.keys import DatasetKeys
 from app.dataset.model import ModelCard
-from app.jobs.records import Accepted
 from workers.images import pixel_sha256, pixel_sha256_of_file
-from workers.pipeline.describe import describe
 from workers.provenance.chain import chain
 from workers.provenance.licence import OWN_TERMS, licence_urls, spdx
 
@@ -141,7 +139,7 @@ def test_the_chain_goes_on_to_the_corpus_of_a_trained_model(folder: Path, make_s
     )
     _, plan = make_set()
     plan = plan.model_copy(update={"model": plan.model.model_copy(update={"digest": trained.digest})})
-    summary = json.loads((folder / "manifest.json").read_text())
+    summary = Manifest(folder / "manifest.json").summary
     graph = rdflib.Graph().parse(
         data=json.dumps(chain(summary, plan, trained, plan_sha256="p" * 64, version="0")), format="json-ld"
     )
@@ -163,22 +161,6 @@ def test_the_card_has_a_head_that_yaml_reads_and_says_what_matters(folder: Path,
     assert "3, and 1 distractors" in body
     for heading in ("What it is for", "What it is not for", "How it was made", "Limits", "Provenance"):
         assert f"## {heading}" in body
-
-
-def test_describing_twice_leaves_the_same_bytes(
-    folder: Path, make_set: MakeSet, memory_store: Any, sketch: Any
-) -> None:
-    _, plan = make_set()
-    before = dict(memory_store.objects)
-    accepted = Accepted(
-        id="ds_test",
-        tenant="acme",
-        name="gate-7 | *smoke*",
-        created_at="2026-11-24T10:00:00.000+00:00",
-        request=json.loads((folder / "manifest.json").read_text())["request"],
-    )
-    describe(memory_store, AT, accepted, plan, sketch.card)
-    assert memory_store.objects == before
 
 
 def test_licences_are_spdx_or_said_to_be_the_cards_own() -> None:

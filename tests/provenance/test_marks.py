@@ -113,7 +113,7 @@ def test_every_sample_of_a_set_is_valid(make_set: MakeSet, authority: str, form:
     assert found.c2pa == Counter(trusted=7)
     found.demand()
     assert verify(folder, manifest, pixel_sha256_of_file).wrong == []
-    assert manifest.summary["synthetic"]["c2pa"] == ("embedded" if form is True else "detached")
+    assert manifest.summary.synthetic.c2pa == ("embedded" if form is True else "detached")
     assert len(list(folder.glob("samples/*/*.c2pa"))) == (0 if form is True else 7)
 
 
@@ -190,7 +190,7 @@ def test_a_watermarked_set_carries_it_in_every_sample_and_says_so(
 ) -> None:
     folder, plan = make_set(watermark=True)
     manifest = Manifest(folder / "manifest.json")
-    assert manifest.summary["synthetic"]["watermark"] == key_id(KEY) == plan.marking.watermark
+    assert manifest.summary.synthetic.watermark == key_id(KEY) == plan.marking.watermark
     assert verify(folder, manifest, pixel_sha256_of_file).wrong == []
     monkeypatch.setenv("FACSIMILE_WORKER__WATERMARK_KEY", KEY)
     found = look_for_marks(folder, manifest, c2pa=False, watermark=True)

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.client.released import comparisons_file
-from app.dataset.comparisons import Comparison, Selection, list_comparisons
+from app.dataset.comparisons import Comparison, ComparisonsFile, Selection, list_comparisons
+from app.dataset.manifest import Summary, manifest_lines
 from app.dataset.names import sample_name
 from app.dataset.shard import SampleRow
 from workers.verdict.listed import Listed, list_blocks, read_comparisons
@@ -49,7 +48,9 @@ class MadeSet:
 
     @cached_property
     def listed(self) -> Listed:
-        return read_comparisons(comparisons_file(self.folder, {}))
+        return read_comparisons(
+            ComparisonsFile(open=lambda: [(self.folder / "comparisons.csv").read_bytes()], sha256=None)
+        )
 
     @cached_property
     def mated(self) -> NDArray[np.bool_]:
@@ -81,7 +82,7 @@ class MadeSet:
 
 
 @pytest.fixture(scope="session")
-def make_set(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., MadeSet]:
+def make_set(tmp_path_factory: pytest.TempPathFactory, summary_of: Callable[..., Summary]) -> Callable[..., MadeSet]:
     """Makes sets; the same arguments give the same set."""
     made: dict[tuple[object, ...], MadeSet] = {}
 
@@ -93,19 +94,20 @@ def make_set(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., MadeSet]
             lines = [f"{sample_name(*p.reference)},{sample_name(*p.probe)},{int(p.mated)}\n" for p in pairs]
             text = "reference,probe,mated\n" + "".join(lines)
             (folder / "comparisons.csv").write_text(text)
-            summary = {
-                "dataset": "ds_00000000000000000001",
-                "name": "made for tests",
-                "digests": {},
-                "comparisons": {"selection": selection, "sha256": hashlib.sha256(text.encode()).hexdigest()},
-            }
-            head = json.dumps(summary, indent=1)
-            rows = ",\n".join(
-                sample_row(subject, sample).model_dump_json(exclude_none=True)
-                for subject in range(subjects)
-                for sample in range(samples)
+            mated = sum(pair.mated for pair in pairs)
+            summary = summary_of(
+                dataset="ds_00000000000000000001",
+                name="made for tests",
+                comparisons={
+                    "selection": selection,
+                    "mated": mated,
+                    "non_mated": len(pairs) - mated,
+                    "left_out": 0,
+                    "sha256": hashlib.sha256(text.encode()).hexdigest(),
+                },
             )
-            (folder / "manifest.json").write_text(f'{head[: head.rindex(chr(10))]},\n "samples": [\n{rows}\n ]\n}}\n')
+            rows = (sample_row(subject, sample) for subject in range(subjects) for sample in range(samples))
+            (folder / "manifest.json").write_bytes(b"".join(manifest_lines(summary, rows)))
             made[key] = MadeSet(folder, pairs)
         return made[key]
 

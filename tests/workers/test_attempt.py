@@ -213,7 +213,7 @@ def test_the_last_of_a_phase_sets_the_next_going(place: Place) -> None:
     for number in (0, 2, 3):
         place.store.put(AT.shard_report(number), b"{}")
     attempt_dataset(place, TASK, lambda attempt: attempt.store.put(AT.shard_report(1), b"{}"))
-    assert [task.kind.name for task in place.queue.sent] == ["facsimile.report_dataset"]
+    assert [task.kind.name for task in place.queue.sent] == ["facsimile.close_dataset"]
 
 
 def test_what_no_repetition_mends_fails_at_once_with_its_reason(place: Place) -> None:

@@ -16,14 +16,16 @@ from workers.generator.trained_on import TemplatesOf, TrainedOn
 from workers.matchers.detector import load_detector
 from workers.matchers.registry import card_of
 from workers.pipeline import evidence, run
+from workers.pipeline.close import close
 from workers.pipeline.judge import judge_shard
-from workers.pipeline.report import report
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
 
 AT = DatasetKeys("acme", "ds_test")
 PlanFor = Callable[..., Plan]
-ACCEPTED = Accepted(id="ds_test", tenant="acme", name="<b>gate</b>", created_at="2026-01-01", request={"name": "n"})
+ACCEPTED = Accepted(
+    id="ds_test", tenant="acme", name="<b>gate</b>", created_at="2026-01-01T00:00Z", request={"name": "n"}
+)
 
 
 @pytest.fixture
@@ -52,7 +54,8 @@ def make_set(plan: Plan, blocks: Any, reader: Any, store: Any) -> None:
 
 
 def write(plan: Plan, blocks: Any, reader: Any, store: Any, **more: Any) -> Report:
-    report(store, AT, ACCEPTED, plan, blocks.card, matchers={"reader": card_of(reader, judge=True)}, **more)
+    write_json(store, AT.plan, plan)
+    close(store, AT, ACCEPTED, plan.final(), blocks.card, matchers={"reader": card_of(reader, judge=True)}, **more)
     return Report.model_validate_json(store.get(AT.report))
 
 
@@ -62,7 +65,8 @@ def test_a_judged_set_gets_both_forms_the_data_last(
     plan = judged_plan(shard_size=40)
     make_set(plan, blocks, reader, memory_store)
     found = write(plan, blocks, reader, memory_store)
-    assert [key for operation, key in memory_store.journal if operation == "put"][-2:] == [AT.report_page, AT.report]
+    written = [key for operation, key in memory_store.journal if operation == "put"]
+    assert written[-6:] == [AT.report_page, AT.report, AT.data_card, AT.provenance, AT.croissant, AT.laid_aside]
     page = memory_store.get(AT.report_page).decode()
     assert "<b>gate</b>" not in page
     assert "&lt;b&gt;gate&lt;/b&gt;" in page

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from app.client.cache import digest_of
 from app.client.manifest import Manifest
@@ -13,6 +12,7 @@ from app.client.records import product_digests
 from app.client.released import comparisons_file
 from app.dataset.comparisons import ListedPair
 from app.dataset.layout import Shape
+from app.dataset.manifest import Summary
 from app.dataset.products import there
 from app.dataset.shard import SampleRow
 from app.errors import Corrupt
@@ -26,13 +26,10 @@ class FolderContents:
     """Contents of a folder; every file is held against its digest in the manifest as it is read."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the manifest's head; raises VerificationFailed if there is none, Corrupt if it lacks something."""
+        """Read the manifest's head; raises VerificationFailed if there is none or it lacks something."""
         self._folder = folder
         self._manifest = Manifest(folder / "manifest.json")
-        try:
-            self.about = _about(self._manifest.summary)
-        except (KeyError, TypeError, ValueError) as exc:
-            raise Corrupt(f"the manifest in {folder} does not say all of its set: {exc!r}") from exc
+        self.about = _about(self._manifest.summary)
 
     @cached_property
     def shape(self) -> Shape:
@@ -101,17 +98,19 @@ def _read(path: Path) -> Iterator[bytes]:
         yield from pieces(file)
 
 
-def _about(summary: dict[str, Any]) -> About:
-    asked, model, comparisons = summary["asked"], summary["model"], summary["comparisons"]
+def _about(summary: Summary) -> About:
+    asked, model, listed = summary.asked, summary.model, summary.comparisons
+    if listed is None:
+        raise Corrupt("the manifest says nothing of comparisons; fetch the dataset anew")
     return About(
-        dataset=str(summary["dataset"]),
-        name=str(summary["name"]),
-        model=f"{model['name']} {model['version']}",
-        model_digest=str(model["digest"]),
-        subjects=int(asked["subjects"]),
-        samples_per_subject=(int(asked["samples"]) - int(asked["distractors"])) // int(asked["subjects"]),
-        distractors=int(asked["distractors"]),
-        selection=comparisons["selection"],
-        left_out=int(comparisons["left_out"]),
-        missing=frozenset(place_of(item["id"]) for item in summary["shortfall"]),
+        dataset=summary.dataset,
+        name=summary.name,
+        model=f"{model.name} {model.version}",
+        model_digest=model.digest,
+        subjects=asked.subjects,
+        samples_per_subject=(asked.samples - asked.distractors) // asked.subjects,
+        distractors=asked.distractors,
+        selection=listed.selection,
+        left_out=listed.left_out,
+        missing=frozenset(place_of(item.id) for item in summary.shortfall),
     )

@@ -57,16 +57,16 @@ def try_shard(
     `on_progress` gets samples done.
     """
     check_model(plan, generator.card)
-    scaled = plan.scaled(scale)
+    final = plan.final(scale)
     places = [place for place in plan.places(plan.shard(shard)) if place.subject < plan.judged_subjects]
     templates: list[np.ndarray] = []
     subjects: list[int] = []
     done = 0
     for start in range(0, len(places), batch_size):
-        for passed in passing(scaled, generator, choice, places[start : start + batch_size], [], []):
+        for passed in passing(final, generator, choice, places[start : start + batch_size], [], []):
             if should_cancel():
                 raise Cancelled(f"shard {shard} at scale {scale:g} was called off")
-            pixels = delivered(scaled, passed.pixels, marker)
+            pixels = delivered(final, passed.pixels, marker)
             # Our detector has looked at these very pixels already.
             known = passed.face if pixels is passed.pixels and isinstance(matcher, NetworkMatcher) else None
             role = Role.PROBE if passed.draw.place.sample else Role.REFERENCE

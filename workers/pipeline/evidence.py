@@ -1,57 +1,26 @@
-"""From stored shard reports and judgements to what a report is measured on."""
+"""From judgements and the rows of judged samples to what a report is measured on."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.dataset.keys import DatasetKeys
-from app.dataset.manifest import Tally
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import ChoiceAttribute, ModelCard, RangeAttribute, ShareAttribute
 from app.dataset.names import parse_sample_name
-from app.dataset.plan import Plan
+from app.dataset.plan import FinalPlan, Plan
 from app.dataset.report import MatcherFacts
-from app.dataset.shard import AttributeValue, IdentityChoice, SampleRow, ShardReport, Shown
-from app.storage import ObjectStore
+from app.dataset.shard import AttributeValue, SampleRow, Shown
 from workers.biometrics.groups import age_bands
 from workers.generator.draw import draw_observation, sigma_vector
 from workers.generator.latents import asked_pose, layout_of
 from workers.generator.trained_on import TrainedOn
 from workers.pipeline.judgements import Judgements
-from workers.report.build import Outcome, kind_of
 from workers.report.evidence import Evidence, JudgedBy
 
 
-class Survey:
-    """All shard reports, taken up one by one: counts, reasons, and the rows of judged samples alone."""
-
-    def __init__(self, store: ObjectStore, at: DatasetKeys, plan: Plan) -> None:
-        self._tally = Tally()
-        self._rejected: Counter[str] = Counter()
-        self._missing: Counter[str] = Counter()
-        self.missing: set[str] = set()
-        self.rows: dict[str, SampleRow] = {}
-        """Judged samples by name."""
-        self.choice = IdentityChoice.model_validate_json(store.get(at.identities)) if plan.unique else None
-        judged = set(plan.judged_shards)
-        for number in range(plan.shards):
-            report = ShardReport.model_validate_json(store.get(at.shard_report(number)))
-            self._tally.add(report)
-            self._rejected.update(kind_of(item.reason) for item in report.rejected)
-            self._missing.update(kind_of(item.reason) for item in report.missing)
-            self.missing.update(item.id for item in report.missing)
-            if number in judged:
-                self.rows |= {stored.row.id: stored.row for stored in report.samples}
-
-    def outcome(self) -> Outcome:
-        """What came out of generation."""
-        return Outcome(counts=self._tally.counts(), rejected=self._rejected, missing=self._missing, choice=self.choice)
-
-
 def gather(
-    plan: Plan,
+    plan: FinalPlan,
     card: ModelCard,
     judgements: Judgements | None,
     rows: Mapping[str, SampleRow],
@@ -60,8 +29,8 @@ def gather(
 ) -> Evidence:
     """Put together what the measures need; without judgements it is empty.
 
-    `matchers` are the cards that are published, `trained_on` the model's own templates by matcher. `plan` is
-    the one that was carried out. Distractors' codes follow on those of the judged subjects.
+    `matchers` are the cards that are published, `trained_on` the model's own templates by matcher.
+    Distractors' codes follow on those of the judged subjects.
     """
     count = len(judgements) if judgements else 0
     subjects = judgements.subjects if judgements else np.zeros(0, np.int64)
@@ -173,7 +142,7 @@ def _mean(values: Sequence[float | None], otherwise: float | None) -> float | No
 
 
 def _asked_yaw(
-    plan: Plan,
+    plan: FinalPlan,
     card: ModelCard,
     judgements: Judgements,
     rows: Mapping[str, SampleRow],

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.dataset.model import ModelCard, attribute_value
-from app.dataset.plan import Place, Plan
+from app.dataset.plan import FinalPlan, Place, Plan
 from app.dataset.shard import AttributeValue
 from app.errors import Misconfigured
 from workers.generator.base import Generator, Latents
@@ -35,7 +35,7 @@ def check_model(plan: Plan, card: ModelCard) -> None:
         )
 
 
-def draw_latents(plan: Plan, card: ModelCard, draws: Sequence[Draw]) -> tuple[Latents, Latents]:
+def draw_latents(plan: FinalPlan, card: ModelCard, draws: Sequence[Draw]) -> tuple[Latents, Latents]:
     """z_I [N, d_I] and z_O [N, d_O], σ included, of N draws."""
     sigma = sigma_vector(card.latent.observation, plan.sigma)
     identities = [
@@ -48,7 +48,7 @@ def draw_latents(plan: Plan, card: ModelCard, draws: Sequence[Draw]) -> tuple[La
     return np.stack(identities), np.stack(observations)
 
 
-def generate_samples(plan: Plan, generator: Generator, draws: Sequence[Draw]) -> tuple[Pixels, Latents, Latents]:
+def generate_samples(plan: FinalPlan, generator: Generator, draws: Sequence[Draw]) -> tuple[Pixels, Latents, Latents]:
     """Pixels uint8 [N, H, W, 3] of N draws, their z_I [N, d_I] and z_O [N, d_O]."""
     identity, observation = draw_latents(plan, generator.card, draws)
     images = generator.generate(identity, observation, plan.image.width, plan.image.height)

@@ -3,25 +3,23 @@
 import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
 
 from app.dataset.comparisons import ComparisonsFile, ListedPair
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
-from app.dataset.manifest import manifest_lines
+from app.dataset.manifest import Summary, read_manifest
 from app.dataset.plan import Plan
 from app.dataset.products import MANIFEST, there
 from app.dataset.shard import SampleRow, ShardReport
 from app.errors import Cancelled, Unfinished
-from app.jobs.records import Accepted, read_json
 from app.storage import ObjectStore
 from workers.images import decode
-from workers.layouts.archive import Entry, Spool
+from workers.layouts.archive import Entry
 from workers.layouts.contents import About, Located, place_of
 from workers.layouts.landmarks import Faces, pack, unpack
 from workers.layouts.registry import archive_of
 from workers.matchers.detector import Detector
-from workers.pipeline.assemble import stored_rows, summarize_stored
+from workers.pipeline.close import read_closed
 from workers.pipeline.store import put_chunks
 
 FINDING_S = 600.0
@@ -40,7 +38,7 @@ def lay_out(
 ) -> None:
     """Write the archive of a layout; run twice, it leaves the same bytes.
 
-    The set must have its report, or be finished. `should_cancel` is asked before each shard; raises Cancelled, and
+    The set must be closed. `should_cancel` is asked before each shard; raises Cancelled, and
     Unfinished where finding faces takes longer than one task may.
     """
     contents = StoredContents(store, at, plan, should_cancel)
@@ -66,21 +64,25 @@ class StoredContents:
         self._last: ShardReport | None = None
 
     @cached_property
+    def _manifest(self) -> tuple[str, Summary]:
+        """Key and summary of the manifest."""
+        return read_closed(self._store, self._at)
+
+    @cached_property
     def about(self) -> About:
         """See Contents."""
-        plan = self._plan
-        missing = (item for report in self._reports() for item in report.missing)
+        plan, (_, summary) = self._plan, self._manifest
         return About(
             dataset=plan.dataset,
-            name=self._name,
+            name=summary.name,
             model=f"{plan.model.name} {plan.model.version}",
             model_digest=plan.model.digest,
             subjects=plan.subjects,
             samples_per_subject=plan.samples_per_subject,
             distractors=plan.distractors,
             selection=plan.comparisons,
-            missing=frozenset(place_of(item.id) for item in missing),
-            left_out=int(self._listed["left_out"]),
+            missing=frozenset(place_of(item.id) for item in summary.shortfall),
+            left_out=summary.comparisons.left_out if summary.comparisons else 0,
         )
 
     def find_faces(self, detector: Detector, *, until: float, clock: Callable[[], float]) -> None:
@@ -95,7 +97,7 @@ class StoredContents:
 
     def rows(self) -> Iterator[SampleRow]:
         """See Contents."""
-        return stored_rows(self._store, self._at, self._plan)
+        return read_manifest(self._store.read(self._manifest[0]))[1]
 
     def files(self) -> Iterator[tuple[SampleRow, bytes]]:
         """See Contents."""
@@ -119,44 +121,14 @@ class StoredContents:
 
     def comparisons(self) -> Iterator[ListedPair]:
         """See Contents."""
-        file = ComparisonsFile(open=lambda: self._store.read(self._at.comparisons), sha256=self._listed["sha256"])
-        return file.pairs()
-
-    @cached_property
-    def _listed(self) -> dict[str, Any]:
-        """What the report says of comparisons.csv."""
-        found: dict[str, Any] = read_json(self._store, self._at.report)["comparisons"]
-        return found
+        sha256 = self._manifest[1].comparisons_sha256
+        return ComparisonsFile(open=lambda: self._store.read(self._at.comparisons), sha256=sha256).pairs()
 
     def products(self) -> Iterator[Entry]:
-        """See Contents. The manifest, which comes last of all, is made here where it is not there yet."""
+        """See Contents. The manifest lies aside until the set has succeeded."""
         for product in there(lambda file: self._store.exists(f"{self._at.prefix}{file}")):
-            key = self._at.product(product)
-            if product is MANIFEST and not self._store.exists(key):
-                yield self._manifest(product.file)
-            else:
-                yield Entry(product.file, self._store.stat(key).size, self._store.read(key))
-
-    @property
-    def _name(self) -> str:
-        # A release may outlive its dataset's request; a set that is not finished yet has no summary.
-        if self._store.exists(self._at.summary):
-            return str(read_json(self._store, self._at.summary)["name"])
-        return self._accepted().name
-
-    def _accepted(self) -> Accepted:
-        return Accepted.model_validate_json(self._store.get(self._at.request))
-
-    def _manifest(self, name: str) -> Entry:
-        summary = summarize_stored(self._store, self._at, self._accepted(), self._plan)
-        spool = Spool()
-        for chunk in manifest_lines(summary, self.rows()):
-            spool.write(chunk)
-        return spool.entry(name)
-
-    def _reports(self) -> Iterator[ShardReport]:
-        for shard in range(self._plan.shards):
-            yield self._report(shard)
+            key = self._manifest[0] if product is MANIFEST else self._at.product(product)
+            yield Entry(product.file, self._store.stat(key).size, self._store.read(key))
 
     def _report(self, shard: int) -> ShardReport:
         if self._last is None or self._last.shard != shard:

@@ -1,12 +1,12 @@
 """Previews: a contact sheet made at once, nothing else stored."""
 
-from app.dataset.plan import Plan
+from app.dataset.plan import FinalPlan
 from workers.generator.base import Generator
 from workers.images import contact_sheet, encode_sheet
 from workers.pipeline.generate import Draw, check_model, generate_samples
 
 
-def make_preview(plan: Plan, generator: Generator) -> bytes:
+def make_preview(plan: FinalPlan, generator: Generator) -> bytes:
     """Generate every sample of a small plan and lay them out, a row a subject; returns PNG."""
     check_model(plan, generator.card)
     rows = []

@@ -4,8 +4,6 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Collection, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any
 
 from app.dataset.calibration import Calibration
 from app.dataset.comparisons import list_comparisons
@@ -13,19 +11,20 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import ModelCard
 from app.dataset.names import sample_name
-from app.dataset.plan import Place, Plan
-from app.dataset.shard import ShardReport
-from app.errors import Cancelled
-from app.jobs.records import Accepted, write_json
+from app.dataset.plan import FinalPlan, Plan
+from app.dataset.products import COMPARISONS
+from app.dataset.report import Listed, Report
+from app.jobs.records import Accepted
 from app.storage import ObjectStore
 from workers.generator.trained_on import TrainedOn
-from workers.images import Pixels, contact_sheet, decode, encode_sheet, encode_small
+from workers.images import Pixels, contact_sheet, decode, encode_small
 from workers.pipeline.contract import measure_contract
-from workers.pipeline.evidence import Survey, gather
-from workers.pipeline.judgements import read_judgements
+from workers.pipeline.evidence import gather
+from workers.pipeline.inventory import Inventory
+from workers.pipeline.judgements import Judgements
 from workers.pipeline.store import put_chunks
 from workers.report.build import build_report
-from workers.report.page import Sheet, render_page
+from workers.report.page import Sheet
 
 SHEET_SUBJECTS = 20
 SHEET_SAMPLES = 10
@@ -41,51 +40,41 @@ CSV_ROWS = 4_096
 """Comparisons written at once."""
 
 
-def report(
-    store: ObjectStore,
-    at: DatasetKeys,
-    accepted: Accepted,
-    plan: Plan,
+def make_report(
+    plan: FinalPlan,
     card: ModelCard,
+    accepted: Accepted,
+    inventory: Inventory,
+    judgements: Judgements | None,
     *,
+    comparisons: Listed,
+    calibration: Calibration | None,
     matchers: Mapping[str, MatcherCard],
-    trained_on: Mapping[str, TrainedOn] = MappingProxyType({}),
-    should_cancel: Callable[[], bool] = lambda: False,
-) -> None:
-    """Write everything that tells about a set, report.json last; run twice, it leaves the same bytes.
+    trained_on: Mapping[str, TrainedOn],
+    should_cancel: Callable[[], bool],
+) -> Report:
+    """Measure a set; raises Cancelled when told to stop.
 
-    `plan` is the one that was carried out, `card` the model's, `matchers` the cards of those on offer,
-    `trained_on` by matcher the templates of what the model was trained on. Raises Cancelled when told to stop.
+    `card` is the model's, `matchers` the cards of those on offer, `trained_on` by matcher the templates of what the
+    model was trained on.
     """
-    survey = Survey(store, at, plan)
-    comparisons = _write_comparisons(store, at, plan, survey.missing)
-    sheet = _sheet(store, at, plan)
-    store.put(at.contact_sheet, encode_sheet(sheet), "image/png")
-    judgements = read_judgements(store, at, plan) if plan.judges else None
-    calibration = contract = None
-    if store.exists(at.calibration):
-        calibration = Calibration.model_validate_json(store.get(at.calibration))
-        contract = measure_contract(judgements, plan, calibration) if judgements else None
-    found = build_report(
+    contract = measure_contract(judgements, plan, calibration) if judgements and calibration else None
+    return build_report(
         plan,
         card,
-        gather(plan, card, judgements, survey.rows, matchers, trained_on),
-        survey.outcome(),
+        gather(plan, card, judgements, inventory.judged, matchers, trained_on),
+        inventory.outcome(),
         name=accepted.name,
         created_at=accepted.created_at,
         request=accepted.request,
-        comparisons=comparisons,
+        comparisons=comparisons.model_dump(),
         contract=contract,
         calibration=calibration,
         should_cancel=should_cancel,
     )
-    if should_cancel():
-        raise Cancelled("the report was called off")
-    store.put(at.report_page, render_page(found, _page_sheets(sheet)), "text/html; charset=utf-8")
-    write_json(store, at.report, found)
 
 
-def _page_sheets(sheet: Pixels) -> list[Sheet]:
+def page_sheets(sheet: Pixels) -> list[Sheet]:
     """The first rows of the contact sheet, the next ones beside them if they fit."""
     height = PAGE_ROWS * SHEET_CELL
     blocks = [sheet[:height]]
@@ -94,12 +83,23 @@ def _page_sheets(sheet: Pixels) -> list[Sheet]:
     return [Sheet(encode_small(block, PAGE_SHEET_BYTES), block.shape[1]) for block in blocks]
 
 
-def _write_comparisons(store: ObjectStore, at: DatasetKeys, plan: Plan, missing: Collection[str]) -> dict[str, Any]:
-    """Write comparisons.csv; comparisons with a missing sample cannot be made and are counted as left out."""
+def write_comparisons(store: ObjectStore, at: DatasetKeys, plan: Plan, missing: Collection[str]) -> tuple[Listed, int]:
+    """Write comparisons.csv; returns what it lists and its bytes.
+
+    Comparisons with a missing sample cannot be made and are counted as left out.
+    """
     counts = {"mated": 0, "non_mated": 0, "left_out": 0}
+    size = 0
     digest = hashlib.sha256()
 
     def chunks() -> Iterator[bytes]:
+        nonlocal size
+        for chunk in lines():
+            digest.update(chunk)
+            size += len(chunk)
+            yield chunk
+
+    def lines() -> Iterator[bytes]:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("reference", "probe", "mated"))
@@ -113,41 +113,39 @@ def _write_comparisons(store: ObjectStore, at: DatasetKeys, plan: Plan, missing:
             counts["mated" if comparison.mated else "non_mated"] += 1
             writer.writerow((reference, probe, int(comparison.mated)))
             if number % CSV_ROWS == 0:
-                yield _taken(text, digest)
-        yield _taken(text, digest)
+                yield _taken(text)
+        yield _taken(text)
 
-    put_chunks(store, at.comparisons, chunks(), "text/csv; charset=utf-8")
-    return {"selection": plan.comparisons, **counts, "sha256": digest.hexdigest()}
+    put_chunks(store, at.comparisons, chunks(), COMPARISONS.media_type)
+    return Listed(selection=plan.comparisons, sha256=digest.hexdigest(), **counts), size
 
 
-def _taken(text: io.StringIO, digest: Any) -> bytes:
+def _taken(text: io.StringIO) -> bytes:
     data = text.getvalue().encode()
     text.seek(0)
     text.truncate()
-    digest.update(data)
     return data
 
 
-def _sheet(store: ObjectStore, at: DatasetKeys, plan: Plan) -> Pixels:
-    """The first subjects' first samples, a row a subject."""
-    wanted = [
+def sheet_samples(plan: Plan) -> list[list[str]]:
+    """Names of what the contact sheet shows: the first subjects' first samples, a row a subject."""
+    return [
         [
-            Place(subject, sample)
+            sample_name(subject, sample)
             for sample in range(min(plan.samples_per_subject if subject < plan.subjects else 1, SHEET_SAMPLES))
         ]
         for subject in range(min(plan.identities, SHEET_SUBJECTS))
     ]
-    reports: dict[int, ShardReport] = {}
 
-    def picture(place: Place) -> Pixels | None:
-        shard = plan.index(place) // plan.shard_size
-        if shard not in reports:
-            reports[shard] = ShardReport.model_validate_json(store.get(at.shard_report(shard)))
-        name = sample_name(*place)
-        for stored in reports[shard].samples:
-            if stored.row.id == name:
-                data = b"".join(store.read(at.shard_samples(shard), stored.offset, stored.row.bytes))
-                return decode(data, name)
-        return None
 
-    return contact_sheet([[picture(place) for place in row] for row in wanted], SHEET_CELL)
+def make_sheet(store: ObjectStore, at: DatasetKeys, plan: Plan, inventory: Inventory) -> Pixels:
+    """The contact sheet, uint8 [H, W, 3]."""
+
+    def picture(name: str) -> Pixels | None:
+        if name not in inventory.sheet:
+            return None
+        shard, stored = inventory.sheet[name]
+        data = b"".join(store.read(at.shard_samples(shard), stored.offset, stored.row.bytes))
+        return decode(data, name)
+
+    return contact_sheet([[picture(name) for name in row] for row in sheet_samples(plan)], SHEET_CELL)

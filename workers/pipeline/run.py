@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from app.dataset import names
 from app.dataset.model import ModelCard
-from app.dataset.plan import Place, Plan
+from app.dataset.plan import FinalPlan, Place, Plan
 from app.dataset.shard import IdentityChoice, Missing, Point, Rejection, SampleRow, ShardReport, Sidecar
 from app.errors import Cancelled
 from workers.generator.base import Generator, Latents
@@ -36,7 +36,7 @@ class Passed:
 
 
 def run_shard(
-    plan: Plan,
+    plan: FinalPlan,
     number: int,
     *,
     generator: Generator,
@@ -84,7 +84,7 @@ def run_shard(
 
 
 def passing(
-    plan: Plan,
+    plan: FinalPlan,
     generator: Generator,
     choice: IdentityChoice | None,
     places: list[Place],

@@ -5,7 +5,9 @@ with a YAML head for those who collect data sets (Hugging Face reads it).
 import json
 from typing import Any
 
+from app.dataset.manifest import ChecksMade, Summary
 from app.dataset.model import ModelCard
+from app.dataset.report import Listed
 from workers.provenance.chain import corpus_digest
 from workers.provenance.licence import licence_urls, spdx
 
@@ -38,27 +40,27 @@ NO_PERSON = "Every face was generated and none is a photograph; sex, age and ski
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def facts(summary: dict[str, Any], report: dict[str, Any], card: ModelCard) -> Facts:
+def facts(summary: Summary, report: dict[str, Any], card: ModelCard) -> Facts:
     """What a reader wants to know first: for the card, and for a page that shows the report."""
-    counts, request, synthetic = summary["counts"], summary["request"], summary["synthetic"]
+    counts, request, synthetic = summary.counts, summary.request, summary.synthetic
     found: Facts = [
-        ("Dataset", f"{summary['dataset']} ({summary['name']})"),
-        ("Made", summary["created_at"]),
-        ("Subjects", f"{counts['subjects']:,}, and {counts['distractors']:,} distractors"),
-        ("Samples", f"{counts['samples']:,} of {summary['asked']['samples']:,} asked for"),
+        ("Dataset", f"{summary.dataset} ({summary.name})"),
+        ("Made", summary.created_at),
+        ("Subjects", f"{counts.subjects:,}, and {counts.distractors:,} distractors"),
+        ("Samples", f"{counts.samples:,} of {summary.asked.samples:,} asked for"),
         ("Licence", licence_of(card)),
         ("Model", f"{card.name} {card.version}, {card.digest}"),
         ("Weights", weights_text(card)),
         ("Trained on", corpus_text(card)),
         ("Where the model comes from", card.provenance),
-        ("Seed", str(summary["seed"])),
-        ("Variability σ", ", ".join(f"{name} {sigma:g}" for name, sigma in summary["sigma"].items())),
+        ("Seed", str(summary.seed)),
+        ("Variability σ", ", ".join(f"{name} {sigma:g}" for name, sigma in summary.sigma.items())),
         ("Attributes asked for", _asked(request.get("attributes"))),
-        ("Checks", _checks(summary["checks"])),
-        ("Comparisons", _comparisons(summary["comparisons"])),
-        ("Marks", marks_text(synthetic.get("c2pa"), synthetic.get("watermark"))),
-        ("Digest of all pixels", summary["digests"]["pixels"]),
-        ("Digest of all files", summary["digests"]["files"]),
+        ("Checks", _checks(summary.checks)),
+        ("Comparisons", _comparisons(summary.comparisons)),
+        ("Marks", marks_text(synthetic.c2pa, synthetic.watermark)),
+        ("Digest of all pixels", summary.digests.pixels),
+        ("Digest of all files", summary.digests.files),
     ]
     contract = report.get("contract")
     if contract and contract.get("note"):
@@ -93,7 +95,7 @@ def marks_text(c2pa: str | None, watermark: str | None) -> str:
     return "; ".join(parts)
 
 
-def data_card(summary: dict[str, Any], report: dict[str, Any], card: ModelCard) -> str:
+def data_card(summary: Summary, report: dict[str, Any], card: ModelCard) -> str:
     """The data card; `summary` is the manifest's, `report` what was measured of the set."""
     licence = licence_of(card)
     terms = ", ".join(licence_urls(licence)) or f"the model's own terms: {card.licence}"
@@ -104,10 +106,10 @@ def data_card(summary: dict[str, Any], report: dict[str, Any], card: ModelCard) 
     more = [line for line in report.get("limits", ()) if isinstance(line, str)]
     shortfall = _shortfall(summary)
     return f"""{_head(summary, licence)}
-# {_plain(summary["name"])}
+# {_plain(summary.name)}
 
-Faces of {summary["counts"]["subjects"]:,} people who do not exist, for testing face recognition:
-mated samples of each, comparisons, and a digest of every pixel. Made by Facsimile on {summary["created_at"][:10]}.
+Faces of {summary.counts.subjects:,} people who do not exist, for testing face recognition:
+mated samples of each, comparisons, and a digest of every pixel. Made by Facsimile on {summary.created_at[:10]}.
 
 ## Facts
 
@@ -130,7 +132,7 @@ latents (z_O), each from a random stream of its own that depends on seed, subjec
 What failed a check was drawn again, at most five times; {shortfall} The request, as it was written:
 
 ```json
-{json.dumps(summary["request"], indent=1, ensure_ascii=False, sort_keys=True)}
+{json.dumps(summary.request, indent=1, ensure_ascii=False, sort_keys=True)}
 ```
 
 ## What was measured
@@ -156,12 +158,12 @@ corpus to this set in the words of PROV-O. Check all of it with `facsimile verif
 """
 
 
-def _head(summary: dict[str, Any], licence: str) -> str:
+def _head(summary: Summary, licence: str) -> str:
     """YAML, every text quoted as JSON, which YAML reads."""
     single = len(licence.split()) == 1 and "LicenseRef" not in licence
-    size = next((name for limit, name in _SIZES if summary["counts"]["samples"] < limit), "n>1M")
+    size = next((name for limit, name in _SIZES if summary.counts.samples < limit), "n>1M")
     lines = [
-        f"pretty_name: {json.dumps(summary['name'], ensure_ascii=True)}",
+        f"pretty_name: {json.dumps(summary.name, ensure_ascii=True)}",
         f"license: {json.dumps(licence.lower() if single else 'other')}",
         *([] if single else [f"license_name: {json.dumps(licence)}"]),
         f"spdx: {json.dumps(licence)}",
@@ -179,23 +181,19 @@ def _asked(attributes: Any) -> str:
     return "; ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in attributes.items())
 
 
-def _checks(checks: dict[str, Any]) -> str:
-    unique = checks.get("unique")
-    parts = ["a face is found in every sample"] if checks.get("face_found") else []
-    if unique:
-        parts.append(f"no two subjects score {unique['threshold']:g} or more by {unique['matcher']}")
+def _checks(checks: ChecksMade) -> str:
+    parts = ["a face is found in every sample"] if checks.face_found else []
+    if checks.unique:
+        parts.append(f"no two subjects score {checks.unique.threshold:g} or more by {checks.unique.matcher}")
     return "; ".join(parts) or "none"
 
 
-def _comparisons(comparisons: dict[str, Any]) -> str:
-    return (
-        f"{comparisons['selection']}: {comparisons.get('mated', 0):,} mated, "
-        f"{comparisons.get('non_mated', 0):,} non-mated"
-    )
+def _comparisons(listed: Listed | None) -> str:
+    return f"{listed.selection}: {listed.mated:,} mated, {listed.non_mated:,} non-mated" if listed else "none"
 
 
-def _shortfall(summary: dict[str, Any]) -> str:
-    missing = summary["counts"]["shortfall"]
+def _shortfall(summary: Summary) -> str:
+    missing = summary.counts.shortfall
     return f"{missing:,} samples could not be made, and the manifest lists them." if missing else "nothing is missing."
 
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 from typing import Any
 
+from app.dataset.manifest import Summary
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
 
@@ -41,20 +42,20 @@ def corpus_digest(card: ModelCard) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def chain(summary: dict[str, Any], plan: Plan, card: ModelCard, *, plan_sha256: str, version: str) -> Node:
+def chain(summary: Summary, plan: Plan, card: ModelCard, *, plan_sha256: str, version: str) -> Node:
     """The chain as JSON-LD; `summary` is the manifest's, `plan_sha256` the digest of the stored plan."""
     dataset = dataset_urn(plan.dataset)
     request, planned = f"{dataset}:request", f"{dataset}:plan"
     model = f"urn:facsimile:model:sha256:{plan.model.digest}"
     software = f"urn:facsimile:software:{version}"
-    asked = json.dumps(summary["request"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    asked = json.dumps(summary.request, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     graph: list[Node] = [
         {"@id": software, "@type": ["prov:Agent", "prov:SoftwareAgent"], "title": f"Facsimile {version}"},
         _entity(
             request,
             "The request, canonical JSON",
             hashlib.sha256(asked.encode()).hexdigest(),
-            **{"prov:value": asked, "prov:generatedAtTime": _time(summary["created_at"])},
+            **{"prov:value": asked, "prov:generatedAtTime": _time(summary.created_at)},
         ),
         _entity(
             planned,
@@ -66,14 +67,14 @@ def chain(summary: dict[str, Any], plan: Plan, card: ModelCard, *, plan_sha256: 
         {
             **_entity(
                 dataset,
-                f"Dataset {plan.dataset} ({summary['name']})",
+                f"Dataset {plan.dataset} ({summary.name})",
                 None,
                 **_made(f"{dataset}:generation", from_=[planned, model]),
             ),
             "@type": ["prov:Entity", "prov:Collection"],
             "facsimile:seed": str(plan.seed),  # text: JSON-LD has no integers of 63 bits
-            "facsimile:pixels": summary["digests"]["pixels"],
-            "facsimile:files": summary["digests"]["files"],
+            "facsimile:pixels": summary.digests.pixels,
+            "facsimile:files": summary.digests.files,
         },
         _activity(f"{dataset}:planning", "Planning", [request, model], software),
         _activity(f"{dataset}:generation", "Generation", [planned, model], software),

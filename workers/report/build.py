@@ -9,7 +9,7 @@ from typing import Any
 from app.dataset.calibration import Calibration, Contract
 from app.dataset.measures import Counted
 from app.dataset.model import ModelCard
-from app.dataset.plan import Plan
+from app.dataset.plan import FinalPlan, Plan
 from app.dataset.report import (
     Absent,
     Counts,
@@ -51,7 +51,7 @@ def kind_of(reason: str) -> str:
 
 
 def build_report(
-    plan: Plan,
+    plan: FinalPlan,
     card: ModelCard,
     evidence: Evidence,
     outcome: Outcome,
@@ -64,10 +64,7 @@ def build_report(
     calibration: Calibration | None = None,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> Report:
-    """Measure everything and put it together; the same arguments give the same report.
-
-    `plan` is the one that was carried out: with a target, scaled by what the calibration found.
-    """
+    """Measure everything and put it together; the same arguments give the same report."""
     trained_on = card.training_templates.identities if card.training_templates else 0
     judges = tuple(judge(evidence, by, trained_on=trained_on, should_cancel=should_cancel) for by in evidence.judges)
     report = Report(

@@ -31,9 +31,7 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
     summary = summary_of(store, accepted.tenant, accepted.dataset)
     _, rows = read_manifest(store.read(dataset.manifest))
     album = album_of(rows, lambda sample, file: f"/v1/datasets/{accepted.dataset}/samples/{sample}")
-    file = ComparisonsFile(
-        open=lambda: store.read(dataset.comparisons), sha256=(summary.get("comparisons") or {}).get("sha256")
-    )
+    file = ComparisonsFile(open=lambda: store.read(dataset.comparisons), sha256=summary.comparisons_sha256)
     listed = read_comparisons(file)
 
     def scores_of(handed: Handed, what: str) -> ComparedScores:
@@ -46,7 +44,7 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
     of = EvaluatedSet(
         dataset=accepted.dataset,
         release=accepted.release,
-        name=str(summary["name"]),
+        name=summary.name,
         comparisons=listed.count,
         comparisons_sha256=file.sha256 or file.check(),
     )

@@ -39,9 +39,9 @@ def read_set(folder: Path, place: Callable[[str, str], str] | None = None) -> tu
     digest = file.check()
     listed = read_comparisons(file)
     found = EvaluatedSet(
-        dataset=str(summary["dataset"]),
+        dataset=summary.dataset,
         release=_release_of(folder),
-        name=str(summary.get("name", "")),
+        name=summary.name,
         comparisons=listed.count,
         comparisons_sha256=digest,
     )

@@ -7,13 +7,14 @@ from threading import Lock
 
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
+from app.dataset.manifest import read_summary
 from app.dataset.names import parse_sample_name
 from app.dataset.plan import Plan
 from app.dataset.products import Product
 from app.dataset.shard import ShardReport, StoredSample
 from app.errors import NotFound, ObjectNotFound
 from app.jobs.datasets.archive import Segment, lay_out_archive, read_segments
-from app.jobs.records import read_accepted, read_json, read_plan
+from app.jobs.records import read_accepted, read_plan
 from app.jobs.state import require_succeeded
 from app.storage import ObjectStore
 
@@ -56,12 +57,12 @@ class ProductService:
         at = self._succeeded(tenant, dataset, "an archive")
         if layout.stored:
             return self._object(at.layout(layout), layout.media_type, f"{dataset}-{layout}{layout.suffix}")
-        digests = read_json(self._store, at.summary)["digests"]
+        digests = read_summary(self._store.get(at.summary)).digests
         archive = lay_out_archive(self._store, at)
         return Download(
             media_type="application/x-tar",
             filename=f"{dataset}.tar",
-            etag=f"{digests['files'][:32]}-{archive.size}-plain",
+            etag=f"{digests.files[:32]}-{archive.size}-plain",
             segments=archive.segments,
             size=archive.size,
         )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
+from app.dataset.manifest import read_summary
 from app.dataset.marking import MarkingCard
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
@@ -263,7 +264,7 @@ class DatasetService:
 
     def _show(self, accepted: Accepted, plan: Plan, state: State, progress: Progress) -> Dataset:
         at = DatasetKeys(accepted.tenant, accepted.id)
-        summary = read_json(self._store, at.summary) if state is State.SUCCEEDED else {}
+        summary = read_summary(self._store.get(at.summary)) if state is State.SUCCEEDED else None
         failure = read_json(self._store, at.failed)["reason"] if state is State.FAILED else None
         expiry = expiry_of(self._store, accepted, self._settings.limits) if state.final else None
         return Dataset(
@@ -276,9 +277,9 @@ class DatasetService:
             seed=plan.seed,
             request=accepted.request,
             progress=progress,
-            counts=summary.get("counts"),
+            counts=summary and summary.counts.as_dict(),
             failure=failure,
-            digests=summary.get("digests"),
+            digests=summary and summary.digests.model_dump(),
         )
 
 

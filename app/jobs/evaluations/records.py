@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from app.dataset import keys
 from app.dataset.evaluation import Evaluation, Rule
 from app.dataset.keys import DatasetKeys, EvaluationKeys
+from app.dataset.manifest import Summary, read_summary
 from app.errors import Corrupt, NotFound, ObjectNotFound
-from app.jobs.records import read_json
 from app.storage import ObjectStore
 
 
@@ -69,10 +69,10 @@ def read_result(store: ObjectStore, at: EvaluationKeys) -> Evaluation | None:
         raise Corrupt(f"the stored result {at.result!r} cannot be read") from exc
 
 
-def summary_of(store: ObjectStore, tenant: str, dataset: str) -> dict[str, Any]:
-    """What a succeeded dataset's manifest begins with; raises NotFound."""
+def summary_of(store: ObjectStore, tenant: str, dataset: str) -> Summary:
+    """What a succeeded dataset's manifest begins with; raises NotFound and Corrupt."""
     try:
-        return read_json(store, DatasetKeys(tenant, dataset).summary)
+        return read_summary(store.get(DatasetKeys(tenant, dataset).summary))
     except ObjectNotFound as exc:
         raise NotFound(f"dataset {dataset!r} is not there any more") from exc
 

@@ -11,9 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.dataset import keys
-from app.dataset.content import Content, content_of
 from app.dataset.keys import DatasetKeys, ReleaseKeys
-from app.dataset.manifest import read_manifest
+from app.dataset.manifest import content_of, read_manifest, read_summary
 from app.dataset.release import (
     Release,
     ReleaseDiff,
@@ -26,7 +25,7 @@ from app.dataset.version import LATEST, ReleaseRef, Version, check_ref, latest, 
 from app.errors import Conflict, Corrupt, FacsimileError, NotFound, ObjectNotFound, RequestRefused, Withdrawn
 from app.jobs.audit import Action, AuditLog, iso
 from app.jobs.datasets.removal import clear_away
-from app.jobs.records import JSON, read_accepted, read_json
+from app.jobs.records import JSON, read_accepted
 from app.jobs.releases.diff import diff_releases
 from app.jobs.state import require_succeeded
 from app.storage import ObjectStore
@@ -232,10 +231,9 @@ class ReleaseService:
         return diff_releases(self._store, (before, after), at)
 
     def _describe(self, tenant: str, at: DatasetKeys, ref: ReleaseRef, request: ReleaseRequest, by: str) -> Release:
-        summary = read_json(self._store, at.summary)
+        summary = read_summary(self._store.get(at.summary))
         manifest = hashlib.sha256()
-        if "content" in summary:
-            content = Content.model_validate(summary["content"])
+        if content := summary.content:
             for chunk in self._store.read(at.manifest):
                 manifest.update(chunk)
         else:  # made before manifests told the digests of their content
@@ -248,16 +246,16 @@ class ReleaseService:
             samples_digest=content.samples,
             pixels_digest=content.pixels,
             manifest_sha256=manifest.hexdigest(),
-            comparisons_sha256=(summary.get("comparisons") or {}).get("sha256"),
+            comparisons_sha256=summary.comparisons_sha256,
             dataset=request.dataset,
             dataset_name=accepted.name,
             notes=request.notes,
             created_at=iso(self._clock()),
             created_by=by,
-            model=ReleasedModel.model_validate(summary["model"]),
-            seed=summary["seed"],
-            sigma=summary["sigma"],
-            counts=summary["counts"],
+            model=ReleasedModel(**summary.model.model_dump()),
+            seed=summary.seed,
+            sigma=summary.sigma,
+            counts=summary.counts.as_dict(),
         )
 
     def _same(self, tenant: str, known: Stored, request: ReleaseRequest) -> Release:

@@ -11,11 +11,11 @@ import pytest
 
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
+from app.errors import ObjectNotFound
 from app.jobs.records import Accepted, write_json
 from workers.images import decode
 from workers.pipeline import run
-from workers.pipeline.assemble import assemble
-from workers.pipeline.report import report
+from workers.pipeline.close import close, publish
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
 
@@ -30,9 +30,10 @@ def build(plan: Plan, paint: Any, store: Any, still_wanted: Callable[[], bool] =
             shard = run_shard(plan, number, generator=paint, choice=None, tar=tar, batch_size=4, encoder_threads=1)
             tar.put(store, AT.shard_samples(number))
         write_json(store, AT.shard_report(number), shard)
-    accepted = Accepted(id="ds_test", tenant="acme", name="n", created_at="2026-01-01", request={"name": "n"})
-    report(store, AT, accepted, plan, paint.card, matchers={})
-    assemble(store, AT, accepted, plan, still_wanted)
+    accepted = Accepted(id="ds_test", tenant="acme", name="n", created_at="2026-01-01T00:00Z", request={"name": "n"})
+    write_json(store, AT.plan, plan)
+    close(store, AT, accepted, plan.final(), paint.card, matchers={})
+    publish(store, AT, still_wanted)
     return json.loads(store.get(AT.manifest)) if store.exists(AT.manifest) else {}
 
 
@@ -97,7 +98,7 @@ def test_the_contact_sheet_has_a_row_a_subject(paint: Any, plan_for: PlanFor, me
     assert decode(memory_store.get(AT.contact_sheet)).shape == (4 * 128, 2 * 128, 3)
 
 
-def test_assembling_twice_leaves_the_same_bytes(paint: Any, plan_for: PlanFor, memory_store: Any) -> None:
+def test_closing_twice_leaves_the_same_bytes(paint: Any, plan_for: PlanFor, memory_store: Any) -> None:
     plan = plan_for(paint.card, subjects=3, samples_per_subject=2)
     build(plan, paint, memory_store)
     before = dict(memory_store.objects)
@@ -109,3 +110,28 @@ def test_a_dataset_that_is_called_off_gets_no_manifest(paint: Any, plan_for: Pla
     plan = plan_for(paint.card, subjects=1, samples_per_subject=1)
     assert build(plan, paint, memory_store, still_wanted=lambda: False) == {}
     assert not memory_store.exists(AT.summary)
+
+
+def test_every_shards_report_is_read_once_and_the_manifest_is_made_once(
+    paint: Any, plan_for: PlanFor, memory_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    read = memory_store.read
+
+    def noted(key: str, *span: int) -> Any:
+        reads.append(key)
+        return read(key, *span)
+
+    monkeypatch.setattr(memory_store, "read", noted)
+    plan = plan_for(paint.card, subjects=6, samples_per_subject=4, shard_size=5)
+    build(plan, paint, memory_store)
+    assert plan.shards == 5
+    assert sorted(key for key in reads if key.endswith("/report.json")) == [AT.shard_report(k) for k in range(5)]
+    assert reads.count(AT.laid_aside) == 2, "its summary, and then the whole of it on its way"
+    assert not memory_store.exists(AT.laid_aside)
+
+
+def test_published_without_what_was_laid_aside_nothing_succeeds(memory_store: Any) -> None:
+    with pytest.raises(ObjectNotFound):
+        publish(memory_store, AT, lambda: True)
+    assert memory_store.objects == {}

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 import tomllib
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -45,6 +46,20 @@ def load_or_make(folder: DataFolder) -> Credentials:
         raise StackError(
             f"{folder.credentials} cannot be read; delete it and new secrets are made (no data is lost)"
         ) from exc
+
+
+def renew(folder: DataFolder) -> None:
+    """Forget the secrets by which servers know each other, so that new ones are made; what marks samples stays."""
+    known = read_json(folder.credentials)
+    (folder.s3 / "security.toml").unlink(missing_ok=True)
+    shutil.rmtree(folder.s3_tls, ignore_errors=True)
+    if known:
+        known |= {
+            "access_key": f"FCS{secrets.token_hex(8).upper()}",
+            "secret_key": secrets.token_urlsafe(30),
+            "valkey_password": secrets.token_hex(24),
+        }
+        write_private(folder.credentials, json.dumps(known, indent=1) + "\n")
 
 
 def _secure(folder: DataFolder) -> None:

@@ -17,11 +17,14 @@ from pydantic_settings import EnvSettingsSource
 from app.config import Settings
 from app.stack import credentials, logs, ports, servers
 from app.stack.child import ChildSpec
-from app.stack.errors import StackError, StackInterrupted
+from app.stack.errors import ChildDied, StackError, StackInterrupted
 from app.stack.folder import DataFolder, read_json, write_private
 from app.stack.identity import stop_left_over
 from app.stack.servers import Check
 from app.stack.supervisor import Event, Supervisor
+
+STARTS = 3
+"""How often a child is started that dies before it is ready; what killed it once need not again."""
 
 READY_WITHIN_S = {"valkey": 20.0, "s3": 60.0, "api": 60.0, "worker": 180.0}
 
@@ -177,7 +180,7 @@ class EmbeddedStack:
             if self._interrupted.is_set():
                 raise StackInterrupted("asked to stop")
             if end := supervisor.death_of(name):
-                raise StackError(f"{name} {end} before it was ready{self._log_lines(name)}")
+                raise ChildDied(f"{name} {end} before it was ready{self._log_lines(name)}")
             missing = self._checks[name]()
             # An answer counts only from our own child: on its port, another program might answer.
             if missing is None and supervisor.pid(name):
@@ -193,13 +196,26 @@ class EmbeddedStack:
             supervisor.start_child(self._specs[name]())
         for name in names:
             started = time.monotonic()
-            self.wait_ready(name)
+            for left in reversed(range(STARTS)):
+                try:
+                    self.wait_ready(name)
+                    break
+                except ChildDied:
+                    if not left:
+                        raise
+                    supervisor.start_child(self._specs[name]())
+                    self._on_event(Event("restarted", name, "it was not ready yet, and is started again"))
             supervisor.keep_alive(name)
             self._on_event(Event("ready", name, f"after {time.monotonic() - started:.1f} s"))
 
     def _configure(self) -> None:
         """Settle secrets, ports and settings; write down the settings for operators' commands."""
         folder = self.folder
+        if original := folder.original():
+            credentials.renew(folder)
+            folder.ports.unlink(missing_ok=True)
+            self._on_event(Event("note", "", f"a copy of {original}: it gets ports and secrets of its own"))
+        folder.settle()
         secret = credentials.load_or_make(folder)
         at = ports.choose(folder, self._port)
         self._url = f"http://127.0.0.1:{at.api}"
@@ -249,10 +265,12 @@ class EmbeddedStack:
     def _stop_left_overs(self) -> None:
         """End what a stack that was killed may have left running on this folder."""
         noted = read_json(self.folder.children)
+        moved_from = None if self.folder.original() else self.folder.recorded_root()
+        root = moved_from or self.folder.root  # a folder that was moved: its processes know the place of before
         for name in (name for name in servers.ORDER_OF_STOPPING if name in noted):
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 pid, identity = int(noted[name]["pid"]), str(noted[name]["identity"])
-                if stop_left_over(pid, identity, self.folder.root):
+                if stop_left_over(pid, identity, root):
                     self._on_event(Event("left-over", name, f"ended process {pid} of a former run"))
         self.folder.children.unlink(missing_ok=True)
 

@@ -7,5 +7,9 @@ class StackError(FacsimileError):
     """The embedded stack cannot start or go on; the text says why and what to do."""
 
 
+class ChildDied(StackError):
+    """A child ended before it was ready."""
+
+
 class StackInterrupted(StackError):
     """Somebody asked the stack to stop while it was still starting."""

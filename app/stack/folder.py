@@ -93,6 +93,23 @@ class DataFolder:
             os.close(descriptor)
         return None
 
+    def recorded_root(self) -> Path | None:
+        """Where the folder was when a stack last ran on it; None where that was not noted."""
+        found = read_json(self.root / MARK).get("root")
+        return Path(found) if isinstance(found, str) else None
+
+    def original(self) -> Path | None:
+        """The folder that this one is a copy of; None for one that is its own, or was moved."""
+        before = self.recorded_root()
+        if before is None or before == self.root or read_json(before / MARK).get("root") != str(before):
+            return None
+        return before
+
+    def settle(self) -> None:
+        """Note where the folder is."""
+        if self.recorded_root() != self.root:
+            write_private(self.root / MARK, json.dumps({"format": FORMAT, "root": str(self.root)}))
+
     def log(self, child: str) -> Path:
         """Log file of a child."""
         return self.logs / f"{child}.log"

@@ -30,9 +30,12 @@ def identity_of(pid: int) -> str | None:
 def stop_left_over(pid: int, identity: str, data: Path, patience_s: float = 8.0) -> bool:
     """End a process group that a killed stack left; returns whether there was anything to end.
 
-    Nothing happens to a process that merely has the same id.
+    Nothing happens to a process that merely has the same id, nor to one of another data folder: in a copy of a folder
+    stand the processes of the original, which may well be at work.
     """
     now = identity_of(pid)
+    if now is not None and sys.platform == "linux" and not _is_marked(pid, data):
+        return False
     if now is not None and now != identity:
         return False
     members = _members(pid, data)
@@ -58,7 +61,6 @@ def _members(session: int, data: Path) -> list[int]:
     """Processes of a child's session that carry our mark, its leader apart. Linux only; elsewhere none."""
     if sys.platform != "linux":
         return []
-    mark = f"{MARK}={data}\0".encode()
     found = []
     for entry in PROC.iterdir():
         if not entry.name.isdigit() or int(entry.name) == session:
@@ -66,10 +68,17 @@ def _members(session: int, data: Path) -> list[int]:
         fields = _stat(int(entry.name))
         if fields is None or fields[0] == "Z" or int(fields[3]) != session:
             continue
-        with contextlib.suppress(OSError):
-            if mark in (entry / "environ").read_bytes() + b"\0":
-                found.append(int(entry.name))
+        if _is_marked(int(entry.name), data):
+            found.append(int(entry.name))
     return found
+
+
+def _is_marked(pid: int, data: Path) -> bool:
+    """Whether a process was started for this data folder; Linux only."""
+    try:
+        return f"{MARK}={data}".encode() in (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def _stat(pid: int) -> list[str] | None:

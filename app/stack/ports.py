@@ -14,6 +14,9 @@ GRPC_OFFSET = 10_000
 LOWEST, HIGHEST = 11_000, 22_000
 """Where ports are looked for: systems hand out neither these nor those above them by the offset."""
 
+USUAL = 8000
+"""Where the API is, if it can be."""
+
 S3_PORTS = ("s3", "filer", "master", "volume", "admin")
 
 
@@ -40,6 +43,14 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def usual() -> int:
+    """A port for the API that people can guess: the first free one from 8000 on."""
+    for port in range(USUAL, USUAL + 100):
+        if is_free(port):
+            return port
+    raise StackError(f"no port from {USUAL} to {USUAL + 99} on 127.0.0.1 is free; choose another with --port")
 
 
 def choose(folder: DataFolder, api: int | None) -> Ports:

@@ -1,20 +1,34 @@
-"""`facsimile quickstart`: start the service, make a first dataset with the same commands as users do, stop it."""
+"""`facsimile quickstart`: make a first dataset with the same commands as users do, on a running service or its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from app.jobs.catalogues.models import ModelCatalogue
+from app.client.service import Client
 from app.stack.embedded import EmbeddedStack
 from app.stack.errors import StackInterrupted
+from app.stack.folder import DataFolder, read_json
 from app.stack.up import show, stop_on_signals
-from app.storage import open_store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A service that answers."""
+
+    url: str
+    api_key: str
+    own: bool
+    """Whether it was started for this, and stops with it."""
+    interrupted: Callable[[], bool] = lambda: False
 
 
 def quickstart(
@@ -28,47 +42,29 @@ def quickstart(
 ) -> None:
     """Show everything once: start the service, make a small dataset, download and verify it, stop the service.
 
-    A second run finds the dataset made, and only verifies it.
+    A service that runs on the folder already is used, and goes on running. A second run finds the dataset made, and
+    only verifies it.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     begun = time.monotonic()
-    console.print("[bold]1. Starting the service[/] (queue, object store, worker and API on this machine)")
-    # Any free port: it must not fail because something else has the usual one.
-    stack = EmbeddedStack(data, workers=workers, on_event=lambda event: show(console, event))
-    stop_on_signals(stack)
-    try:
-        stack.start()
-    except StackInterrupted:
-        raise typer.Exit(130) from None
-    try:
+    with _service(data, workers, console) as service:
         started = time.monotonic()
-        command = [
-            "generate",
-            "--name",
-            "quickstart",
-            "--model",
-            model,
-            "--subjects",
-            str(subjects),
-            "--samples",
-            str(samples),
-            "--seed",
-            str(seed),
-            "--out",
-            str(out),
-        ]
-        if ModelCatalogue(open_store(stack.settings().store)).get(model).checks.unique is None:
+        command = ["generate", "--name", "quickstart", "--model", model, "--subjects", str(subjects)]
+        command += ["--samples", str(samples), "--seed", str(seed), "--out", str(out)]
+        if not _can_be_told_apart(service, model):
             console.print("\nthis model has no measured threshold for the uniqueness check, so it is left out")
             command.append("--no-unique")
         console.print(f"\n[bold]2. Making a dataset[/]: facsimile {' '.join(command)}", soft_wrap=True)
-        code = _run(stack, command)
+        code = _run(service, command)
         made = time.monotonic()
         if code:
             raise typer.Exit(code)
-        console.print("\n[bold]3. Stopping the service[/]")
-    finally:
-        stack.stop()
+        console.print(f"\n[bold]3. {'Stopping the service' if service.own else 'Leaving the service as it is'}[/]")
     stopped = time.monotonic()
+    folder = "" if data == Path("facsimile-data") else f" --data {data}"
+    then = (
+        f"Start the service for good:  facsimile up{folder}" if service.own else f"The service runs on: {service.url}"
+    )
     console.print(
         f"""
 Done in {stopped - begun:.1f} s: started in {started - begun:.1f} s, made, downloaded and verified in \
@@ -79,26 +75,55 @@ Done in {stopped - begun:.1f} s: started in {started - begun:.1f} s, made, downl
   manifest       {out / "manifest.json"}
   comparisons    {out / "comparisons.csv"}
 
-Start the service for good:  facsimile up{"" if data == Path("facsimile-data") else f" --data {data}"}
+{then}
 """,
         markup=False,
     )
 
 
-def _run(stack: EmbeddedStack, command: list[str]) -> int:
-    """Run one of our own commands, as a user would, against the stack."""
-    environment = {
-        **os.environ,
-        "FACSIMILE_URL": stack.url,
-        "FACSIMILE_API_KEY": stack.api_key,
-    }
+@contextlib.contextmanager
+def _service(data: Path, workers: int | None, console: Console) -> Iterator[Service]:
+    """The service that runs on a data folder, or one that is started for the block."""
+    folder = DataFolder(data)
+    running = read_json(folder.service) if folder.holder() is not None else {}
+    if running:
+        console.print(f"[bold]1. A service runs on {data} already[/]: {running['url']}")
+        yield Service(url=str(running["url"]), api_key=folder.api_key.read_text().strip(), own=False)
+        return
+    console.print("[bold]1. Starting the service[/] (queue, object store, worker and API on this machine)")
+    # Any free port: it must not fail because something else has the usual one.
+    stack = EmbeddedStack(data, workers=workers, on_event=lambda event: show(console, event))
+    stop_on_signals(stack)
+    try:
+        stack.start()
+    except StackInterrupted:
+        raise typer.Exit(130) from None
+    try:
+        yield Service(url=stack.url, api_key=stack.api_key, own=True, interrupted=lambda: stack.interrupted)
+    finally:
+        stack.stop()
+
+
+def _can_be_told_apart(service: Service, model: str) -> bool:
+    """Whether the model has a threshold for the uniqueness check."""
+    client = Client(service.url, service.api_key)
+    try:
+        name = client.models()["default"] if model == "default" else model
+        return client.model(name).get("checks", {}).get("unique") is not None
+    finally:
+        client.close()
+
+
+def _run(service: Service, command: list[str]) -> int:
+    """Run one of our own commands, as a user would, against the service."""
+    environment = {**os.environ, "FACSIMILE_URL": service.url, "FACSIMILE_API_KEY": service.api_key}
     # -P: a folder "app" where the user stands is not ours.
     process = subprocess.Popen([sys.executable, "-P", "-m", "app.cli.main", *command], env=environment)
     while True:
         try:
             return process.wait(0.2)
         except subprocess.TimeoutExpired:
-            if stack.interrupted:
+            if service.interrupted():
                 process.terminate()
                 process.wait()
                 return 130

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.stack import logs
+from app.stack import logs, ports
 from app.stack.embedded import EmbeddedStack, default_workers
 from app.stack.errors import StackError, StackInterrupted
 from app.stack.folder import DataFolder, read_json
@@ -27,7 +27,10 @@ DETACHED_READY_S = 240.0
 
 def up(
     data: DataOption = Path("facsimile-data"),
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API on 127.0.0.1.")] = 8000,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of the API on 127.0.0.1. Left out: the first free one from 8000 on."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Left out: one a core.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return once it is ready; 'down' stops it.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Write JSON to standard output when ready.")] = False,
@@ -37,6 +40,7 @@ def up(
     Everything listens on 127.0.0.1 only, and keeps its data, secrets and logs in one folder. Datasets that were
     unfinished when it was stopped go on.
     """
+    port = port or ports.usual()
     if detach:
         _detach(data, port, default_workers() if workers is None else workers, json_)
         return

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,9 +19,10 @@ import redis
 
 from app.access import ApiKeys
 from app.cli.main import run
-from app.stack import EmbeddedStack, StackError, binaries
+from app.stack import EmbeddedStack, StackError, binaries, servers
 from app.stack.folder import DataFolder, read_json
 from app.stack.identity import identity_of
+from app.stack.supervisor import Event
 from app.storage import S3Store, open_store
 
 pytestmark = pytest.mark.integration
@@ -176,6 +179,61 @@ def test_a_child_can_be_taken_away_and_given_back(stack: EmbeddedStack, store: S
     assert httpx.get(f"{stack.url}/livez").status_code == 200
     stack.start_child("s3")
     assert store.get("kept") == b"yes"
+
+
+def test_a_copy_of_a_live_folder_leaves_the_original_alone(
+    stack: EmbeddedStack, store: S3Store, tmp_path: Path
+) -> None:
+    store.put("kept/object", b"data")
+    pids = {name: stack.pid(name) for name in ("valkey", "s3", "api")}
+    subprocess.run(["cp", "-r", str(stack.folder.root), str(tmp_path / "copy")], check=False)  # files may come and go
+    told: list[str] = []
+    with EmbeddedStack(tmp_path / "copy", workers=0, on_event=lambda event: told.append(event.text)) as copy:
+        assert not set(ports_of(copy).values()) & set(ports_of(stack).values())
+        assert copy.settings().store.secret_key != stack.settings().store.secret_key
+        assert httpx.get(f"{copy.url}/livez").status_code == 200
+        assert {name: stack.pid(name) for name in pids} == pids
+        assert httpx.get(f"{stack.url}/livez").status_code == 200
+        assert store.get("kept/object") == b"data"
+    assert any(f"a copy of {stack.folder.root}" in text for text in told)
+    assert {name: stack.pid(name) for name in pids} == pids
+
+
+def test_a_child_that_dies_before_it_is_ready_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    def valkey(*arguments: Any) -> Any:
+        spec = real(*arguments)
+        started.append(spec.name)
+        return replace(spec, command=("/bin/false",)) if len(started) == 1 else spec
+
+    real = servers.valkey
+    monkeypatch.setattr(servers, "valkey", valkey)
+    monkeypatch.setattr(EmbeddedStack, "_start_and_wait", only_valkey(EmbeddedStack._start_and_wait))
+    events: list[Event] = []
+    stack = EmbeddedStack(tmp_path / "data", workers=0, on_event=events.append)
+    with pytest.raises(StopHere):
+        stack.start()
+    assert started == ["valkey", "valkey"]
+    assert [event.kind for event in events if event.child == "valkey"] == [
+        "starting",
+        "died",
+        "restarted",
+        "ready",
+        "stopped",
+    ]
+
+
+class StopHere(Exception):
+    """Enough of the stack was started for a test."""
+
+
+def only_valkey(real: Any) -> Any:
+    def start(self: EmbeddedStack, *names: str) -> None:
+        real(self, "valkey")
+        raise StopHere
+
+    return start
 
 
 def test_a_second_stack_on_the_folder_is_refused(stack: EmbeddedStack, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """The data folder: whose it is, who may read it, and one stack at a time."""
 
+import shutil
 import stat
 import tomllib
 from pathlib import Path
@@ -67,6 +68,29 @@ def test_a_folder_of_before_gets_certificates_and_keeps_its_keys(tmp_path: Path)
     assert found["jwt"]["signing"]["key"] == "jwt.signing of before"
     assert found["jwt"]["signing"]["read"]["key"] == "jwt.signing.read of before"
     assert Path(found["grpc"]["filer"]["key"]).exists()
+
+
+def test_a_copy_gets_secrets_of_its_own_and_marks_as_its_original(tmp_path: Path) -> None:
+    first = DataFolder(tmp_path / "a")
+    first.acquire()
+    assert first.original() is None
+    first.settle()
+    made = credentials.load_or_make(first)
+    security = (first.s3 / "security.toml").read_text()
+    first.release()
+    shutil.copytree(first.root, tmp_path / "b")
+    copy = DataFolder(tmp_path / "b")
+    copy.acquire()
+    assert copy.original() == first.root
+    credentials.renew(copy)
+    renewed = credentials.load_or_make(copy)
+    assert renewed.watermark_key == made.watermark_key
+    for name in ("access_key", "secret_key", "valkey_password"):
+        assert getattr(renewed, name) != getattr(made, name)
+    assert tomllib.loads((copy.s3 / "security.toml").read_text())["jwt"] != tomllib.loads(security)["jwt"]
+    copy.settle()
+    assert copy.original() is None
+    assert credentials.load_or_make(first) == made
 
 
 def test_damaged_secrets_are_told_rather_than_replaced(tmp_path: Path) -> None:

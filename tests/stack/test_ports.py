@@ -43,6 +43,11 @@ def test_a_port_that_another_program_took_is_replaced(folder: DataFolder) -> Non
     assert second.s3 == first.s3
 
 
+def test_the_usual_port_is_the_first_free_one(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "USUAL", taken)
+    assert taken < ports.usual() < taken + 100
+
+
 def test_the_api_port_that_was_asked_for_is_not_exchanged(folder: DataFolder, taken: int) -> None:
     with pytest.raises(StackError, match=f"port {taken} on 127.0.0.1 is taken.*--port"):
         ports.choose(folder, taken)

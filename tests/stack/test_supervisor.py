@@ -177,6 +177,19 @@ def test_members_of_a_dead_childs_session_are_ended(tmp_path: Path) -> None:
     until(lambda: gone(member))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's folder is read from /proc")
+def test_a_process_of_the_folder_that_was_copied_is_left_alone(tmp_path: Path) -> None:
+    process = start_marked(tmp_path / "original")
+    try:
+        identity = identity_of(process.pid)
+        assert identity
+        assert not stop_left_over(process.pid, identity, tmp_path / "copy")
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_process_that_only_has_the_same_id_is_left_alone(tmp_path: Path) -> None:
     process = start_marked(tmp_path)
     try:

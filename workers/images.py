@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from app.dataset.manifest import DIGITAL_SOURCE_TYPE
+from app.dataset.source_type import SourceType, source_type_uri
 from app.errors import Corrupt
 from workers.png import write_png
 
@@ -37,6 +37,7 @@ class Mark:
     model: str
     """Name and version."""
     model_digest: str
+    source_type: SourceType
 
 
 def to_pixels(images: FloatImages) -> Pixels:
@@ -53,24 +54,28 @@ def encode(pixels: Pixels, mark: Mark, *, quality: int | None) -> bytes:
     """Write one image [H, W, 3] with its mark: as PNG, or as JPEG where `quality` (1 to 100) is given."""
     xmp = _xmp(mark)
     if quality is None:
-        text = {"Software": SOFTWARE, "Description": _description(mark), "DigitalSourceType": DIGITAL_SOURCE_TYPE}
+        text = {
+            "Software": SOFTWARE,
+            "Description": _description(mark),
+            "DigitalSourceType": source_type_uri(mark.source_type),
+        }
         return write_png(pixels, text | {XMP_KEYWORD: xmp}, _exif(mark))
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0, exif=_exif(mark), xmp=xmp.encode())
     return out.getvalue()
 
 
-def encode_sheet(pixels: Pixels) -> bytes:
+def encode_sheet(pixels: Pixels, source_type: SourceType) -> bytes:
     """Write a contact sheet [H, W, 3] as PNG, marked as synthetic."""
-    return write_png(pixels, {"Software": SOFTWARE, "DigitalSourceType": DIGITAL_SOURCE_TYPE})
+    return write_png(pixels, {"Software": SOFTWARE, "DigitalSourceType": source_type_uri(source_type)})
 
 
-def encode_small(pixels: Pixels, most: int) -> bytes:
+def encode_small(pixels: Pixels, most: int, source_type: SourceType) -> bytes:
     """Write an image [H, W, 3] as JPEG in at most so many bytes, as good as that allows; the lowest quality is 30."""
     image = Image.fromarray(pixels)
     for quality in (88, 80, 70, 60, 45, 30):
         out = io.BytesIO()
-        image.save(out, "JPEG", quality=quality, optimize=True, comment=DIGITAL_SOURCE_TYPE)
+        image.save(out, "JPEG", quality=quality, optimize=True, comment=source_type_uri(source_type))
         if out.tell() <= most:
             break
     return out.getvalue()
@@ -149,7 +154,7 @@ def _xmp(mark: Mark) -> str:
     attributes = " ".join(
         f"{name}={quoteattr(value)}"
         for name, value in (
-            ("Iptc4xmpExt:DigitalSourceType", DIGITAL_SOURCE_TYPE),
+            ("Iptc4xmpExt:DigitalSourceType", source_type_uri(mark.source_type)),
             ("xmp:CreatorTool", SOFTWARE),
             ("facsimile:Dataset", mark.dataset),
             ("facsimile:Sample", mark.sample),

@@ -12,10 +12,8 @@ from app.dataset.content import Content, ContentDigest
 from app.dataset.plan import FinalPlan, PlannedModel
 from app.dataset.report import Listed
 from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, ShardReport
+from app.dataset.source_type import source_type_uri
 from app.errors import Corrupt
-
-DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC term for media made by a trained model. https://cv.iptc.org/newscodes/digitalsourcetype/"""
 
 _SAMPLES = b' "samples": ['
 """The line after which samples come, one a line."""
@@ -269,7 +267,7 @@ def summarize(
         products=dict(products or {}),
         device=tally.device,
         synthetic=Synthetic(
-            digital_source_type=DIGITAL_SOURCE_TYPE,
+            digital_source_type=source_type_uri(plan.model.source_type),
             marked="in every file",
             c2pa=plan.marking.c2pa,
             watermark=plan.marking.watermark,

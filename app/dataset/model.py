@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.dataset.source_type import SourceType
+
 CARD_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 """How a model or a matcher may be called."""
 
@@ -157,6 +159,11 @@ class ModelCard(_Data):
             if attribute.latent >= self.latent.identity:
                 raise ValueError(f"attributes.{name}.latent is beyond latent.identity")
         return self
+
+    @property
+    def source_type(self) -> SourceType:
+        """What its images are in the words of the IPTC: a model without weights was trained on nothing."""
+        return "algorithmicMedia" if self.weights is None else "trainedAlgorithmicMedia"
 
     @property
     def digest(self) -> str:

@@ -14,6 +14,7 @@ from app.dataset.apportion import cell_of
 from app.dataset.comparisons import Selection
 from app.dataset.layout import Layout, Shape
 from app.dataset.request import MAX_SCALE
+from app.dataset.source_type import SourceType
 
 SURVEY_BLOCK = 256
 """Subjects whose portraits one task templates for the uniqueness check."""
@@ -42,6 +43,8 @@ class PlannedModel(_Frozen):
     name: str
     version: str
     digest: str
+    source_type: SourceType = "trainedAlgorithmicMedia"
+    """What every file says of how it came about; plans of before do not say it, and their files have this."""
 
 
 class PlannedImage(_Frozen):

@@ -115,7 +115,7 @@ def make_plan(
         raise RequestRefused(problems)
     return Plan(
         dataset=dataset,
-        model=PlannedModel(name=card.name, version=card.version, digest=card.digest),
+        model=PlannedModel(name=card.name, version=card.version, digest=card.digest, source_type=card.source_type),
         seed=seed,
         subjects=request.subjects,
         samples_per_subject=request.samples_per_subject,

@@ -123,7 +123,9 @@ class Bench:
         templates, owners = [], []
         for start in range(0, len(places), BATCH):
             for passed in passing(scaled, self.generator, choice, places[start : start + BATCH], [], []):
-                mark = Mark(dataset=plan.dataset, sample="", model="", model_digest="")
+                mark = Mark(
+                    dataset=plan.dataset, sample="", model="", model_digest="", source_type="trainedAlgorithmicMedia"
+                )
                 pixels = decode(encode(passed.pixels, mark, quality=plan.image.quality))
                 if not np.array_equal(pixels, passed.pixels):
                     raise SystemExit("a PNG file does not hold the pixels that went in")

@@ -20,7 +20,13 @@ from workers.generator.registry import load_generator
 from workers.images import Mark, encode, to_pixels
 from workers.png import write_png
 
-MARK = Mark(dataset="ds_bench", sample="S0000000_0000", model="bench 1.0.0", model_digest="ab" * 32)
+MARK = Mark(
+    dataset="ds_bench",
+    sample="S0000000_0000",
+    model="bench 1.0.0",
+    model_digest="ab" * 32,
+    source_type="trainedAlgorithmicMedia",
+)
 
 
 def pillow(level: int) -> Callable[[np.ndarray], bytes]:

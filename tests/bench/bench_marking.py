@@ -166,7 +166,13 @@ def shift(name: str, plain: list[Pixels], marked: list[Pixels], subjects: NDArra
 
 def signing(images: list[Pixels]) -> dict[str, Any]:
     """Signatures a second on one thread, bytes added, and whether a reader accepts every one."""
-    mark = Mark(dataset="ds_bench", sample="S0000000_0000", model="bench 1", model_digest="0" * 64)
+    mark = Mark(
+        dataset="ds_bench",
+        sample="S0000000_0000",
+        model="bench 1",
+        model_digest="0" * 64,
+        source_type="trainedAlgorithmicMedia",
+    )
     files = {
         "image/png": [encode(image, mark, quality=None) for image in images],
         "image/jpeg": [encode(image, mark, quality=95) for image in images],

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from app.dataset.manifest import DIGITAL_SOURCE_TYPE, Summary, Tally, manifest_lines, read_manifest, summarize
+from app.dataset.manifest import Summary, Tally, manifest_lines, read_manifest, summarize
 from app.dataset.plan import Plan
 from app.dataset.report import Listed
 from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, ShardReport, StoredSample
+from app.dataset.source_type import source_type_uri
 
 
 def row(subject: int, sample: int, role: str) -> SampleRow:
@@ -140,7 +141,7 @@ def test_the_summary_says_what_was_asked_what_came_and_what_is_missing(
     assert told["shortfall"] == [{"id": "S0000001_0001", "reason": "no face found in 5 draws"}]
     assert told["checks"] == {"face_found": True, "unique": None}
     assert told["shard_reports"] == {"count": 2, "sha256": hashlib.sha256(b"a\nb").hexdigest()}
-    assert told["synthetic"]["digital_source_type"] == DIGITAL_SOURCE_TYPE
+    assert told["synthetic"]["digital_source_type"] == source_type_uri("algorithmicMedia")
     assert told["seed"] == 7
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from app.dataset.model import ModelCard, attribute_value, quantile_range
+from app.dataset.model import ModelCard, WeightsCard, attribute_value, quantile_range
 
 NORMAL = NormalDist()
 
@@ -104,3 +104,9 @@ def test_the_digest_does_not_depend_on_the_order_of_fields(card: ModelCard) -> N
 def test_a_card_that_contradicts_itself_is_refused(card: ModelCard, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         ModelCard.model_validate(card.model_dump() | change)
+
+
+def test_a_model_without_weights_was_trained_on_nothing(card: ModelCard) -> None:
+    assert card.source_type == "algorithmicMedia"
+    trained = card.model_copy(update={"weights": WeightsCard(file="weights.safetensors", sha256="a" * 64)})
+    assert trained.source_type == "trainedAlgorithmicMedia"

@@ -50,7 +50,7 @@ def test_the_archive_holds_every_sample_unharmed_and_marked(service: Any, galler
         assert hashlib.sha256(data).hexdigest() == row["file_sha256"]
         assert pixel_sha256(decode(data)) == row["pixel_sha256"]
         mark = read_mark(data)
-        assert "trainedAlgorithmicMedia" in mark["xmp"]
+        assert "/digitalsourcetype/algorithmicMedia" in mark["xmp"], "the default model draws, and learned nothing"
         assert f'facsimile:Dataset="{dataset}"' in mark["xmp"]
         assert f'facsimile:Sample="{row["id"]}"' in mark["xmp"]
         assert manifest["model"]["digest"] in mark["xmp"]

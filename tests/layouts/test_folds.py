@@ -39,6 +39,7 @@ def about(**fields: Any) -> About:
             "name": "n",
             "model": "m 1",
             "model_digest": "d",
+            "source_type": "algorithmicMedia",
             "subjects": 20,
             "samples_per_subject": 3,
             "distractors": 0,

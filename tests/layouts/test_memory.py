@@ -26,6 +26,7 @@ class Large:
         name="n",
         model="m 1",
         model_digest="d",
+        source_type="trainedAlgorithmicMedia",
         subjects=SUBJECTS,
         samples_per_subject=SAMPLES,
         distractors=0,

@@ -115,7 +115,7 @@ def test_insightface_folders(made: Any, tmp_path: Path) -> None:
     assert named["S0000003_0001"] == "0004__S0000003/img002.jpg"
     for path in chips.values():
         assert cv2.imread(str(path)).shape == (112, 112, 3)
-        assert "trainedAlgorithmicMedia" in read_mark(path.read_bytes())["xmp"]
+        assert "/digitalsourcetype/algorithmicMedia" in read_mark(path.read_bytes())["xmp"]
     assert {row["id"] for row in csv_rows(folder / "unaligned.csv")} == faceless
 
 

@@ -29,7 +29,6 @@ from app.client.verify import verify
 from app.config import C2paSettings, Settings
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
-from app.dataset.manifest import DIGITAL_SOURCE_TYPE
 from app.dataset.plan import PlannedMarking
 from app.dataset.shard import ShardReport
 from app.errors import Misconfigured
@@ -46,7 +45,13 @@ from workers.provenance.watermark import THRESHOLD, detect, key_id
 
 AT = DatasetKeys("acme", "ds_test")
 KEY = "a secret of the tests, long enough"
-MARK = Mark(dataset="ds_test", sample="S0000000_0000", model="sketch 1.0.0", model_digest="d" * 64)
+MARK = Mark(
+    dataset="ds_test",
+    sample="S0000000_0000",
+    model="sketch 1.0.0",
+    model_digest="d" * 64,
+    source_type="trainedAlgorithmicMedia",
+)
 
 MakeSet = Callable[..., tuple[Path, Any]]
 
@@ -64,7 +69,7 @@ def test_a_manifest_in_the_file_says_what_the_sample_is(
     signed = Signer(credentials).embed(plain, media_type, MARK)
     found = Checker(authority).check(signed, media_type)
     assert found.state == "trusted"
-    assert found.source_type == DIGITAL_SOURCE_TYPE
+    assert found.source_type.endswith("/digitalsourcetype/trainedAlgorithmicMedia")
     assert (found.dataset, found.sample) == ("ds_test", "S0000000_0000")
     assert found.signer == "Facsimile signer"
     assert Checker().check(signed, media_type).state == "valid", "unchanged, though its signer is not known"

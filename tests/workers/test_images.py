@@ -1,6 +1,7 @@
 """Pixels, files and what they say of themselves."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,13 @@ from app.errors import Corrupt
 from workers import images
 from workers.images import Mark
 
-MARK = Mark(dataset="ds_1", sample="S0000001_0002", model="sdgan 1.0 <&>", model_digest="ab" * 32)
+MARK = Mark(
+    dataset="ds_1",
+    sample="S0000001_0002",
+    model="sdgan 1.0 <&>",
+    model_digest="ab" * 32,
+    source_type="trainedAlgorithmicMedia",
+)
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 
@@ -90,3 +97,12 @@ def test_a_contact_sheet_keeps_proportions() -> None:
     sheet = images.contact_sheet([[tall]], 60)
     assert (sheet[:, 6:54] == 9).all()
     assert (sheet[:, :6] == 128).all()
+
+
+@pytest.mark.parametrize("quality", [None, 90])
+def test_a_model_that_learned_nothing_is_called_an_algorithm(pixels: np.ndarray, quality: int | None) -> None:
+    mark = replace(MARK, source_type="algorithmicMedia")
+    found = images.read_mark(images.encode(pixels, mark, quality=quality))
+    assert 'DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"' in found["xmp"]
+    sheet = images.read_mark(images.encode_sheet(pixels, "algorithmicMedia"))
+    assert sheet["DigitalSourceType"].endswith("/algorithmicMedia")

@@ -21,7 +21,7 @@ from workers.images import Mark, encode, pixel_sha256
 from workers.matchers.base import Template
 from workers.matchers.comparison import COSINE
 
-MARK = Mark(dataset="ds_1", sample="s", model="m", model_digest="d")
+MARK = Mark(dataset="ds_1", sample="s", model="m", model_digest="d", source_type="trainedAlgorithmicMedia")
 BLIND = "S0000001_0001"
 """The sample in which no face is found: it is black."""
 

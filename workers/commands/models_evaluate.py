@@ -44,7 +44,7 @@ def evaluate_command(
     if keep:
         folder = model_folders(settings)[name]
         write_card(folder, read_card(folder).model_copy(update={"evaluation": found.as_card()}))
-        (folder / "sweep.png").write_bytes(encode_sheet(sweep_sheet(generator, SIGMAS)))
+        (folder / "sweep.png").write_bytes(encode_sheet(sweep_sheet(generator, SIGMAS), generator.card.source_type))
         (folder / "sweep.svg").write_text(sweep_plot(found), encoding="utf-8")
     if json_:
         typer.echo(json.dumps(found.as_card(), indent=1, ensure_ascii=False))

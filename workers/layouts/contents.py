@@ -10,6 +10,7 @@ from app.dataset.comparisons import ListedPair, Selection
 from app.dataset.names import parse_sample_name
 from app.dataset.plan import Place
 from app.dataset.shard import SampleRow
+from app.dataset.source_type import SourceType
 from app.errors import Corrupt
 from workers.images import Mark
 from workers.layouts.archive import Entry
@@ -34,6 +35,8 @@ class About:
     model: str
     """Name and version."""
     model_digest: str
+    source_type: SourceType
+    """How its images came about, in the words of the IPTC."""
     subjects: int
     samples_per_subject: int
     distractors: int
@@ -68,7 +71,13 @@ class About:
 
     def mark(self, row: SampleRow) -> Mark:
         """What an image that is made out of a sample says of itself."""
-        return Mark(dataset=self.dataset, sample=row.id, model=self.model, model_digest=self.model_digest)
+        return Mark(
+            dataset=self.dataset,
+            sample=row.id,
+            model=self.model,
+            model_digest=self.model_digest,
+            source_type=self.source_type,
+        )
 
 
 class Contents(Protocol):

@@ -15,6 +15,7 @@ from app.dataset.layout import Shape
 from app.dataset.manifest import Summary
 from app.dataset.products import there
 from app.dataset.shard import SampleRow
+from app.dataset.source_type import read_source_type
 from app.errors import Corrupt
 from workers.images import decode
 from workers.layouts.archive import Entry, pieces
@@ -107,6 +108,7 @@ def _about(summary: Summary) -> About:
         name=summary.name,
         model=f"{model.name} {model.version}",
         model_digest=model.digest,
+        source_type=read_source_type(summary.synthetic.digital_source_type),
         subjects=asked.subjects,
         samples_per_subject=(asked.samples - asked.distractors) // asked.subjects,
         distractors=asked.distractors,

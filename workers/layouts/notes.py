@@ -15,7 +15,7 @@ def readme(about: About, *paragraphs: str) -> Entry:
     """The note on a set, with what is peculiar to its layout."""
     parts = [
         f"{about.name}: dataset {about.dataset} of Facsimile.",
-        "Every image is synthetic and shows nobody who exists (IPTC digital source type trainedAlgorithmicMedia). "
+        f"Every image is synthetic and shows nobody who exists (IPTC digital source type {about.source_type}). "
         f"Made by the model {about.model}, digest {about.model_digest}.",
         f"Asked for: {counted(about.subjects, 'subject')} with {counted(about.samples_per_subject, 'sample')} each "
         f"and {counted(about.distractors, 'distractor')}. Labels: S0000012_0003 is sample 3 of subject 12, both from "

@@ -83,7 +83,7 @@ def close(
             name=COMPARISONS.file, bytes=listed_bytes, sha256=listed.sha256, media_type=COMPARISONS.media
         )
         sheet = make_sheet(store, at, plan, inventory)
-        write(CONTACT_SHEET, encode_sheet(sheet), CONTACT_SHEET.media)
+        write(CONTACT_SHEET, encode_sheet(sheet, plan.model.source_type), CONTACT_SHEET.media)
         report = make_report(
             plan,
             card,
@@ -98,7 +98,7 @@ def close(
         )
         if should_cancel():
             raise Cancelled("the report was called off")
-        write(REPORT_PAGE, render_page(report, page_sheets(sheet)), REPORT_PAGE.media)
+        write(REPORT_PAGE, render_page(report, page_sheets(sheet, plan.model.source_type)), REPORT_PAGE.media)
         write(REPORT, report.model_dump_json().encode(), REPORT.media)
         told = report.model_dump(mode="json")
         origin = Origin(

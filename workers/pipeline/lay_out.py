@@ -77,6 +77,7 @@ class StoredContents:
             name=summary.name,
             model=f"{plan.model.name} {plan.model.version}",
             model_digest=plan.model.digest,
+            source_type=plan.model.source_type,
             subjects=plan.subjects,
             samples_per_subject=plan.samples_per_subject,
             distractors=plan.distractors,

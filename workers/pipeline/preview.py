@@ -16,4 +16,5 @@ def make_preview(plan: FinalPlan, generator: Generator) -> bytes:
         ]
         pixels, _, _ = generate_samples(plan, generator, draws)
         rows.append(list(pixels))
-    return encode_sheet(contact_sheet(rows, max(plan.image.width, plan.image.height)))
+    sheet = contact_sheet(rows, max(plan.image.width, plan.image.height))
+    return encode_sheet(sheet, generator.card.source_type)

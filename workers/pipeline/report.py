@@ -14,6 +14,7 @@ from app.dataset.names import sample_name
 from app.dataset.plan import FinalPlan, Plan
 from app.dataset.products import COMPARISONS
 from app.dataset.report import Listed, Report
+from app.dataset.source_type import SourceType
 from app.jobs.records import Accepted
 from app.storage import ObjectStore
 from workers.generator.trained_on import TrainedOn
@@ -74,13 +75,13 @@ def make_report(
     )
 
 
-def page_sheets(sheet: Pixels) -> list[Sheet]:
+def page_sheets(sheet: Pixels, source_type: SourceType) -> list[Sheet]:
     """The first rows of the contact sheet, the next ones beside them if they fit."""
     height = PAGE_ROWS * SHEET_CELL
     blocks = [sheet[:height]]
     if sheet.shape[1] <= SHEET_SAMPLES // 2 * SHEET_CELL and len(sheet) > height:
         blocks.append(sheet[height : 2 * height])
-    return [Sheet(encode_small(block, PAGE_SHEET_BYTES), block.shape[1]) for block in blocks]
+    return [Sheet(encode_small(block, PAGE_SHEET_BYTES, source_type), block.shape[1]) for block in blocks]
 
 
 def write_comparisons(store: ObjectStore, at: DatasetKeys, plan: Plan, missing: Collection[str]) -> tuple[Listed, int]:

@@ -121,7 +121,8 @@ def delivered(plan: Plan, pixels: Pixels, marker: Marker = NO_MARKS) -> Pixels:
     """The pixels that a reader of a sample's file will see: with a watermark, or as JPEG, not those that went in."""
     if plan.image.quality is None:
         return marker.pixels(pixels)
-    nobody = Mark(dataset="", sample="", model="", model_digest="")  # this mark is metadata: it changes no pixel
+    # This mark is metadata: it changes no pixel.
+    nobody = Mark(dataset="", sample="", model="", model_digest="", source_type=plan.model.source_type)
     return decode(encode(marker.pixels(pixels), nobody, quality=plan.image.quality))
 
 
@@ -133,6 +134,7 @@ def _encode(plan: Plan, card: ModelCard, sample: Passed, marker: Marker) -> tupl
         sample=name,
         model=f"{plan.model.name} {plan.model.version}",
         model_digest=plan.model.digest,
+        source_type=plan.model.source_type,
     )
     pixels = marker.pixels(sample.pixels)
     sealed = marker.seal(encode(pixels, mark, quality=plan.image.quality), plan.image.media_type, mark)

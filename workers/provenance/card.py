@@ -147,7 +147,7 @@ What failed a check was drawn again, at most five times; {shortfall} The request
 
 {NO_PERSON} {_plain(card.provenance)} Licence: {licence} ({terms}).
 
-Every file says that it is synthetic (IPTC `trainedAlgorithmicMedia` in XMP; EXIF; PNG text). Do not take that out:
+Every file says that it is synthetic (IPTC `{card.source_type}` in XMP; EXIF; PNG text). Do not take that out:
 it is what tells these faces from people's.
 
 ## Provenance

@@ -1,6 +1,6 @@
 """C2PA: a signed manifest for every sample, in its file or beside it, and what a reader makes of one.
 
-The manifest says that the sample was created (`c2pa.created`) by a trained model (`trainedAlgorithmicMedia`), by which
+The manifest says that the sample was created (`c2pa.created`), whether by a trained model, by which
 model, and as which sample of which dataset. It is bound to the file's bytes: every later change of them is seen.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import c2pa
 
-from app.dataset.manifest import DIGITAL_SOURCE_TYPE
+from app.dataset.source_type import source_type_uri
 from app.errors import Corrupt, FacsimileError, Misconfigured
 from workers.images import SOFTWARE, Mark
 from workers.provenance.certificate import Credentials
@@ -91,7 +91,7 @@ def claim(mark: Mark, media_type: str) -> dict[str, Any]:
     """What is said of one sample, as the C2PA library takes it."""
     created = {
         "action": "c2pa.created",
-        "digitalSourceType": DIGITAL_SOURCE_TYPE,
+        "digitalSourceType": source_type_uri(mark.source_type),
         "softwareAgent": {"name": f"{SOFTWARE}, model {mark.model}", "version": mark.model_digest},
     }
     about = {

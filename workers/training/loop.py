@@ -62,7 +62,9 @@ def train(
             trainer.save(checkpoint)
             log.write(done, losses)
         if done % sheet_every == 0 or last:
-            write_whole(folder / f"sheet-{done:07d}.png", encode_sheet(sample_sheet(trainer)))
+            write_whole(
+                folder / f"sheet-{done:07d}.png", encode_sheet(sample_sheet(trainer), "trainedAlgorithmicMedia")
+            )
         on_progress(done, total, losses)
     return True
 

@@ -175,6 +175,9 @@ SHEETS: dict[str, Callable[[Path], tuple[Sheet, str]]] = {
 def test_a_drawing_version_is_a_promise_about_pixels(family: str, tmp_path: Path) -> None:
     if reason := FAMILIES[family].why_unavailable():
         pytest.skip(reason)
+    assert family in SHEETS, (
+        f"{family} has no golden sheet: say in SHEETS how it is drawn, then run with {RENEW}={family}"
+    )
     sheet, machine = SHEETS[family](tmp_path)
     if os.environ.get(RENEW) in (family, "all"):
         write_golden(family, FAMILIES[family].drawing, sheet, machine)

@@ -31,6 +31,7 @@ from workers.training.corpus.store import CorpusSpec, corpus_digest, missing_par
 
 OURS = Path(sys.executable)
 VARIABLE = "FACSIMILE_BLENDER"
+GOLDEN = Path(__file__).parents[1] / "generator" / "golden" / "cycles.json"
 
 STAND_IN = """
 import json, os, sys, time
@@ -137,6 +138,24 @@ class TestExchange:
                 assert read[f"{number}.triangles"].max() == len(points) - 1
                 assert read[f"{number}.colour"].shape == read[f"{number}.normal"].shape == points.shape
                 assert np.linalg.norm(read[f"{number}.normal"], axis=1) == pytest.approx(1, abs=1e-3)
+
+    def test_what_blender_is_told_is_what_this_version_told_before(self, scene: Scene) -> None:
+        """Size, mean and deviation of every array: rounding moves them little, another scene moves them much."""
+        found = {
+            name: [int(value.size), round(float(value.mean()), 5), round(float(value.std()), 5)]
+            for name, value in ((name, np.asarray(value)) for name, value in told(scene).items())
+            if value.dtype.kind in "fiu"
+        }
+        drawing = render.drawing_version("cycles")
+        if os.environ.get("FACSIMILE_RENEW_GOLDEN") in ("cycles", "all"):
+            GOLDEN.write_text(json.dumps({"drawing": drawing, "figures": found}, indent=1) + "\n")
+        kept = json.loads(GOLDEN.read_text())
+        renew = f"then FACSIMILE_RENEW_GOLDEN=cycles python -m pytest {Path(__file__).name} writes the new figures"
+        assert kept["drawing"] == drawing, f"the figures kept are of {kept['drawing']}: look at what changed, {renew}"
+        assert kept["figures"].keys() == found.keys(), f"raise TRACING in render.py, {renew}"
+        for name, figures in found.items():
+            said = f"{name} changed: raise TRACING in render.py (or parametric's drawing), {renew}"
+            assert figures == pytest.approx(kept["figures"][name], rel=1e-3, abs=1e-4), said
 
     def test_hairs_stay_with_the_lock_that_they_stand_for(self, scene: Scene) -> None:
         who, how = np.zeros(lt.IDENTITY, np.float32), np.zeros(lt.OBSERVATION, np.float32)

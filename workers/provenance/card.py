@@ -49,7 +49,7 @@ def facts(summary: Summary, report: dict[str, Any], card: ModelCard) -> Facts:
         ("Subjects", f"{counts.subjects:,}, and {counts.distractors:,} distractors"),
         ("Samples", f"{counts.samples:,} of {summary.asked.samples:,} asked for"),
         ("Licence", licence_of(card)),
-        ("Model", f"{card.name} {card.version}, {card.digest}"),
+        ("Model", f"{card.name} {card.version}, {summary.model.digest}"),
         ("Weights", weights_text(card)),
         ("Trained on", corpus_text(card)),
         ("Where the model comes from", card.provenance),

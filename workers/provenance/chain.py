@@ -63,7 +63,7 @@ def chain(summary: Summary, plan: Plan, card: ModelCard, *, plan_sha256: str, ve
             plan_sha256,
             **_made(f"{dataset}:planning", from_=[request, model]),
         ),
-        *_origin(card, model),
+        *_origin(card, model, plan.model.digest),
         {
             **_entity(
                 dataset,
@@ -82,13 +82,13 @@ def chain(summary: Summary, plan: Plan, card: ModelCard, *, plan_sha256: str, ve
     return {"@context": CONTEXT, "@graph": graph}
 
 
-def _origin(card: ModelCard, model: str) -> list[Node]:
-    """The model, and what it was trained on where there is such a thing."""
+def _origin(card: ModelCard, model: str, digest: str) -> list[Node]:
+    """The model, by the digest that the plan is pinned to, and what it was trained on where there is such a thing."""
     weights = {"facsimile:weights": card.weights.sha256} if card.weights else {}
     about = _entity(
         model,
         f"Model {card.name} {card.version}, digest of its card",
-        card.digest,
+        digest,
         **weights,
         description=card.provenance,
         **{"dct:license": card.licence},

@@ -31,7 +31,8 @@ class RenderFailed(FacsimileError):
 
 TRACING = 1
 """Version of the pictures by Cycles beyond the head itself. Raise it with every change to blender_scene, cycles,
-exchange or surface that makes other pixels; their tests hold what Blender is told to it."""
+exchange or surface that makes other pixels. A test holds what Blender is told to it; what Blender then does with it, in
+blender_scene, can only be seen where Blender is."""
 
 
 def drawing_version(renderer: str) -> str:

@@ -1,5 +1,6 @@
 """Releases: make a dataset one, look, compare, withdraw."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -18,6 +19,7 @@ from app.dataset.release import (
     WithdrawalRequest,
 )
 from app.dataset.version import RELEASE_NAME, VERSION_LENGTH
+from app.errors import NotFound
 
 router = APIRouter(tags=["releases"])
 
@@ -43,6 +45,15 @@ class ReleaseBody(Release):
             "diff": f"{here}/diff",
         }
         return cls(**dict(release), links=links)
+
+
+class MadeRelease(ReleaseBody):
+    """A release as it is made."""
+
+    warnings: tuple[str, ...] = Field(
+        description="What its comparisons cannot resolve, and what would, a sentence each: a gate on it would be "
+        "UNDECIDED there."
+    )
 
 
 class ReleaseNameBody(BaseModel):
@@ -140,7 +151,7 @@ def list_versions(tenant: Tenant, name: ReleaseName, services: Serving) -> Relea
     response_description="It is a release, from now on and for ever.",
     responses={
         200: {
-            "model": ReleaseBody,
+            "model": MadeRelease,
             "description": "It was a release of this dataset already.",
             "headers": headers(Location="The release's path."),
         },
@@ -157,7 +168,7 @@ def create_release(
     asked: Annotated[Posted[ReleaseRequest], Depends(posted(ReleaseRequest))],
     services: Serving,
     response: Response,
-) -> ReleaseBody:
+) -> MadeRelease:
     """Gives a succeeded dataset a name (a-z, 0-9, '-') and a semantic version, for ever.
 
     Versions are those of semver 2.0.0 in lower case, without build metadata and without a leading `v`. Of several
@@ -167,7 +178,10 @@ def create_release(
     release, made = services.releases.create(tenant, name, version, asked.value, by=key_id)
     response.headers["Location"] = path_of(release.name, release.version)
     response.status_code = 201 if made else 200
-    return ReleaseBody.of(release)
+    warnings: tuple[str, ...] = ()
+    with suppress(NotFound):  # the release outlives its dataset
+        warnings = services.datasets.get(tenant, release.dataset).warnings
+    return MadeRelease(**dict(ReleaseBody.of(release)), warnings=warnings)
 
 
 @router.get("/v1/releases/{name}/{version}", summary="Look at a release", responses=errors(404, 410))

@@ -137,6 +137,8 @@ def make(client: Client, request: Json, out: Path, *, new: bool = False) -> Json
     dataset = _submit(client, request, out, new)
     demand_free(out, dataset["id"])  # before the wait: a wrong folder is to be told at once
     say(f"dataset {dataset['id']}: {request['name']}")
+    for warning in dataset.get("warnings", ()):
+        say(f"warning: {warning}")
     with Bars() as bars:
         try:
             dataset = watch(client, dataset, bars)

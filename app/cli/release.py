@@ -35,6 +35,8 @@ def create(
         as_json(found)
     else:
         say(f"{dataset} is {'now' if made else 'already'} {name}@{version}, digest {found['digest']}")
+    for warning in found.get("warnings", ()):
+        say(f"warning: {warning}")
 
 
 @release.command(name="list")

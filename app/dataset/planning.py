@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from app.dataset.apportion import apportion
-from app.dataset.comparisons import count_comparisons
-from app.dataset.layout import Shape, why_not
+from app.dataset.comparisons import count_comparisons, default_selection
+from app.dataset.layout import MOST_IN_BIN, Layout, Shape, why_not
 from app.dataset.marking import MarkingCard
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import (
@@ -70,8 +70,8 @@ def make_plan(
     attributes = _attributes(request, card, identities, problems)
     image = _image(request, card, problems)
     unique = _unique(request, card, problems)
-    selection = request.comparisons.selection or (
-        "balanced" if request.samples_per_subject > 1 and request.subjects > 1 else "none"
+    selection = request.comparisons.selection or default_selection(
+        request.subjects, request.samples_per_subject, request.distractors, most=_most_listed(request, max_comparisons)
     )
     counts = count_comparisons(selection, request.subjects, request.samples_per_subject, request.distractors)
     if sum(counts) > max_comparisons:
@@ -134,6 +134,11 @@ def make_plan(
         layouts=layouts,
         shard_size=shard_size,
     )
+
+
+def _most_listed(request: DatasetRequest, max_comparisons: int) -> int:
+    """How many comparisons may be listed where the request leaves the choice to us: as many as its layouts hold."""
+    return min(max_comparisons, MOST_IN_BIN) if Layout.INSIGHTFACE_BIN in request.layouts else max_comparisons
 
 
 def _sigma(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, str]]) -> dict[str, float]:

@@ -120,7 +120,8 @@ class ComparisonsSpec(_Part):
 
     selection: Literal["balanced", "crossed", "complete", "none"] | None = None
     """balanced: every mated pair, and as many non-mated; crossed: each reference with each probe;
-    complete: every pair of samples but those of two distractors; none. Left out: balanced, or none where no
+    complete: every pair of samples but those of two distractors; none. Left out: the one that resolves most of those
+    that are affordable: complete up to 100,000 comparisons, crossed up to two millions, else balanced; none where no
     mated pair exists."""
 
 

@@ -7,8 +7,14 @@ independent. A target is resolved where at least 30 errors are to be expected at
 import math
 from dataclasses import dataclass
 
+from app.dataset.comparisons import Selection, count_comparisons
+
 ERRORS = 30
 """Errors to be expected at a rate before it counts as resolved."""
+
+
+ASKED_FOR = (1e-2, 1e-3)
+"""FMRs at which gates are run: evaluate's own default is the lower one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,51 @@ def subjects_needed(fmr: float, samples: int = 1, errors: int = ERRORS) -> int:
     while subjects * (subjects - 1) // 2 < pairs:
         subjects += 1
     return subjects
+
+
+def shortcomings(selection: Selection, subjects: int, samples: int, distractors: int) -> tuple[str, ...]:
+    """What the comparisons that a set lists cannot resolve, a sentence each; none if it resolves FMR 0.1%.
+
+    To be said before the set is made, and again before it becomes a release: a gate on it would be UNDECIDED.
+    """
+    counts = count_comparisons(selection, subjects, samples, distractors)
+    if not counts.mated:
+        why = "it has one sample of each subject" if samples < 2 else "its comparisons.selection is 'none'"
+        return (f"The set lists no mated comparison, for {why}: no error rate can be measured by its list.",)
+    found = []
+    missed = [fmr for fmr in ASKED_FOR if counts.non_mated < comparisons_needed(fmr)]
+    if missed:
+        least = ERRORS / counts.non_mated if counts.non_mated else 1.0
+        able = f"they resolve FMR {_percent(min(least, 1.0))} and above"
+        needs = " and ".join(
+            f"at FMR {_percent(fmr)} you need {comparisons_needed(fmr):,} "
+            f"({_what_would(fmr, selection, subjects, samples, distractors)})"
+            for fmr in missed
+        )
+        found.append(
+            f"With comparisons '{selection}' the set lists {counts.non_mated:,} non-mated comparisons: by the rule of "
+            f"30 {able}, and a verdict at a lower one would be UNDECIDED. Of them {needs}."
+        )
+    if subjects < ERRORS:
+        found.append(
+            f"It has {subjects} subjects, and intervals are by subject: a verdict on so few tells great changes only. "
+            "Take 100 or more for a gate."
+        )
+    return tuple(found)
+
+
+def _what_would(fmr: float, selection: Selection, subjects: int, samples: int, distractors: int) -> str:
+    """The least change that brings enough non-mated comparisons for an FMR."""
+    others: tuple[Selection, ...] = ("crossed", "complete")
+    for other in others:
+        listed = count_comparisons(other, subjects, samples, distractors)
+        if other != selection and listed.non_mated >= comparisons_needed(fmr):
+            return f"comparisons.selection '{other}' lists {listed.non_mated:,}"
+    return f"'complete' of {subjects_needed(fmr, samples):,} subjects with {samples:,} samples each"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g}%"
 
 
 def can_resolve(

@@ -19,7 +19,7 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.manifest import read_summary
 from app.dataset.plan import Plan, PlannedModel
 from app.dataset.request import DatasetRequest
-from app.dataset.resolution import ERRORS, can_resolve
+from app.dataset.resolution import ERRORS, can_resolve, shortcomings
 from app.errors import FacsimileError
 from app.jobs.records import read_accepted, read_plan
 from app.storage import ObjectStore
@@ -144,7 +144,7 @@ class EstimateService:
             bytes=_guess([(found, found.bytes / found.samples * plan.samples) for found in made]),
             # A set is never done in less than a small one takes: what is done once does not shrink with the set.
             seconds=_guess([(found, found.seconds * max(1.0, plan.samples / found.samples)) for found in made]),
-            warnings=tuple(_warnings(plan, complete.non_mated)),
+            warnings=tuple(_warnings(plan)),
         )
 
     def _like(self, tenant: str, plan: Plan) -> list[_Made]:
@@ -239,14 +239,8 @@ def _guess(values: list[tuple[_Made, float]]) -> Guess | None:
     return Guess(value=nearest, low=min(amounts), high=max(amounts), sets=len(values), samples=(min(sizes), max(sizes)))
 
 
-def _warnings(plan: Plan, non_mated: int) -> list[str]:
-    found = []
-    if 0 < non_mated < ERRORS / 1e-2:
-        found.append(
-            f"Even fully crossed it has {non_mated:,} non-mated comparisons: not enough for FMR 1% by the rule of 30."
-        )
-    if plan.samples_per_subject < 2:
-        found.append("With one sample of each subject there is no mated comparison, so no FNMR.")
+def _warnings(plan: Plan) -> list[str]:
+    found = [*shortcomings(plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors)]
     if not plan.unique:
         found.append("Nothing checks that subjects differ: some may look alike.")
     if plan.subjects > plan.judged_subjects > 0:

@@ -19,7 +19,7 @@ def test_counts_are_the_plans(client: TestClient, memory_store: Any, memory_queu
     before = dict(memory_store.objects)
     found = estimate(client)
     assert (found["samples"], found["subjects"], found["distractors"]) == (1510, 300, 10)
-    assert found["listed"]["mated"] == found["listed"]["non_mated"] == 3000
+    assert (found["listed"]["mated"], found["listed"]["non_mated"]) == (1200, 1200 * 309)  # crossed
     assert found["complete"]["mated"] == 3000
     assert found["complete"]["non_mated"] == 1500 * 1499 // 2 - 3000 + 1500 * 10
     assert found["complete"]["smallest_fmr"] == 30 / found["complete"]["non_mated"]
@@ -66,8 +66,9 @@ def test_what_would_be_refused_is_refused(client: TestClient) -> None:
 
 def test_it_warns_of_what_so_small_a_set_cannot_say(client: TestClient) -> None:
     text = " ".join(estimate(client, subjects=2, samples_per_subject=1, distractors=0)["warnings"])
-    assert "rule of 30" in text
     assert "no mated comparison" in text
+    text = " ".join(estimate(client, subjects=10, samples_per_subject=2, distractors=0)["warnings"])
+    assert "rule of 30" in text
 
 
 def test_the_service_says_what_waits_and_who_asks(client: TestClient, submit: Callable[..., str]) -> None:

@@ -211,7 +211,11 @@ def test_images(plan_of: PlanOf, image: dict[str, Any], expected: tuple[int, int
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"subjects": 2, "samples_per_subject": 2}, "balanced"),
+        ({"subjects": 2, "samples_per_subject": 2}, "complete"),
+        ({"subjects": 80, "samples_per_subject": 5}, "complete"),  # 79,800 pairs of samples
+        ({"subjects": 200, "samples_per_subject": 5}, "crossed"),  # 499,500 pairs; 160,000 crossed
+        ({"subjects": 800, "samples_per_subject": 5}, "balanced"),  # 2,560,000 crossed
+        ({"subjects": 200, "samples_per_subject": 5, "layouts": ["insightface-bin"]}, "balanced"),
         ({"subjects": 1, "samples_per_subject": 2}, "none"),
         ({"subjects": 2, "samples_per_subject": 1}, "none"),
         ({"subjects": 2, "samples_per_subject": 1, "comparisons": {"selection": "complete"}}, "complete"),

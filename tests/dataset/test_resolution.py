@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dataset.resolution import can_resolve, comparisons_needed, subjects_needed
+from app.dataset.comparisons import Selection, count_comparisons, default_selection
+from app.dataset.resolution import can_resolve, comparisons_needed, shortcomings, subjects_needed
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,40 @@ def test_impossible_samples_and_fnmr_are_refused() -> None:
         subjects_needed(1e-3, 0)
     with pytest.raises(ValueError, match="FNMR"):
         can_resolve(fmr=1e-3, non_mated=10, fnmr=1.0)
+
+
+def test_a_balanced_list_says_what_it_cannot_resolve_and_what_would() -> None:
+    (told,) = shortcomings("balanced", 200, 5, 50)
+    assert "the set lists 2,000 non-mated comparisons" in told
+    assert "they resolve FMR 1.5% and above" in told
+    assert "at FMR 1% you need 3,000 (comparisons.selection 'crossed' lists 199,200)" in told
+    assert "at FMR 0.1% you need 30,000 (comparisons.selection 'crossed' lists 199,200)" in told
+    assert shortcomings("crossed", 200, 5, 50) == ()
+
+
+def test_a_set_too_small_for_any_list_says_how_many_subjects_would_do() -> None:
+    first, second = shortcomings("complete", 20, 3, 0)
+    assert "at FMR 1% you need 3,000 ('complete' of 27 subjects with 3 samples each)" in first
+    assert "at FMR 0.1% you need 30,000 ('complete' of 83 subjects with 3 samples each)" in first
+    assert "It has 20 subjects" in second
+
+
+@pytest.mark.parametrize(
+    ("selection", "samples", "why"), [("none", 3, "selection is 'none'"), ("complete", 1, "one sample of each")]
+)
+def test_without_mated_comparisons_there_is_no_rate(selection: Selection, samples: int, why: str) -> None:
+    (told,) = shortcomings(selection, 200, samples, 0)
+    assert why in told
+
+
+@given(subjects=st.integers(2, 3_000), samples=st.integers(2, 10), distractors=st.integers(0, 500))
+def test_the_default_selection_is_affordable_and_resolves_most(subjects: int, samples: int, distractors: int) -> None:
+    chosen = default_selection(subjects, samples, distractors, most=10**9)
+    listed = sum(count_comparisons(chosen, subjects, samples, distractors))
+    assert listed <= 2_000_000 or chosen == "balanced"
+    if sum(count_comparisons("complete", subjects, samples, distractors)) <= 100_000:
+        assert chosen == "complete"
+    if subjects >= 30 and chosen != "balanced":
+        assert not any("FMR 1% you need" in text for text in shortcomings(chosen, subjects, samples, distractors)) or (
+            count_comparisons("complete", subjects, samples, distractors).non_mated < 3_000
+        )

@@ -18,6 +18,7 @@ from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
 from app.dataset.planning import make_plan, shard_size_for
 from app.dataset.request import SEED_LIMIT, DatasetRequest
+from app.dataset.resolution import shortcomings
 from app.errors import (
     Conflict,
     FacsimileError,
@@ -68,6 +69,8 @@ class Dataset(BaseModel):
     counts: dict[str, int] | None
     failure: str | None
     digests: dict[str, str] | None
+    warnings: tuple[str, ...] = ()
+    """What its comparisons cannot resolve, and what would, a sentence each."""
 
 
 class DatasetService:
@@ -280,6 +283,7 @@ class DatasetService:
             counts=summary and summary.counts.as_dict(),
             failure=failure,
             digests=summary and summary.digests.model_dump(),
+            warnings=shortcomings(plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors),
         )
 
 

@@ -252,7 +252,7 @@ class ReleaseService:
             notes=request.notes,
             created_at=iso(self._clock()),
             created_by=by,
-            model=ReleasedModel(**summary.model.model_dump()),
+            model=ReleasedModel(name=summary.model.name, version=summary.model.version, digest=summary.model.digest),
             seed=summary.seed,
             sigma=summary.sigma,
             counts=summary.counts.as_dict(),

@@ -67,6 +67,15 @@ setup_system_libraries() {
         setup_say "going on without: the model 'parametric' will not be offered; all else works"
 }
 
+setup_browser() {
+    # The tests of the console drive a browser; without one they say so and are left out.
+    if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then
+        return
+    fi
+    setup_apt "the tests of the console" chromium ||
+        setup_say "going on without: the tests in tests/browser will be left out; all else works"
+}
+
 setup_pip() { "$PYTHON" -m pip --disable-pip-version-check --quiet install "$@"; }
 
 setup_install() { # setup_install "worker,embedded,…"
@@ -147,6 +156,7 @@ setup_main() {
         printf 'conditions=%s\nextras=%s\n' "$conditions" "$wanted" >"$stamp"
     fi
     setup_system_libraries
+    case ",$wanted," in *,test,*) setup_browser ;; esac
     setup_say "ready after $((SECONDS - started)) s: $PYTHON"
 }
 

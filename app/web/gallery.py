@@ -117,7 +117,7 @@ async def _gallery(page: Page, found: ShownSet) -> Response:
         if exc.status != 422:
             raise
         refused, samples = exc, {**first, "samples": [], "missing": [], "next": None}
-    known = first["samples"][0] if first["samples"] else {"attributes": {}, "quality": None}
+    known = first["samples"][0] if first["samples"] else {"attributes": {}, "shown": None, "quality": None}
     values = {
         "set": found,
         "tab": "gallery",
@@ -129,6 +129,7 @@ async def _gallery(page: Page, found: ShownSet) -> Response:
         "choices": await _choices(page, found),
         "measures": [
             *(f"attributes.{name}" for name, value in known["attributes"].items() if isinstance(value, float)),
+            *(f"shown.{name}" for name, value in (known["shown"] or {}).items() if isinstance(value, float)),
             *(f"quality.{name}" for name in sorted(known["quality"] or {})),
         ],
         "refused": refused,

@@ -25,8 +25,10 @@ function show(link) {
   const truth = dialog.querySelector("[data-truth]");
   truth.replaceChildren();
   fact(truth, "role", sample.role);
-  for (const part of ["attributes", "observation", "quality"]) {
-    for (const [name, value] of Object.entries(sample[part] ?? {})) fact(truth, name, value);
+  for (const part of ["attributes", "shown", "quality"]) {
+    for (const [name, value] of Object.entries(sample[part] ?? {})) {
+      if (value !== null) fact(truth, part === "shown" ? `shown: ${name}` : name, value);
+    }
   }
   fact(truth, "draw", sample.attempt + 1);
   if (sample.identity_attempt) fact(truth, "draw of the identity", sample.identity_attempt + 1);

@@ -99,7 +99,7 @@ def _described(side: Side, manifest: Manifest) -> DiffSide:
         samples_digest=content.samples,
         pixels_digest=content.pixels,
         comparisons_sha256=manifest.summary.comparisons_sha256,
-        model=ReleasedModel(**manifest.summary.model.model_dump()),
+        model=ReleasedModel.of(manifest.summary.model),
         counts=manifest.summary.counts.as_dict(),
     )
 

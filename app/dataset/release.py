@@ -1,11 +1,12 @@
 """Releases: a dataset given a name and a version, the same bytes for ever; what the API takes and shows of them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.dataset.content import SHA256
 from app.dataset.names import DATASET_ID
+from app.dataset.plan import PlannedModel
 from app.dataset.version import RELEASE_NAME, VERSION, ReleaseRef
 
 RELEASE_FILE = "release.json"
@@ -57,6 +58,11 @@ class ReleasedModel(_Data):
     name: str
     version: str
     digest: str
+
+    @classmethod
+    def of(cls, model: PlannedModel) -> Self:
+        """The model that a manifest names."""
+        return cls(name=model.name, version=model.version, digest=model.digest)
 
 
 class Release(_Data):

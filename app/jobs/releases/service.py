@@ -252,7 +252,7 @@ class ReleaseService:
             notes=request.notes,
             created_at=iso(self._clock()),
             created_by=by,
-            model=ReleasedModel(name=summary.model.name, version=summary.model.version, digest=summary.model.digest),
+            model=ReleasedModel.of(summary.model),
             seed=summary.seed,
             sigma=summary.sigma,
             counts=summary.counts.as_dict(),

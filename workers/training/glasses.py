@@ -100,12 +100,21 @@ def learn_glasses(corpus: Corpus, steps: int, told: Callable[[int], None] = lamb
     groups = [np.flatnonzero(worn), np.flatnonzero(~worn)]
     classifier(_eyes(np.zeros((1, 128, 128, 3), np.float32)))  # settles the last layer's size
     optimizer = torch.optim.Adam(classifier.parameters(), 2e-3)
+    known: dict[int, Tensor] = {}
+
+    def eyes_of(rows: NDArray[np.int64]) -> Tensor:
+        """Eyes of some rows, [N, 1, 40, 104]; those with glasses come again and again."""
+        fresh = np.array([row for row in np.unique(rows).tolist() if row not in known], np.int64)
+        if len(fresh):
+            heads = np.asarray(corpus.columns["head"][fresh] / np.float32(255), np.float32)
+            known.update(zip(fresh.tolist(), _eyes(_composed(heads, observation[fresh], corpus.latents)), strict=True))
+        return torch.stack([known[row] for row in rows.tolist()])
+
     for step in range(steps):
         rng = stream(0, GLASSES, step)
         rows = np.concatenate([rng.choice(group, BATCH // 2) for group in groups])
-        images = _composed(corpus.columns["head"][rows].astype(np.float32) / 255, observation[rows], corpus.latents)
         mirrored = rng.random() < 0.5
-        eyes = _eyes(images[:, :, ::-1] if mirrored else images)
+        eyes = eyes_of(rows).flip(3) if mirrored else eyes_of(rows)
         wanted = torch.from_numpy(worn[rows].astype(np.float32))
         loss = functional.binary_cross_entropy_with_logits(classifier(eyes)[:, 0], wanted)
         optimizer.zero_grad()

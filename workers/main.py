@@ -36,6 +36,7 @@ def publish_models(**_: Any) -> None:
     while True:
         try:
             resources = Resources(settings)
+            resources.ofiq  # noqa: B018  (a setting that names what is not there is told now, not in mid dataset)
             models, matchers = resources.publish_models(), resources.publish_matchers()
         except Unavailable as exc:
             log.warning("models_not_published_yet", error=str(exc))

@@ -16,6 +16,7 @@ from app.storage import ObjectStore, open_store
 from workers.generator.base import Generator
 from workers.generator.registry import default_model, load_generator, model_cards
 from workers.matchers.detector import Detector, load_detector
+from workers.matchers.ofiq import Ofiq, installed_ofiq
 from workers.matchers.registry import matcher_cards
 from workers.provenance.marker import marking_card
 
@@ -44,6 +45,11 @@ class Resources:
     def detector(self) -> Detector:
         """The face detector."""
         return load_detector()
+
+    @cached_property
+    def ofiq(self) -> Ofiq | None:
+        """OFIQ, where the settings name it; raises Misconfigured if they name what is not there."""
+        return installed_ofiq(self.settings.worker)
 
     def generator(self, plan: Plan) -> Generator:
         """The model that a plan names, loaded once; raises Misconfigured if this worker does not have it."""

@@ -176,6 +176,7 @@ def _judge(attempt: Attempt) -> None:
         attempt.number,
         judges=[load_planned(judge, attempt.settings.worker) for judge in attempt.plan.judges],
         detector=attempt.resources.detector,
+        ofiq=attempt.resources.ofiq,
         should_cancel=attempt.called_off,
     )
     attempt.store.put(key, judgement)

@@ -20,7 +20,11 @@ from app.dataset.request import (
 )
 
 CALIBRATION_SEED = 2**62 + 3
-"""Seed of every calibration of a model: far from the seeds that people choose."""
+"""Seed of every calibration of a model: no request may have it."""
+
+USUAL_SUBJECTS = 300
+USUAL_SAMPLES = 3
+"""Of each, where a calibration is asked without saying so."""
 
 MOST_SCALES = 10
 """Scales that one calibration tries at the most."""
@@ -39,9 +43,9 @@ class CalibrationRequest(_Frozen):
     """The mix that the scale multiplies; factors not named keep 1."""
     attributes: Attributes = Attributes()
     image: ImageSpec = ImageSpec()
-    subjects: Annotated[StrictInt, Field(ge=2, le=5_000)] = 300
+    subjects: Annotated[StrictInt, Field(ge=2, le=5_000)] = USUAL_SUBJECTS
     """Subjects it is measured on. More make the answer surer, and dearer."""
-    samples_per_subject: Annotated[StrictInt, Field(ge=2, le=100)] = 3
+    samples_per_subject: Annotated[StrictInt, Field(ge=2, le=100)] = USUAL_SAMPLES
     """Samples of each; every two of them are a mated comparison, so 3 give 3 a subject, and 5 give 10."""
 
     def as_dataset(self) -> DatasetRequest:
@@ -51,7 +55,6 @@ class CalibrationRequest(_Frozen):
             model=self.model,
             subjects=self.subjects,
             samples_per_subject=self.samples_per_subject,
-            seed=CALIBRATION_SEED,
             variability=Variability(factors=self.factors, target=self.target),
             attributes=self.attributes,
             image=self.image,

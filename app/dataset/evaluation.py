@@ -35,7 +35,7 @@ class _Asked(BaseModel):
 class Rule(_Asked):
     """What is allowed. Without a limit there are metrics and no verdict."""
 
-    at_fmr: Annotated[float, Field(gt=0, lt=1)] = DEFAULT_FMR
+    at_fmr: Annotated[float, Field(ge=1e-12, lt=1)] = DEFAULT_FMR
     """Each matcher's FNMR is taken at its own threshold: the smallest whose FMR, on the set's own non-mated
     comparisons, is at most this. Scores of two versions need not have one scale, so one threshold would not do."""
     threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None

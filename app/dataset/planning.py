@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from app.dataset.apportion import apportion
+from app.dataset.calibration import CALIBRATION_SEED, USUAL_SAMPLES, USUAL_SUBJECTS
 from app.dataset.comparisons import count_comparisons, default_selection
 from app.dataset.layout import MOST_IN_BIN, Layout, Shape, why_not
 from app.dataset.marking import MarkingCard
@@ -139,6 +140,41 @@ def make_plan(
 def _most_listed(request: DatasetRequest, max_comparisons: int) -> int:
     """How many comparisons may be listed where the request leaves the choice to us: as many as its layouts hold."""
     return min(max_comparisons, MOST_IN_BIN) if Layout.INSIGHTFACE_BIN in request.layouts else max_comparisons
+
+
+def calibration_question(plan: Plan, request: DatasetRequest, card: ModelCard) -> Plan | None:
+    """The calibration of the model that answers a dataset's target, with the usual numbers of subjects and samples.
+
+    `plan` is what the request became. None where there is no such calibration: without a target, or where so few
+    subjects cannot resolve it, or the model has no check that tells identities apart.
+    """
+    if plan.target is None or card.checks.unique is None:
+        return None
+    problems: list[tuple[str, str]] = []
+    mated, non_mated = count_comparisons("complete", USUAL_SUBJECTS, USUAL_SAMPLES, 0)
+    target = plan.target
+    if not can_resolve(fmr=target.fmr, non_mated=non_mated, fnmr=target.fnmr, mated=mated).resolved:
+        return None
+    checks = card.checks.unique
+    return Plan(
+        purpose="calibration",
+        dataset="",
+        model=plan.model,
+        seed=CALIBRATION_SEED,
+        subjects=USUAL_SUBJECTS,
+        samples_per_subject=USUAL_SAMPLES,
+        distractors=0,
+        sigma=plan.sigma,
+        target=target,
+        attributes=_attributes(request, card, USUAL_SUBJECTS, problems),
+        image=plan.image,
+        unique=PlannedUnique(matcher=checks.matcher, threshold=checks.threshold),
+        face_found=True,
+        comparisons="none",
+        judges=(target.matcher,),
+        judged_subjects=USUAL_SUBJECTS,
+        shard_size=plan.shard_size,
+    )
 
 
 def _sigma(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, str]]) -> dict[str, float]:

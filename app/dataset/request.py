@@ -5,7 +5,7 @@ What only the model can answer (factors, attributes, sizes) is checked in `app.d
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
 from app.dataset.layout import Layout
 from app.dataset.model import CARD_NAME
@@ -13,12 +13,24 @@ from app.dataset.model import CARD_NAME
 MAX_SCALE = 4.0
 """Beyond this the latents' bounded maps are saturated; more would promise what no model gives."""
 
-SEED_LIMIT = 2**63 - 1
+SEED_LIMIT = 2**53 - 1
+"""The largest seed: beyond it, readers of JSON that know no integers (JavaScript, jq) round, and name another set."""
+
+SMALLEST_RATE = 1e-9
+"""Of a target. The largest set that is judged has some 10^9 comparisons: a rarer error cannot be seen in it."""
+
+
+def _exact_in_json(seed: int) -> int:
+    if seed > SEED_LIMIT:
+        raise ValueError(f"must be at most {SEED_LIMIT} (2^53 - 1): larger numbers lose digits in many readers of JSON")
+    return seed
+
 
 # Strict: "0.5" and true are not numbers, and nobody who sends them should be guessed at. 1 is one.
 Share = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 Scale = Annotated[float, Field(ge=0, le=MAX_SCALE, strict=True, allow_inf_nan=False)]
 Years = Annotated[float, Field(ge=0, le=120, strict=True, allow_inf_nan=False)]
+Seed = Annotated[StrictInt, Field(ge=0, json_schema_extra={"maximum": SEED_LIMIT}), AfterValidator(_exact_in_json)]
 Side = Annotated[StrictInt, Field(ge=16, le=4096)]
 
 
@@ -31,9 +43,9 @@ class Target(_Part):
 
     matcher: Annotated[str, Field(pattern=CARD_NAME)]
     """Name of a matcher that the service has, e.g. `sface`."""
-    fmr: Annotated[float, Field(gt=0, le=0.1, strict=True, allow_inf_nan=False)]
+    fmr: Annotated[float, Field(ge=SMALLEST_RATE, le=0.1, strict=True, allow_inf_nan=False)]
     """False match rate over the set's non-mated comparisons, at most."""
-    fnmr: Annotated[float, Field(gt=0, le=0.9, strict=True, allow_inf_nan=False)]
+    fnmr: Annotated[float, Field(ge=SMALLEST_RATE, le=0.9, strict=True, allow_inf_nan=False)]
     """False non-match rate over its mated comparisons, at the threshold of that FMR."""
     tolerance: Annotated[float, Field(ge=0.02, le=0.5, strict=True, allow_inf_nan=False)] = 0.1
     """Share of `fnmr` by which the set may miss it and still count as met."""
@@ -152,8 +164,9 @@ class DatasetRequest(_Part):
     samples_per_subject: Annotated[StrictInt, Field(ge=1, le=10_000)]
     distractors: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = 0
     """Further subjects with one sample each, for the gallery only."""
-    seed: Annotated[StrictInt, Field(ge=0, le=SEED_LIMIT)] | None = None
-    """The same seed, request and model give the same pixels; left out, the service draws one and reports it."""
+    seed: Seed | None = None
+    """The same seed, request and model give the same pixels; left out, the service draws one and reports it.
+    Below 2^53, so that no reader of JSON rounds it."""
     variability: Variability = Variability()
     attributes: Attributes = Attributes()
     image: ImageSpec = ImageSpec()
@@ -208,7 +221,7 @@ class PreviewRequest(_Part):
     model: Annotated[str, Field(pattern=CARD_NAME)] = "default"
     subjects: Annotated[StrictInt, Field(ge=1, le=64)] = 4
     samples_per_subject: Annotated[StrictInt, Field(ge=1, le=64)] = 6
-    seed: Annotated[StrictInt, Field(ge=0, le=SEED_LIMIT)] = 0
+    seed: Seed = 0
     variability: Variability = Variability()
     attributes: Attributes = Attributes()
     image: ImageSpec = ImageSpec()

@@ -6,6 +6,7 @@ independent. A target is resolved where at least 30 errors are to be expected at
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 from app.dataset.comparisons import Selection, count_comparisons
 
@@ -40,7 +41,7 @@ def comparisons_needed(rate: float, errors: int = ERRORS) -> int:
     if not 0 < rate <= 1:
         raise ValueError(f"a rate must be above 0 and at most 1, not {rate}")
     # 30 / 1e-3 must be 30,000 and not 30,001: the decimal is meant, not its nearest binary fraction.
-    return math.ceil(round(errors / rate, 6))
+    return math.ceil(errors / Fraction(repr(float(rate))))
 
 
 def subjects_needed(fmr: float, samples: int = 1, errors: int = ERRORS) -> int:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
 from statistics import NormalDist
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.dataset.calibration import CALIBRATION_SEED, CalibrationRequest, calibration_id
+from app.dataset.matcher import MatcherCard
 from app.dataset.model import ModelCard, attribute_value
 from app.dataset.names import parse_sample_name, role, sample_file, sample_name
 from app.dataset.plan import SURVEY_BLOCK, FinalPlan, Place, Plan, PlannedMatcher, PlannedTarget
-from app.dataset.planning import make_plan, shard_size_for
+from app.dataset.planning import calibration_question, make_plan, shard_size_for
 from app.dataset.request import DatasetRequest
 from app.errors import RequestRefused
 
@@ -300,3 +303,50 @@ def test_carried_out_a_plan_has_no_target_and_its_sigma_is_scaled(plan_of: PlanO
     for asked, scale in ((aimed, None), (plan, 0.5)):
         with pytest.raises(ValueError, match="needs the scale"):
             asked.final(scale)
+
+
+def matcher(name: str, judge: bool) -> MatcherCard:
+    facts = {"version": "1", "dimensions": 4, "score": "cosine", "provenance": "none"}
+    return MatcherCard.model_validate(
+        {"name": name, "digest": sha256(name.encode()).hexdigest(), "judge": judge, **facts}
+    )
+
+
+MATCHERS = {"m": matcher("m", judge=False), "n": matcher("n", judge=True)}
+
+
+def test_the_calibration_of_a_target_is_the_one_that_is_asked_for_by_itself(card: ModelCard) -> None:
+    """Its id must be the same whichever way it is come by: stored under the one, it is looked up by the other."""
+    fields = {"attributes": {"sex": {"female": 0.3, "male": 0.7}, "age": {"min": 30, "max": 50}}}
+    fields |= {"image": {"size": [64, 80], "format": "jpeg"}}
+    target = {"matcher": "m", "fmr": 0.001, "fnmr": 0.1}
+    variability = {"target": target, "factors": {"pose": 0.5}}
+    body = {
+        "name": "x",
+        "subjects": 500,
+        "samples_per_subject": 4,
+        "distractors": 9,
+        "variability": variability,
+        **fields,
+    }
+    request = DatasetRequest.model_validate(body)
+    options: dict[str, Any] = {"shard_size": 16, "max_comparisons": 10**9}
+    plan = make_plan(request, card, dataset="ds_1", seed=7, matchers=MATCHERS, **options)
+    asked = CalibrationRequest.model_validate({"target": target, "factors": {"pose": 0.5}, **fields})
+    only = {"m": MATCHERS["m"]}
+    alone = make_plan(asked.as_dataset(), card, dataset="", seed=CALIBRATION_SEED, matchers=only, **options)
+    question = calibration_question(plan, request, card)
+    assert question == alone.model_copy(update={"purpose": "calibration"})
+    assert question is not None
+    assert calibration_id(question) == calibration_id(alone.model_copy(update={"purpose": "calibration"}))
+
+
+@pytest.mark.parametrize("target", [None, {"matcher": "m", "fmr": 1e-6, "fnmr": 0.1}])
+def test_no_calibration_answers_what_so_few_subjects_cannot_resolve(card: ModelCard, target: Any) -> None:
+    variability = {"target": target} if target else {}
+    report = {"judged_subjects": 5000}
+    body = {"name": "x", "subjects": 5000, "samples_per_subject": 4, "variability": variability, "report": report}
+    request = DatasetRequest.model_validate(body)
+    options: dict[str, Any] = {"shard_size": 16, "max_comparisons": 10**9, "matchers": MATCHERS}
+    plan = make_plan(request, card, dataset="ds_1", seed=7, **options)
+    assert calibration_question(plan, request, card) is None

@@ -39,7 +39,12 @@ def test_the_published_example_is_valid() -> None:
         ({"samples_per_subject": 0}, "samples_per_subject", "greater than or equal to 1"),
         ({"distractors": -1}, "distractors", "greater than or equal to 0"),
         ({"seed": -1}, "seed", "greater than or equal to 0"),
-        ({"seed": 2**63}, "seed", "less than or equal to"),
+        ({"seed": 2**53}, "seed", "must be at most 9007199254740991"),
+        (
+            {"variability": {"target": {"matcher": "m", "fmr": 1e-308, "fnmr": 0.1}}},
+            "variability.target.fmr",
+            "greater than or equal to 0.000000001",
+        ),
         ({"name": ""}, "name", "at least 1 character"),
         ({"name": "two\nlines"}, "name", "match pattern"),
         ({"model": "../secret"}, "model", "match pattern"),

@@ -22,7 +22,9 @@ from app.errors import (
 )
 from app.jobs.catalogues.marking import publish_marking
 from app.jobs.datasets.advance import reconcile
-from app.jobs.datasets.service import RESERVED_S, DatasetService, new_id
+from app.jobs.datasets.service import DatasetService
+from app.jobs.idempotency import RESERVED_S
+from app.jobs.ids import new_id
 from app.jobs.records import read_plan, write_json
 from app.jobs.state import State
 from app.queue import ADVANCE, Task
@@ -262,7 +264,7 @@ def test_a_plan_can_be_had_without_a_dataset(memory_store: Any, datasets: Datase
 
 
 def test_ids_sort_by_age_and_differ() -> None:
-    ids = [new_id(now) for now in (0.0, 1.0, 1.001, 1e9, 1.8e9, 1e12) for _ in range(20)]
+    ids = [new_id("ds_", now) for now in (0.0, 1.0, 1.001, 1e9, 1.8e9, 1e12) for _ in range(20)]
     assert len(set(ids)) == len(ids)
     times = [made[:13] for made in ids]
     assert times == sorted(times)

@@ -10,7 +10,8 @@ import pytest
 
 from app.config import WorkerSettings
 from app.errors import Corrupt, Misconfigured
-from workers.matchers.ofiq import CONFIG, Ofiq, load_ofiq, read_table
+from workers.matchers.ofiq import CONFIG, Ofiq, installed_ofiq, load_ofiq, read_table
+from workers.pipeline.judge import ofiq_columns
 
 HEADER = "Filename;UnifiedQualityScore;Sharpness;UnifiedQualityScore.scalar;Sharpness.scalar;assessment_time_in_ms;"
 
@@ -77,3 +78,13 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, lines: list[str], messa
     table.write_text("\n".join(lines))
     with pytest.raises(Corrupt, match=message):
         read_table(table)
+
+
+def test_what_it_says_of_samples_are_columns_of_their_own(installed: Ofiq) -> None:
+    assert ofiq_columns(installed, [np.zeros((8, 8, 3), np.uint8)] * 2) == [{"ofiq.UnifiedQualityScore": 71.0}] * 2
+
+
+def test_set_in_part_it_is_refused_and_not_left_out(tmp_path: Path) -> None:
+    assert installed_ofiq(WorkerSettings()) is None
+    with pytest.raises(Misconfigured, match="set FACSIMILE_WORKER__OFIQ to its sample application"):
+        installed_ofiq(WorkerSettings(ofiq_data=str(tmp_path)))

@@ -12,6 +12,7 @@ from app.dataset import keys
 from app.dataset.calibration import CalibrationRequest
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
+from app.dataset.planning import calibration_question
 from app.dataset.request import DatasetRequest
 from app.errors import RequestRefused
 from app.jobs.calibrations.service import CalibrationService
@@ -23,6 +24,7 @@ from app.jobs.phases import GENERATE, JUDGE, TRY, Phase
 from app.jobs.records import read_json, read_plan
 from app.jobs.state import State
 from app.queue import Task
+from workers.matchers.detector import load_detector
 from workers.matchers.registry import card_of
 from workers.pipeline import scoring
 from workers.pipeline.judgements import read_judgements
@@ -55,6 +57,7 @@ class House:
         matchers.publish([card_of(reader, judge=True)])
         self.datasets = DatasetService(store, queue, models, self.settings)
         self.calibrations = CalibrationService(store, queue, models, matchers, self.settings)
+        self.ofiq, self.detector = None, load_detector()
         self._tasks: dict[str, Callable[..., None]] = {}
         register(self, self)  # type: ignore[arg-type]
         self.done: list[Task] = []
@@ -234,6 +237,12 @@ def faces_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calibrations of a model check as sets do; blocks show no faces."""
     monkeypatch.setattr("workers.pipeline.run.check", lambda plan, pixels: (None, None))
     monkeypatch.setattr(CalibrationRequest, "as_dataset", _unchecked(CalibrationRequest.as_dataset))
+
+    def question(*asked: Any) -> Plan | None:
+        found = calibration_question(*asked)
+        return found and found.model_copy(update={"unique": None, "face_found": False})
+
+    monkeypatch.setattr("app.jobs.calibrations.service.calibration_question", question)
 
 
 def _unchecked(as_dataset: Callable[[Any], DatasetRequest]) -> Callable[[Any], DatasetRequest]:

@@ -93,6 +93,11 @@ def _component(line: dict[str, str], name: str) -> Component | None:
     return None if quality == -1 else Component(float(line[name]), quality)
 
 
+def installed_ofiq(settings: WorkerSettings) -> Ofiq | None:
+    """OFIQ, where the settings name it; raises Misconfigured if they name what is not there, or half of it."""
+    return load_ofiq(settings) if settings.ofiq or settings.ofiq_data else None
+
+
 def load_ofiq(settings: WorkerSettings) -> Ofiq:
     """OFIQ as the settings name it; raises Misconfigured, saying what is missing, where it is not there."""
     if not settings.ofiq or not settings.ofiq_data:

@@ -11,10 +11,11 @@ from app.dataset.plan import Plan
 from app.dataset.shard import ShardReport, StoredSample
 from app.errors import Cancelled, Corrupt
 from app.storage import ObjectStore
-from workers.images import decode
+from workers.images import Pixels, decode
 from workers.matchers.base import Failure, Matcher, NetworkMatcher, Role, Stage
 from workers.matchers.detector import Detector
 from workers.matchers.extraction import NO_FACE, extract_one
+from workers.matchers.ofiq import Ofiq
 from workers.matchers.quality import Quality, measure_quality
 from workers.matchers.sface import SFace
 from workers.pipeline.scoring import metric_of
@@ -30,7 +31,8 @@ MEASURES = (
     "brightness",
     "sface_norm",
 )
-"""Measures with a column of their own; components of ISO/IEC 29794-5 (0 to 100) follow under their names in OFIQ."""
+"""Measures with a column of their own; components of ISO/IEC 29794-5 (0 to 100) follow under their names in OFIQ, and
+after `ofiq.` what an installed OFIQ itself says."""
 
 
 def judge_shard(
@@ -41,10 +43,12 @@ def judge_shard(
     *,
     judges: Sequence[Matcher],
     detector: Detector,
+    ofiq: Ofiq | None = None,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> bytes:
     """Judge the stored samples of a shard; returns the file that `workers.pipeline.judgements` reads.
 
+    With an installed `ofiq`, what it says of each sample stands beside our own measures, as `ofiq.NAME`.
     `should_cancel` is asked before each sample; raises Cancelled, and Corrupt for a sample that cannot be read.
     """
     report = ShardReport.model_validate_json(store.get(at.shard_report(shard)))
@@ -52,6 +56,7 @@ def judge_shard(
     tables = {judge.name: np.full((len(chosen), judge.dimensions), np.nan, np.float32) for judge in judges}
     failures: dict[str, dict[str, str]] = {judge.name: {} for judge in judges}
     qualities: list[dict[str, float]] = []
+    seen: list[Pixels] = []
     sface = next((judge for judge in judges if isinstance(judge, SFace)), None)
     for row, stored in enumerate(chosen):
         if should_cancel():
@@ -70,6 +75,10 @@ def judge_shard(
             else:
                 tables[judge.name][row] = found
         qualities.append({} if face is None else columns(measure_quality(pixels, face, sface=sface)))
+        if ofiq is not None:
+            seen.append(pixels)
+    if ofiq is not None:
+        qualities = [found | more for found, more in zip(qualities, ofiq_columns(ofiq, seen), strict=True)]
     measures = [*MEASURES, *sorted({name for quality in qualities for name in quality} - set(MEASURES))]
     return pack(
         {
@@ -97,6 +106,14 @@ def columns(quality: Quality) -> dict[str, float]:
         **{name: float(component.quality) for name, component in quality.components.items()},
     }
     return found if quality.sface_norm is None else {**found, "sface_norm": quality.sface_norm}
+
+
+def ofiq_columns(ofiq: Ofiq, images: Sequence[Pixels]) -> list[dict[str, float]]:
+    """What OFIQ says of samples, 0 to 100 each; what it failed to assess is left out. Its models are loaded once."""
+    return [
+        {f"ofiq.{name}": float(found.quality) for name, found in assessed.items() if found is not None}
+        for assessed in ofiq.assess(images)
+    ]
 
 
 def _is_judged(plan: Plan, stored: StoredSample) -> bool:

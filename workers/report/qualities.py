@@ -31,6 +31,9 @@ MEANINGS: Mapping[str, Meaning] = {
 COMPONENT = Meaning("OFIQ's formula, over regions of our own", "0 to 100")
 """What every other measure is."""
 
+OFIQ = Meaning("OFIQ itself, as the operator has installed it", "0 to 100")
+"""What a measure whose name begins with `ofiq.` is."""
+
 YAW = "yaw_deg"
 
 FEWEST = 10
@@ -47,7 +50,7 @@ def quality(evidence: Evidence) -> Quality | None:
     for name in order:
         column = evidence.qualities[name]
         there = column[~np.isnan(column)]
-        meaning = MEANINGS.get(name, COMPONENT)
+        meaning = MEANINGS.get(name, OFIQ if name.startswith("ofiq.") else COMPONENT)
         measures.append(
             QualityMeasure(
                 name=name,

@@ -17,9 +17,9 @@ from app.dataset.calibration import CALIBRATION_SEED, Calibration, CalibrationRe
 from app.dataset.keys import DatasetKeys
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
-from app.dataset.planning import make_plan, shard_size_for
+from app.dataset.planning import calibration_question, make_plan, shard_size_for
 from app.dataset.request import DatasetRequest
-from app.errors import Corrupt, NotFound, ObjectNotFound, RequestRefused
+from app.errors import Corrupt, NotFound, ObjectNotFound
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
 from app.jobs.datasets.advance import accept
@@ -118,26 +118,13 @@ class CalibrationService:
             failure=read_json(self._store, at.failed)["reason"] if state is State.FAILED else None,
         )
 
-    def known(self, request: DatasetRequest, card: ModelCard) -> Calibration | None:
-        """What a calibration of the model found for a dataset's target, mix, attributes and image, if there was one.
+    def known(self, plan: Plan, request: DatasetRequest, card: ModelCard) -> Calibration | None:
+        """What a calibration of the model found for the target that a request became, if there was one.
 
-        Only one with the usual numbers of subjects and samples is looked for. Raises RequestRefused for what the
-        model does not offer, as the dataset's own plan does.
+        Only one with the usual numbers of subjects and samples is looked for.
         """
-        if request.variability.target is None:
-            return None
-        question = CalibrationRequest(
-            model=request.model,
-            target=request.variability.target,
-            factors=request.variability.factors,
-            attributes=request.attributes,
-            image=request.image,
-        )
-        try:
-            plan = self._plan(question, card)
-        except RequestRefused:  # three samples a subject may be too few for a target that the dataset resolves
-            return None
-        return self._result(DatasetKeys(keys.SERVICE, plan.dataset))
+        question = calibration_question(plan, request, card)
+        return None if question is None else self._result(DatasetKeys(keys.SERVICE, calibration_id(question)))
 
     def _result(self, at: DatasetKeys) -> Calibration | None:
         try:

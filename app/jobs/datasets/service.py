@@ -1,10 +1,9 @@
 """What users can do with datasets: submit, look, list, cancel, delete."""
 
-import hashlib
-import json
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -25,7 +24,6 @@ from app.errors import (
     NotFound,
     ObjectNotFound,
     RequestRefused,
-    Unavailable,
 )
 from app.jobs.audit import Action, AuditLog, iso
 from app.jobs.calibrations.service import CalibrationService
@@ -35,17 +33,14 @@ from app.jobs.catalogues.models import ModelCatalogue
 from app.jobs.datasets.advance import accept
 from app.jobs.datasets.removal import remove_dataset
 from app.jobs.datasets.retention import expiry_of
+from app.jobs.idempotency import IdempotencyKeys
+from app.jobs.ids import DATASET, new_id
 from app.jobs.progress import Progress
 from app.jobs.quota import UnfinishedQuota
-from app.jobs.records import JSON, Accepted, read_accepted, read_json, read_plan, write_json
+from app.jobs.records import Accepted, read_accepted, read_json, read_plan, write_json
 from app.jobs.state import State, read_facts, state_of
 from app.queue import TaskQueue
 from app.storage import ObjectStore
-
-CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
-
-RESERVED_S = 60.0
-"""For how long an Idempotency-Key without a dataset counts as one that is being accepted."""
 
 PAGE_SCAN_LIMIT = 500
 """Datasets looked at for one filtered page at the most; the cursor goes on from there."""
@@ -92,6 +87,7 @@ class DatasetService:
         self._audit = AuditLog(store, clock)
         self._settings = settings
         self._clock = clock
+        self._keys = IdempotencyKeys(store, "dataset", clock)
         self._quota = UnfinishedQuota(store, settings.limits.unfinished_datasets_per_tenant, clock)
 
     def submit(self, tenant: str, request: DatasetRequest, body: dict[str, Any], key: str | None) -> Dataset:
@@ -101,20 +97,17 @@ class DatasetService:
         and the same key with another body raises Conflict. Raises RequestRefused, QuotaExceeded, Unavailable;
         then nothing was accepted.
         """
-        body_digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-        if key is not None and (known := self._known(tenant, key, body_digest)):
+        if key is not None and (known := self._known(tenant, key, body)):
             return known
         card = self._models.asked_for(request.model)
-        dataset = new_id(self._clock())
+        dataset = new_id(DATASET, self._clock())
         plan = self._plan(request, card, dataset)
         self._quota.admit(tenant)
         self._queue.ping()
         if key is not None:
-            record = json.dumps({"dataset": dataset, "body": body_digest}).encode()
-            if not self._store.put_if_absent(self._idempotency_key(tenant, key), record):
-                if known := self._known(tenant, key, body_digest):
-                    return known
-                self._take_over(tenant, key, dataset, record)
+            made = self._keys.reserve(tenant, key, body, dataset, lambda known: self._exists(tenant, known))
+            if made != dataset:
+                return self.get(tenant, made)
         accepted = Accepted(
             id=dataset,
             tenant=tenant,
@@ -200,7 +193,7 @@ class DatasetService:
             request,
             card,
             dataset=dataset,
-            seed=secrets.randbelow(SEED_LIMIT) if request.seed is None else request.seed,
+            seed=secrets.randbelow(SEED_LIMIT + 1) if request.seed is None else request.seed,
             shard_size=shard_size_for(total, most=self._settings.shard_size, shards=self._settings.shards_per_dataset),
             max_comparisons=limits.comparisons_per_dataset,
             matchers=self._matchers.all(),
@@ -210,7 +203,7 @@ class DatasetService:
 
     def _with_start(self, plan: Plan, request: DatasetRequest, card: ModelCard) -> Plan:
         """Let a plan's calibration begin where the model's ended; refuse a target that the model does not reach."""
-        known = self._calibrations.known(request, card)
+        known = self._calibrations.known(plan, request, card)
         if plan.target is None or known is None:
             return plan
         if known.scale is None:
@@ -220,50 +213,22 @@ class DatasetService:
     def _take_back(self, tenant: str, dataset: str, key: str | None) -> None:
         """Undo a half-made acceptance as far as the store lets us; the reconciler clears what is left."""
         at = DatasetKeys(tenant, dataset)
-        for leftover in (
-            at.request,
-            *([self._idempotency_key(tenant, key)] if key is not None else []),
-            at.plan,
-            keys.unfinished(tenant, dataset),
-        ):
-            try:
-                self._store.delete(leftover)
-            except FacsimileError:
-                return
+        with suppress(FacsimileError):
+            self._store.delete(at.request)
+            if key is not None:
+                self._keys.release(tenant, key)
+            self._store.delete(at.plan)
+            self._store.delete(keys.unfinished(tenant, dataset))
 
-    def _known(self, tenant: str, key: str, body_digest: str) -> Dataset | None:
+    def _known(self, tenant: str, key: str, body: dict[str, Any]) -> Dataset | None:
         """The dataset made under an idempotency key before, if any; raises Conflict for another body."""
-        try:
-            record = read_json(self._store, self._idempotency_key(tenant, key))
-        except ObjectNotFound:
-            return None
-        if record["body"] != body_digest:
-            raise Conflict("this Idempotency-Key was used with another body; use a new key for a new request")
-        try:
-            return self.get(tenant, record["dataset"])
-        except NotFound:
-            return None
+        made = self._keys.find(tenant, key, body)
+        with suppress(NotFound):
+            return self.get(tenant, made) if made else None
+        return None
 
-    def _take_over(self, tenant: str, key: str, dataset: str, record: bytes) -> None:
-        """Make a taken idempotency key without a dataset ours; raises Unavailable while another may be at it.
-
-        Whoever took it died before the acceptance, or the dataset is deleted; else the key were lost for ever.
-        """
-        at = self._idempotency_key(tenant, key)
-        try:
-            taken_by = read_json(self._store, at)["dataset"]
-            age_s = self._clock() - self._store.stat(at).modified
-        except ObjectNotFound:
-            taken_by, age_s = None, 0.0
-        # Our own: the answer to the first write was lost on the way and the client wrote a second time.
-        if taken_by == dataset:
-            return
-        if age_s < RESERVED_S:
-            raise Unavailable("a request with this Idempotency-Key is being accepted now; repeat it", 1)
-        self._store.put(at, record, JSON)
-
-    def _idempotency_key(self, tenant: str, key: str) -> str:
-        return keys.idempotency(tenant, hashlib.sha256(key.encode()).hexdigest())
+    def _exists(self, tenant: str, dataset: str) -> bool:
+        return self._store.exists(DatasetKeys(tenant, dataset).request)
 
     def _show(self, accepted: Accepted, plan: Plan, state: State, progress: Progress) -> Dataset:
         at = DatasetKeys(accepted.tenant, accepted.id)
@@ -285,9 +250,3 @@ class DatasetService:
             digests=summary and summary.digests.model_dump(),
             warnings=shortcomings(plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors),
         )
-
-
-def new_id(now: float) -> str:
-    """Make a dataset id: `ds_`, then 10 characters of time and 10 of chance, so that ids sort by age."""
-    number = (int(now * 1000) << 50) | secrets.randbits(50)
-    return "ds_" + "".join(CROCKFORD[(number >> shift) & 31] for shift in range(95, -1, -5))

@@ -4,8 +4,6 @@ An evaluation is accepted when its request.json is written; it is over when resu
 a marker tells the reconciler of it, and what it needs of uploads is held.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -20,9 +18,10 @@ from app.dataset import keys
 from app.dataset.evaluation import Earlier, Evaluation, EvaluationRequest, Uploaded, Verdict
 from app.dataset.keys import EvaluationKeys
 from app.dataset.measures import Rate
-from app.errors import Conflict, FacsimileError, NotFound, ObjectNotFound, RequestRefused, Unavailable, Withdrawn
-from app.jobs.datasets.service import new_id
+from app.errors import Conflict, FacsimileError, NotFound, RequestRefused, Withdrawn
 from app.jobs.evaluations.records import AcceptedEvaluation, Handed, indexed, read_evaluation, read_result
+from app.jobs.idempotency import IdempotencyKeys
+from app.jobs.ids import EVALUATION, new_id
 from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import JSON, read_accepted, read_json, read_plan, write_json
 from app.jobs.releases.service import ReleaseService
@@ -30,9 +29,6 @@ from app.jobs.state import State, read_facts, state_of
 from app.jobs.uploads import UploadService
 from app.queue import EVALUATE, Task, TaskQueue
 from app.storage import ObjectStore
-
-RESERVED_S = 60.0
-"""For how long an Idempotency-Key without an evaluation counts as one that is being accepted."""
 
 
 class EvaluationState(StrEnum):
@@ -89,6 +85,7 @@ class EvaluationService:
         self._uploads = uploads
         self._releases = releases
         self._clock = clock
+        self._keys = IdempotencyKeys(store, "evaluation", clock, space="evaluation ")
         self._quota = UnfinishedQuota(
             store, limits.unfinished_evaluations_per_tenant, clock, "evaluations", keys.UNFINISHED_EVALUATIONS
         )
@@ -100,15 +97,16 @@ class EvaluationService:
         the same key with another body raises Conflict. Raises RequestRefused, QuotaExceeded, Unavailable; then nothing
         was accepted.
         """
-        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-        if key is not None and (known := self._known(tenant, key, digest)):
+        if key is not None and (known := self._known(tenant, key, body)):
             return known
         dataset, release = self._set(tenant, request)
-        evaluation = "ev_" + new_id(self._clock()).removeprefix("ds_")
+        evaluation = new_id(EVALUATION, self._clock())
         self._quota.admit(tenant)
         self._queue.ping()
-        if key is not None and (known := self._reserve(tenant, key, evaluation, digest)):
-            return known
+        if key is not None:
+            made = self._keys.reserve(tenant, key, body, evaluation, lambda known: self._exists(tenant, known))
+            if made != evaluation:
+                return self.get(tenant, made)
         try:
             accepted = self._accepted(tenant, evaluation, request, body, dataset, release)
             self._accept(accepted)
@@ -246,7 +244,7 @@ class EvaluationService:
         with suppress(FacsimileError):
             self._store.delete(EvaluationKeys(tenant, evaluation).request)
             if key is not None:
-                self._store.delete(self._idempotency_key(tenant, key))
+                self._keys.release(tenant, key)
             for handed in (request.scores, request.baseline):
                 if isinstance(handed, Uploaded):
                     self._store.delete(keys.UploadKeys(tenant, handed.upload).user(evaluation))
@@ -288,32 +286,12 @@ class EvaluationService:
             return self._store.folders(keys.evaluations(tenant))
         return [info.key.rsplit("/", 1)[-1] for info in self._store.list(prefix)]
 
-    def _known(self, tenant: str, key: str, digest: str) -> ShownWhole | None:
+    def _known(self, tenant: str, key: str, body: dict[str, Any]) -> ShownWhole | None:
         """The evaluation made under an idempotency key before, if any; raises Conflict for another body."""
-        try:
-            record = read_json(self._store, self._idempotency_key(tenant, key))
-        except ObjectNotFound:
-            return None
-        if record["body"] != digest:
-            raise Conflict("this Idempotency-Key was used with another body; use a new key for a new request")
+        made = self._keys.find(tenant, key, body)
         with suppress(NotFound):
-            return self.get(tenant, record["evaluation"])
+            return self.get(tenant, made) if made else None
         return None
 
-    def _reserve(self, tenant: str, key: str, evaluation: str, digest: str) -> ShownWhole | None:
-        """Take an idempotency key, or find what was made under it; raises Unavailable while another may be at it."""
-        at = self._idempotency_key(tenant, key)
-        record = json.dumps({"evaluation": evaluation, "body": digest}).encode()
-        if self._store.put_if_absent(at, record):
-            return None
-        if known := self._known(tenant, key, digest):
-            return known
-        with suppress(ObjectNotFound):
-            mine = read_json(self._store, at)["evaluation"] == evaluation
-            if not mine and self._clock() - self._store.stat(at).modified < RESERVED_S:
-                raise Unavailable("a request with this Idempotency-Key is being accepted now; repeat it", 1)
-        self._store.put(at, record, JSON)
-        return None
-
-    def _idempotency_key(self, tenant: str, key: str) -> str:
-        return keys.idempotency(tenant, hashlib.sha256(f"evaluation {key}".encode()).hexdigest())
+    def _exists(self, tenant: str, evaluation: str) -> bool:
+        return self._store.exists(EvaluationKeys(tenant, evaluation).request)

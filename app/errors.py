@@ -13,6 +13,11 @@ class RequestRefused(FacsimileError):
         self.problems = problems
         super().__init__("; ".join(f"{field}: {text}" if field else text for field, text in problems))
 
+    def listed(self) -> list[dict[str, str]]:
+        """Each problem as field, problem and fix, for programs: a text says what is wrong; then what to do."""
+        split = [(field, *text.partition("; ")) for field, text in self.problems]
+        return [{"field": field, "problem": problem, "fix": fix} for field, problem, _, fix in split]
+
 
 class NotAuthenticated(FacsimileError):
     """No API key, or one that is not known."""

@@ -147,12 +147,16 @@ KeyId = Annotated[str, Depends(_key_id)]
 """Id of the API key that was sent; it is no secret, and says in records who did something."""
 
 
+MAX_SHOWN = 40
+"""Characters that are repeated of what cannot be an id."""
+
+
 def _spelt(pattern: str, what: str) -> AfterValidator:
     """What cannot be an id is not looked up, and answered like one that is not there: it would be spelt into a key."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern.strip("^$"), value):
-            raise NotFound(f"there is no such {what}")
+            raise NotFound(f"there is no {what} {value[:MAX_SHOWN]!r}")
         return value
 
     return AfterValidator(check)
@@ -160,13 +164,13 @@ def _spelt(pattern: str, what: str) -> AfterValidator:
 
 def _release_name(value: str) -> str:
     if not is_release_name(value):
-        raise NotFound("there is no such release")
+        raise NotFound(f"there is no release {value[:MAX_SHOWN]!r}")
     return value
 
 
 def _release_version(value: str) -> str:
     if value != LATEST and not is_version(value):
-        raise NotFound("there is no such version; versions are like 1.2.0 or 1.2.0-rc.1, or latest")
+        raise NotFound(f"there is no version {value[:MAX_SHOWN]!r}; versions are like 1.2.0 or 1.2.0-rc.1, or latest")
     return value
 
 

@@ -58,6 +58,14 @@ UNEXPECTED = "something went wrong here; it is logged under this request_id"
 GONE = "it is not there any more; it was deleted while it was being read"
 
 
+class Problem(BaseModel):
+    """One thing that is wrong with a request."""
+
+    field: str = Field(description="Which field, by its dotted path; empty where it is none.", examples=["image.size"])
+    problem: str = Field(description="What is wrong with it.", examples=["must be greater than or equal to 16"])
+    fix: str = Field(description="What to do; empty where the problem says it.", examples=["take 64 or 128"])
+
+
 class ErrorBody(BaseModel):
     """Every error, whatever its status."""
 
@@ -70,14 +78,22 @@ class ErrorBody(BaseModel):
         description="As in the header X-Request-Id and in the service's log.",
         examples=["5b1f0c9e2d7a4f38b6c1e0d9a8f7b6c5"],
     )
+    problems: list[Problem] | None = Field(
+        None, description="Of a request that is refused: each field that is wrong. Not there for other errors."
+    )
 
 
 def error_response(
-    request: Request, status: int, name: str, detail: str, headers: dict[str, str] | None = None
+    request: Request,
+    status: int,
+    name: str,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    problems: list[Problem] | None = None,
 ) -> Response:
     """Build an error in its one shape."""
-    body = ErrorBody(error=name, detail=detail, request_id=getattr(request.state, "request_id", ""))
-    return JSONResponse(body.model_dump(), status, headers)
+    body = ErrorBody(error=name, detail=detail, request_id=getattr(request.state, "request_id", ""), problems=problems)
+    return JSONResponse(body.model_dump(exclude_none=True), status, headers)
 
 
 def answer_error(request: Request, exc: FacsimileError) -> Response:
@@ -96,7 +112,8 @@ def answer_error(request: Request, exc: FacsimileError) -> Response:
     if status == 500:
         log.error("request_failed", error=type(exc).__name__, exc_info=exc)
         return error_response(request, status, type(exc).__name__, UNEXPECTED, headers)
-    return error_response(request, status, type(exc).__name__, str(exc), headers)
+    problems = [Problem(**item) for item in exc.listed()] if isinstance(exc, RequestRefused) else None
+    return error_response(request, status, type(exc).__name__, str(exc), headers, problems)
 
 
 def answer_unexpected(request: Request, exc: BaseException) -> Response:

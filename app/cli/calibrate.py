@@ -30,7 +30,7 @@ def calibrate(
     subjects: Annotated[int | None, typer.Option(min=2, help="Subjects it is measured on.")] = None,
     samples: Annotated[int | None, typer.Option(min=2, help="Samples of each; every two are compared.")] = None,
     sex: Annotated[str | None, typer.Option(help="female=0.5,male=0.5, or one word for all.")] = None,
-    age: Annotated[str | None, typer.Option(help="Range of apparent ages: 18-70.")] = None,
+    age: Annotated[str | None, typer.Option(help="Range of apparent ages: 20-65.")] = None,
     skin_tone: Annotated[str | None, typer.Option(help="Shares, as with --sex.")] = None,
     glasses: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with glasses.")] = None,
     size: Annotated[str | None, typer.Option(help="Pixels of a sample.")] = None,
@@ -56,7 +56,9 @@ def calibrate(
         requests.put(request, path, value)
     for name, value in requests.factors(factor or []).items():
         requests.put(request, f"factors.{name}", value)
-    found = _wait(connect(url, key), request)
+    client = connect(url, key)
+    with requests.in_callers_words():
+        found = _wait(client, request)
     if json_:
         as_json(found)
     elif found["result"]:

@@ -7,7 +7,9 @@ from app.client.connect import connect
 
 def cancel(dataset: DatasetArgument, url: UrlOption = None, key: KeyOption = None, json_: JsonOption = False) -> None:
     """Stop a dataset that is under way."""
-    found = connect(url, key).cancel(dataset)
+    client = connect(url, key)
+    dataset = client.dataset_id(dataset)
+    found = client.cancel(dataset)
     if json_:
         as_json(found)
     else:

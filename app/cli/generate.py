@@ -54,7 +54,7 @@ def generate(
     tolerance: Annotated[float | None, typer.Option(help="By this share FNMR may be missed; left out, 0.1.")] = None,
     judged: Annotated[int | None, typer.Option(min=0, help="Subjects that are judged for the report.")] = None,
     sex: Annotated[str | None, typer.Option(help="female=0.5,male=0.5, or one word for all.")] = None,
-    age: Annotated[str | None, typer.Option(help="Range of apparent ages: 18-70.")] = None,
+    age: Annotated[str | None, typer.Option(help="Range of apparent ages: 20-65.")] = None,
     skin_tone: Annotated[str | None, typer.Option(help="Shares, as with --sex.")] = None,
     glasses: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with glasses.")] = None,
     size: Annotated[str | None, typer.Option(help="Pixels: 128, or 128x160 (width × height).")] = None,
@@ -117,7 +117,7 @@ def generate(
         raise UsageProblem(f"{out} is no folder")
     client = connect(url, key)
     try:
-        with made_folder(out):
+        with made_folder(out), requests.in_callers_words(file):
             result = make(client, request, out, new=new)
         result["layouts"] = _fetch_layouts(client, result["dataset"]["id"], layout or [], out)
     finally:

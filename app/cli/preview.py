@@ -21,7 +21,7 @@ def preview(
     scale: Annotated[float | None, typer.Option(help="σ of the observation latents.")] = None,
     factor: Annotated[list[str] | None, typer.Option(help="Multiplies σ of a factor: pose=0.5.")] = None,
     sex: Annotated[str | None, typer.Option(help="female=0.5,male=0.5, or one word for all.")] = None,
-    age: Annotated[str | None, typer.Option(help="Range of apparent ages: 18-70.")] = None,
+    age: Annotated[str | None, typer.Option(help="Range of apparent ages: 20-65.")] = None,
     skin_tone: Annotated[str | None, typer.Option(help="Shares, as with --sex.")] = None,
     glasses: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with glasses.")] = None,
     size: Annotated[str | None, typer.Option(help="Pixels of a sample.")] = None,
@@ -46,7 +46,9 @@ def preview(
         requests.put(request, path, value)
     requests.put_factors(request, factor or [])
     demand_place(out)
-    sheet = connect(url, key).preview(request)
+    client = connect(url, key)
+    with requests.in_callers_words():
+        sheet = client.preview(request)
     write_whole(out, sheet)
     if json_:
         as_json({"out": str(out), "bytes": len(sheet)})

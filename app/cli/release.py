@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.options import JsonOption, KeyOption, UrlOption
+from app.cli.options import DatasetArgument, JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, say, table
 from app.client.connect import connect
 from app.client.errors import UsageProblem
@@ -22,7 +22,7 @@ RefArgument = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Releas
 @release.command()
 def create(
     ref: RefArgument,
-    dataset: Annotated[str, typer.Argument(metavar="ID", help="Dataset that has succeeded.")],
+    dataset: DatasetArgument,
     notes: Annotated[str, typer.Option(help="What it is for, what is new; for people.")] = "",
     url: UrlOption = None,
     key: KeyOption = None,
@@ -30,7 +30,9 @@ def create(
 ) -> None:
     """Make a dataset a release; it can never be changed, and the version never used for another."""
     name, version = _exact(ref)
-    found, made = connect(url, key).create_release(name, version, dataset, notes)
+    client = connect(url, key)
+    dataset = client.dataset_id(dataset)
+    found, made = client.create_release(name, version, dataset, notes)
     if json_:
         as_json(found)
     else:

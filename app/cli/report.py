@@ -28,6 +28,7 @@ def report(
     if to is not None and to.suffix not in FORMATS:
         raise UsageProblem(f"{to} says not which form is wanted; give a name that ends in .html or .json")
     client = connect(url, key)
+    dataset = client.dataset_id(dataset)
     if to is not None:
         with made_folder(to.parent):
             demand_place(to)

@@ -2,12 +2,72 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.client.errors import UsageProblem
+from app.client.errors import Problem, ServiceRefused, UsageProblem
 
 Json = dict[str, Any]
+
+OPTIONS = {
+    "name": "--name",
+    "model": "--model",
+    "subjects": "--subjects",
+    "samples_per_subject": "--samples",
+    "distractors": "--distractors",
+    "seed": "--seed",
+    "variability.scale": "--scale",
+    "variability.factors": "--factor",
+    "variability.target.fnmr": "--fnmr",
+    "variability.target.fmr": "--fmr",
+    "variability.target.matcher": "--matcher",
+    "variability.target.tolerance": "--tolerance",
+    "report.judged_subjects": "--judged",
+    "attributes.sex": "--sex",
+    "attributes.age": "--age",
+    "attributes.skin_tone": "--skin-tone",
+    "attributes.glasses": "--glasses",
+    "image.size": "--size",
+    "image.format": "--format",
+    "image.quality": "--quality",
+    "comparisons.selection": "--comparisons",
+    "checks.unique": "--unique",
+    "checks.face_found": "--face-found",
+    "layouts": "--layout",
+    "factors": "--factor",
+    "target.fnmr": "--fnmr",
+    "target.fmr": "--fmr",
+    "target.matcher": "--matcher",
+    "target.tolerance": "--tolerance",
+}
+"""Field of a request to the option that sets it: what the service says of a field is told of what the caller wrote."""
+
+
+@contextmanager
+def in_callers_words(file: str | None = None) -> Iterator[None]:
+    """Name options instead of fields in a refusal; with a request file, the fields beside them."""
+    try:
+        yield
+    except ServiceRefused as exc:
+        if not exc.problems:
+            raise
+        lines = [_told(problem, with_field=file is not None) for problem in exc.problems]
+        raise ServiceRefused(exc.status, exc.error, "; ".join(lines), exc.request_id, exc.problems) from exc
+
+
+def _told(problem: Problem, *, with_field: bool) -> str:
+    text = f"{problem.problem}; {problem.fix}" if problem.fix else problem.problem
+    named = [path for path in OPTIONS if problem.field == path or problem.field.startswith((f"{path}.", f"{path}["))]
+    option = OPTIONS[max(named, key=len)] if named else ""
+    if not option:  # of several, as the target is
+        option = ", ".join(option for path, option in OPTIONS.items() if path.startswith(f"{problem.field}."))
+    if not option:
+        return f"{problem.field}: {text}" if problem.field else text
+    rest = problem.field.removeprefix(max(named, key=len)).lstrip(".") if named else ""
+    said = f"{option} {rest}".rstrip()
+    return f"{said} ({problem.field} in a request file): {text}" if with_field else f"{said}: {text}"
 
 
 def read_request(file: str | None) -> Json:
@@ -61,7 +121,7 @@ def shares(text: str | None, option: str) -> dict[str, float] | None:
 
 
 def age(text: str | None) -> dict[str, float] | None:
-    """A range of ages like 18-70."""
+    """A range of ages like 20-65."""
     if text is None:
         return None
     low, dash, high = text.partition("-")
@@ -70,7 +130,7 @@ def age(text: str | None) -> dict[str, float] | None:
             raise ValueError
         return {"min": float(low), "max": float(high)}
     except ValueError:
-        raise UsageProblem(f"--age {text!r} is no range; it looks like --age 18-70") from None
+        raise UsageProblem(f"--age {text!r} is no range; it looks like --age 20-65") from None
 
 
 def size(text: str | None) -> int | list[int] | None:

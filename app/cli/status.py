@@ -10,7 +10,9 @@ from app.client.connect import connect
 
 
 def status(
-    dataset: Annotated[str | None, typer.Argument(metavar="ID", help="One dataset; left out: a list.")] = None,
+    dataset: Annotated[
+        str | None, typer.Argument(metavar="ID", help="One dataset, or its name; left out: a list.")
+    ] = None,
     state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
     name: Annotated[str | None, typer.Option(help="Only those whose name contains this.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at the most.")] = 20,
@@ -21,7 +23,7 @@ def status(
     """Show datasets, newest first, or one of them."""
     client = connect(url, key)
     if dataset is not None:
-        found = client.dataset(dataset)
+        found = client.dataset(client.dataset_id(dataset))
         as_json(found) if json_ else _show(found)
         return
     listed = list(client.datasets(state=state, name=name, limit=limit))

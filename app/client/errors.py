@@ -1,5 +1,7 @@
 """What a client's call can end in. `app.cli.endings` says which exit code each means."""
 
+from typing import NamedTuple
+
 from app.errors import FacsimileError
 
 
@@ -15,12 +17,26 @@ class NotCached(FacsimileError):
     """Nobody may be asked, and the cache does not have all."""
 
 
+class Problem(NamedTuple):
+    """One thing that the service finds wrong with a request."""
+
+    field: str
+    """By its dotted path."""
+    problem: str
+    fix: str
+
+
 class ServiceRefused(FacsimileError):
     """The service answered with an error of ours."""
 
-    def __init__(self, status: int, error: str, detail: str, request_id: str | None) -> None:
+    def __init__(
+        self, status: int, error: str, detail: str, request_id: str | None, problems: tuple[Problem, ...] = ()
+    ) -> None:
         self.status = status
         self.error = error
+        self.request_id = request_id
+        self.problems = problems
+        """Field by field, where the service says so."""
         text = detail or error
         super().__init__(f"{text} (request {request_id})" if request_id else text)
 

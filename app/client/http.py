@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.client.errors import ServiceRefused, ServiceUnreachable, UsageProblem
+from app.client.errors import Problem, ServiceRefused, ServiceUnreachable, UsageProblem
 from app.client.network import ByEnvironment, proxy_for
 
 Json = dict[str, Any]
@@ -122,7 +122,7 @@ class Http:
                 f"{self.url} answers {answer.status_code}, but not as Facsimile does; is the URL right?"
             )
         text = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
-        return ServiceRefused(answer.status_code, error, text, body.get("request_id"))
+        return ServiceRefused(answer.status_code, error, text, body.get("request_id"), _problems(body.get("problems")))
 
     def _unreachable(self, exc: httpx.TransportError) -> ServiceUnreachable | UsageProblem:
         """Our error for a connection's; UsageProblem for what no waiting mends."""
@@ -142,6 +142,16 @@ class Http:
                 "that are reached without"
             )
         return ServiceUnreachable(f"{self.url} does not answer ({why}); start a service with: facsimile up")
+
+
+def _problems(listed: Any) -> tuple[Problem, ...]:
+    """The problems that an error's body lists; none where it lists none that can be read."""
+    try:
+        return tuple(
+            Problem(str(item["field"]), str(item["problem"]), str(item.get("fix", ""))) for item in listed or ()
+        )
+    except (KeyError, TypeError, AttributeError):
+        return ()
 
 
 def _root(exc: BaseException) -> BaseException:

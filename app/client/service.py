@@ -31,6 +31,18 @@ class Client(Http):
         """One dataset."""
         return self.json("GET", f"/v1/datasets/{_segment(dataset)}")
 
+    def dataset_id(self, named: str) -> str:
+        """The id of a dataset that is named by its id or, where one alone has it, by its name; raises UsageProblem."""
+        if named.startswith("ds_"):
+            return named
+        found = [item["id"] for item in self.datasets(state=None, name=named, limit=1000) if item["name"] == named]
+        if not found:
+            raise UsageProblem(f"there is no dataset of the id or name {named!r}; 'facsimile status' lists them")
+        if len(found) > 1:
+            shown = ", ".join(found[:5]) + (" …" if len(found) > 5 else "")
+            raise UsageProblem(f"{len(found)} datasets are called {named!r}: {shown}; name one by its id")
+        return str(found[0])
+
     def datasets(self, *, state: str | None, name: str | None, limit: int) -> Iterator[Json]:
         """Up to `limit` datasets, newest first."""
         params: dict[str, str] = {key: value for key, value in (("state", state), ("name", name)) if value is not None}

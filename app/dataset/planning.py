@@ -1,5 +1,6 @@
 """Planning: one pass over a request that resolves it against a model's card, or refuses it with every problem found."""
 
+import math
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -308,8 +309,12 @@ def _range(
                 f"{attribute.unit}; ask for a range within it",
             )
         )
-    elif (high - low) < MIN_AGE_SPAN_SHARE * (attribute.max - attribute.min):
-        problems.append((f"attributes.{name}", "the range is too narrow to be told apart; widen it"))
+    elif (high - low) < (narrowest := MIN_AGE_SPAN_SHARE * (attribute.max - attribute.min)):
+        first = min(math.floor(low), math.floor(attribute.max - math.ceil(narrowest)))
+        wide_enough = f"{first} to {first + math.ceil(narrowest)}"
+        problems.append(
+            (f"attributes.{name}", f"the range is too narrow to be told apart; ask for at least {wide_enough}")
+        )
     else:
         yield _planned(name, attribute, [(identities, wish)])
 

@@ -76,8 +76,8 @@ class AgeRange(_Part):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.max - self.min < 1:
-            raise ValueError("max must be at least one year above min")
+        if self.max < self.min:
+            raise ValueError("max must not be below min")
         return self
 
 

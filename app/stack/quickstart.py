@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from app.cli.options import JsonOption
+from app.cli.output import as_json
 from app.client.service import Client
 from app.stack.embedded import EmbeddedStack
 from app.stack.errors import StackInterrupted
@@ -39,6 +41,7 @@ def quickstart(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pixels.")] = 7,
     model: Annotated[str, typer.Option(help="Model.")] = "default",
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Left out: one a core.")] = None,
+    json_: JsonOption = False,
 ) -> None:
     """Show everything once: start the service, make a small dataset, download and verify it, stop the service.
 
@@ -65,6 +68,9 @@ def quickstart(
     then = (
         f"Start the service for good:  facsimile up{folder}" if service.own else f"The service runs on: {service.url}"
     )
+    if json_:
+        seconds = {"started": started - begun, "made": made - started, "stopped": stopped - made}
+        as_json({"out": str(out), "url": service.url, "own": service.own, "seconds": seconds})
     console.print(
         f"""
 Done in {stopped - begun:.1f} s: started in {started - begun:.1f} s, made, downloaded and verified in \

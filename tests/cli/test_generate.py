@@ -293,7 +293,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(
     [
         (["--subjects", "3"], "--samples"),
         (["--subjects", "3", "--samples", "2", "--factor", "pose"], "--factor pose=0.5"),
-        (["--subjects", "3", "--samples", "2", "--age", "old"], "--age 18-70"),
+        (["--subjects", "3", "--samples", "2", "--age", "old"], "--age 20-65"),
         (["--subjects", "3", "--samples", "2", "--size", "big"], "--size 128"),
         (["--subjects", "none"], "--subjects"),
         (["/no/such/file.json"], "cannot be read"),

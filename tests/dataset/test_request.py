@@ -54,7 +54,7 @@ def test_the_published_example_is_valid() -> None:
         ({"variability": {"factors": {"pose": -1}}}, "variability.factors.pose", "greater than or equal to 0"),
         ({"attributes": {"sex": {"female": 0.5, "male": 0.4}}}, "attributes", "sum to 0.9; make them sum to 1"),
         ({"attributes": {"sex": {}}}, "attributes.sex", "at least 1 item"),
-        ({"attributes": {"age": {"min": 30, "max": 30.5}}}, "attributes.age", "at least one year above min"),
+        ({"attributes": {"age": {"min": 30, "max": 29.5}}}, "attributes.age", "max must not be below min"),
         ({"attributes": {"glasses": 1.1}}, "attributes.glasses", "less than or equal to 1"),
         ({"image": {"quality": 90}}, "image", "quality applies to jpeg only"),
         ({"image": {"format": "gif"}}, "image.format", "'png' or 'jpeg'"),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.output import say
+from app.cli.options import JsonOption
+from app.cli.output import as_json, say
 from app.client.errors import UsageProblem
 from app.client.paths import inside, make_parents
 from app.dataset.layout import Layout, why_not
@@ -23,6 +24,7 @@ def convert(
     folder: Annotated[Path, typer.Argument(help="Folder of a downloaded dataset.")],
     layout: Annotated[Layout, typer.Option(help="As which test harness reads it.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for it, or a file that ends in .tar or .zip.")],
+    json_: JsonOption = False,
 ) -> None:
     """Lay a downloaded dataset out as a matcher's test harness reads it; every file is verified on the way."""
     from workers.layouts.archive import tar_of, zip_of
@@ -51,7 +53,10 @@ def convert(
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         part.unlink(missing_ok=True)
-    say(f"{contents.about.dataset} as {layout}: {out}")
+    if json_:
+        as_json({"dataset": contents.about.dataset, "layout": layout.value, "out": str(out)})
+    else:
+        say(f"{contents.about.dataset} as {layout}: {out}")
 
 
 def _write_file(path: Path, chunks: Iterator[bytes]) -> None:

@@ -9,6 +9,8 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from app.cli.options import JsonOption
+from app.cli.output import as_json
 from app.config import worker_settings
 from app.errors import RequestRefused
 from workers.commands.bars import bar
@@ -40,6 +42,7 @@ def corpus_command(
     processes: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
     renderer: Annotated[Renderer, typer.Option(help="cycles is slow and looks better.")] = Renderer.OPENGL,
     blender: Annotated[Path | None, typer.Option(help="For cycles: the Python in which bpy is installed.")] = None,
+    json_: JsonOption = False,
 ) -> None:
     """Render a labelled corpus on all cores; broken off, it goes on where it stopped."""
     from workers.generator.latents import CURRENT
@@ -73,7 +76,9 @@ def corpus_command(
             blender=blender,
             on_progress=lambda done, total: shown.update(task, completed=done),
         )
-    typer.echo(f"{folder}: {subjects * samples_per_subject:,} images, digest {corpus_digest(folder)}")
+    digest = corpus_digest(folder)
+    text = f"{folder}: {subjects * samples_per_subject:,} images, digest {digest}"
+    _result(json_, text, folder=str(folder), images=subjects * samples_per_subject, digest=digest)
 
 
 @train.command("photographs")
@@ -83,6 +88,7 @@ def photographs_command(
     size: Annotated[int, typer.Option(help="Pixels a side: 32, 64, 128 or 256.")] = 64,
     as_is: Annotated[bool, typer.Option(help="Take square pictures as they are; do not look for faces.")] = False,
     leave_out: Annotated[bool, typer.Option(help="Leave out pictures that cannot be used, and list them.")] = False,
+    json_: JsonOption = False,
 ) -> None:
     """Make your own photographs ready for training; broken off, it goes on where it stopped."""
     from workers.training.packing import pack_photographs
@@ -98,7 +104,8 @@ def photographs_command(
             on_progress=lambda done, total: shown.update(task, completed=done, total=total),
         )
     left_out = f", {len(spec.left_out)} left out (see {packed / 'unusable.txt'})" if spec.left_out else ""
-    typer.echo(f"{packed}: {len(spec.subjects):,} subjects{left_out}")
+    text = f"{packed}: {len(spec.subjects):,} subjects{left_out}"
+    _result(json_, text, folder=str(packed), subjects=len(spec.subjects), left_out=len(spec.left_out))
 
 
 @train.command("run")
@@ -147,6 +154,7 @@ def run_command(
     grow_from: Annotated[Path | None, typer.Option(help="A smaller model's folder to begin with.")] = None,
     sheet_every: Annotated[int, typer.Option(min=1, help="Iterations between sample sheets.")] = 1_000,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard's events too.")] = False,
+    json_: JsonOption = False,
 ) -> None:
     """Train a generator; broken off, it goes on from its last checkpoint."""
     from workers.training.growth import grow_from_model
@@ -208,7 +216,13 @@ def run_command(
             on_progress=lambda done, total, losses: shown.update(task, completed=done, description=_told(losses)),
         )
     error = trainer.held_out_error()
-    typer.echo(f"{out}: {trainer.iteration:,} iterations" + ("" if error is None else f", held-out error {error:.4f}"))
+    text = f"{out}: {trainer.iteration:,} iterations" + ("" if error is None else f", held-out error {error:.4f}")
+    _result(json_, text, folder=str(out), iterations=trainer.iteration, held_out_error=error)
+
+
+def _result(json_: bool, text: str, **found: Any) -> None:
+    """Write what came of a command, for people or for machines."""
+    as_json(found) if json_ else typer.echo(text)
 
 
 def _told(losses: dict[str, float]) -> str:
@@ -222,6 +236,7 @@ def export_command(
     out: Annotated[Path, typer.Option(help="Folder of the model; its name is the model's.")],
     version: Annotated[str, typer.Option()] = "0.1.0",
     history: Annotated[str, typer.Option(help="What the settings do not tell of how it was trained.")] = "",
+    json_: JsonOption = False,
 ) -> None:
     """Write a run's model as safetensors and card, and measure it (a few minutes)."""
     from workers.training.export import export
@@ -239,11 +254,15 @@ def export_command(
             history=history,
             on_progress=lambda done, total: shown.update(task, completed=done, total=total),
         )
-    typer.echo(f"{out}: model {card.name} {card.version}, digest {card.digest}")
+    text = f"{out}: model {card.name} {card.version}, digest {card.digest}"
+    _result(json_, text, folder=str(out), model=card.name, version=card.version, digest=card.digest)
 
 
 @train.command("measure")
-def measure_command(name: Annotated[str, typer.Argument(help="A model that is installed.")]) -> None:
+def measure_command(
+    name: Annotated[str, typer.Argument(help="A model that is installed.")],
+    json_: JsonOption = False,
+) -> None:
     """Measure a model on fresh identities and write faces found and the uniqueness threshold into its card."""
     from workers.generator.cards import read_card, write_card
     from workers.generator.registry import load_generator, model_folders
@@ -257,7 +276,8 @@ def measure_command(name: Annotated[str, typer.Argument(help="A model that is in
     folder = model_folders(settings)[name]
     update = {"checks": checks_card(measured), "measured": measured_card(measured)}
     write_card(folder, read_card(folder).model_copy(update=update))
-    typer.echo(f"{folder / 'card.json'}: {measured_card(measured)}")
+    text = f"{folder / 'card.json'}: {measured_card(measured)}"
+    _result(json_, text, card=str(folder / "card.json"), measured=measured_card(measured))
 
 
 @train.command("templates")
@@ -266,6 +286,7 @@ def templates_command(
     corpus: Annotated[Path, typer.Option(help="Folder of the corpus that it was trained on.")],
     training: Annotated[int, typer.Option(min=1, help="Identities of those trained on.")] = 2_000,
     held_out: Annotated[int, typer.Option(min=1, help="Identities of those held out, at the most.")] = 400,
+    json_: JsonOption = False,
 ) -> None:
     """Write templates of a model's training set beside its card, to measure leakage by; five minutes on one core."""
     from workers.appraisal.training_templates import choose, template_corpus, trained_on
@@ -296,4 +317,6 @@ def templates_command(
         )
     about = save_trained_on(folders[name], found, identities=trained, corpus=digest)
     write_card(folders[name], card.model_copy(update={"training_templates": about}))
-    typer.echo(f"{folders[name] / about.file}: {about.templates:,} of {trained:,} identities, digest {about.sha256}")
+    path = folders[name] / about.file
+    text = f"{path}: {about.templates:,} of {trained:,} identities, digest {about.sha256}"
+    _result(json_, text, file=str(path), templates=about.templates, identities=trained, digest=about.sha256)

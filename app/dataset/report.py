@@ -273,6 +273,32 @@ class Leakage(Data):
     membership_interval: Interval
 
 
+class RealThreshold(Data):
+    """A matcher's threshold that was found on templates of real people, as it is set in operation."""
+
+    matcher: str
+    matcher_digest: str
+    """Another network of the same name has other thresholds."""
+    target_fmr: float
+    threshold: float
+    """A comparison matches iff its score is >= this; found on `comparisons` real non-mated comparisons."""
+    source: str
+    """What it was found on, for people: a gallery's name, its kind, its date."""
+    subjects: int
+    """Real people."""
+    comparisons: int
+    """Real non-mated comparisons."""
+
+
+class RealPoint(Data):
+    """How this set stands at a threshold of real operation: nothing of the set was used to find it."""
+
+    at: RealThreshold
+    fmr: Rate
+    """Of this set's non-mated comparisons: above the target, its identities are more alike than real people are."""
+    fnmr: Rate
+
+
 class JudgeReport(Data):
     """All that one judge found."""
 
@@ -290,6 +316,8 @@ class JudgeReport(Data):
     det: tuple[DetPoint, ...]
     """By falling FMR."""
     eer: EqualErrorRate | None
+    real: tuple[RealPoint, ...] = ()
+    """At thresholds found on real people, where the operator has given some for this matcher."""
     tail: tuple[TailPoint, ...]
     uniqueness: Uniqueness | None
     consistency: Consistency | None
@@ -321,6 +349,8 @@ class QualityMeasure(Data):
     """One measure of every judged sample in which a face was found."""
 
     name: str
+    title: str = ""
+    """The name as people say it; empty in what an older version wrote."""
     meaning: str
     unit: str
     measured: int

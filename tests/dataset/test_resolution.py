@@ -67,6 +67,10 @@ def test_impossible_samples_and_fnmr_are_refused() -> None:
         can_resolve(fmr=1e-3, non_mated=10, fnmr=1.0)
 
 
+def test_a_rate_next_to_nothing_needs_a_great_number() -> None:
+    assert comparisons_needed(5e-324) > 10**320
+
+
 def test_a_balanced_list_says_what_it_cannot_resolve_and_what_would() -> None:
     (told,) = shortcomings("balanced", 200, 5, 50)
     assert "the set lists 2,000 non-mated comparisons" in told

@@ -59,6 +59,7 @@ def judged_by() -> Callable[..., JudgedBy]:
             templates=table,
             failures=dict.fromkeys(failed, "detect: no face found"),
             trained_on=more.pop("trained_on", None),
+            **more,
         )
 
     return make
@@ -85,6 +86,7 @@ def evidence(judged_by: Callable[..., JudgedBy]) -> MakeEvidence:
         )
         fields: dict[str, Any] = {
             "labels": {"sex": ["female" if subject % 2 else "male" for subject in range(subjects)]},
+            "orders": {},
             "qualities": {"yaw_deg": rng.normal(0, 10, len(owners)), "sharpness": rng.uniform(5, 9, len(owners))},
             "asked_yaw": None,
             "trained": False,

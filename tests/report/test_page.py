@@ -117,7 +117,7 @@ def contract(met: bool = True) -> dict[str, Any]:
 def test_the_page_is_whole_and_says_what_the_report_says(evidence: Any, make_report: Any) -> None:
     report = make_report(evidence(subjects=50), **contract())
     page = read(render_page(report, [Sheet(b"\xff\xd8jpeg", 640)]))
-    assert page.tags["h2"] == 10
+    assert page.tags["h2"] == 11
     assert len(page.ids) == len(set(page.ids))
     assert page.tags["svg"] >= 10
     assert page.tags["caption"] == page.tags["table"]
@@ -153,7 +153,7 @@ def test_little_evidence_gives_a_page_that_says_why(
     for some in (found, replace(found, judges=()), replace(found, judges=(), qualities={})):
         page = read(render_page(make_report(some)))
         assert "Not in this report" in page.text
-        assert page.tags["h2"] == 10
+        assert page.tags["h2"] == 11
         assert not re.search(r"\bNone\b(?! of)", page.text)
         assert not re.search(r"\bnan\b", page.text)
 

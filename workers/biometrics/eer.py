@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from app.dataset.measures import EqualErrorRate
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap, SubjectSource
 from workers.biometrics.errors import Unresolvable
-from workers.biometrics.intervals import percentile_interval
+from workers.biometrics.intervals import resampled_interval
 from workers.biometrics.rates import Source
 
 Floats = NDArray[np.float64]
@@ -85,7 +85,8 @@ def eer_by_subject(source: SubjectSource, bootstrap: Bootstrap = DEFAULT) -> Equ
                 raise Unresolvable(f"a tail of {reach:,} non-mated scores is too short to bootstrap the EER; keep more")
             reach = min(2 * reach, len(tail.scores))
         replicates[part] = values
-    interval = percentile_interval(replicates, "bootstrap by subject", bootstrap.confidence)
+    compared = len(np.unique(source.mated_subjects))
+    interval = resampled_interval(replicates, found.value, compared, "bootstrap by subject", bootstrap.confidence)
     return found.model_copy(update={"by_subject": interval})
 
 

@@ -18,7 +18,7 @@ from workers.biometrics.identification import (
     replicate_searches,
     threshold_allowing,
 )
-from workers.biometrics.intervals import percentile_interval
+from workers.biometrics.intervals import resampled_interval
 from workers.biometrics.rates import OperatingPoint, Source, allowed, fnmr_at_fmr
 
 Floats = NDArray[np.float64]
@@ -91,10 +91,13 @@ def extrapolate(
             fnir=float(np.mean(scores < point[number])),
             mated=int(mated.sum()),
             non_mated=searched,
-            by_subject=percentile_interval(
+            by_subject=resampled_interval(
                 rates[:, number],
+                float(np.mean(scores < point[number])),
+                len(np.unique(owners)),
                 "line in ln N, refitted in a bootstrap by probe subject and gallery",
                 bootstrap.confidence,
+                over="probe subjects",
             ),
             resolved=False,
             extrapolated=True,

@@ -5,7 +5,9 @@ in `cross`. Groups are resampled by subject, each on its own (a stratified boots
 by chance alone: `chance` says by how much, and flags name what is too small.
 """
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -98,6 +100,23 @@ def age_bands(ages: Sequence[float | None], edges: Sequence[float] = (18, 30, 45
             raise ValueError(f"{age} is no age")
         bands.append(None if age is None else names[int(np.searchsorted(edges, age, "right"))])
     return bands
+
+
+TONES = ("light", "medium", "dark")
+"""Skin tones in their own order, where no model's card tells another."""
+
+
+def in_order(groups: Iterable[str], known: Sequence[str] = ()) -> list[str]:
+    """Groups as a reader expects them: in the order that is known, skin tones by tone, bands of age by age; others by
+    name."""
+    order = {name: place for place, name in enumerate(known or TONES)}
+
+    def place(name: str) -> tuple[float, float, str]:
+        number = re.match(r"<?([0-9]+)", name)
+        age = float(number[1]) - name.startswith("<") if number else math.inf
+        return (order.get(name, math.inf), age, name)
+
+    return sorted(groups, key=place)
 
 
 def differential(

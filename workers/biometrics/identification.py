@@ -18,7 +18,7 @@ from app.dataset.resolution import ERRORS
 from app.errors import Cancelled
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap
 from workers.biometrics.errors import ScoresRefused, Unresolvable
-from workers.biometrics.intervals import percentile_interval
+from workers.biometrics.intervals import resampled_interval
 from workers.biometrics.rates import allowed
 from workers.biometrics.templates import Comparer, Metric, TemplateTable
 
@@ -170,8 +170,13 @@ def fnir_at_fpir(
                 fnir=float(np.mean(rates)),
                 mated=int(mated.sum()),
                 non_mated=searched,
-                by_subject=percentile_interval(
-                    misses[:, number], "bootstrap by probe subject and gallery", bootstrap.confidence
+                by_subject=resampled_interval(
+                    misses[:, number],
+                    float(np.mean(rates)),
+                    len(np.unique(searches.subjects[mated])),
+                    "bootstrap by probe subject and gallery",
+                    bootstrap.confidence,
+                    over="probe subjects",
                 ),
                 resolved=fpir * searched >= ERRORS,
             )

@@ -44,6 +44,17 @@ def percentile_interval(replicates: ArrayLike, method: str, confidence: float = 
     return _between(_counted(replicates), half, 1 - half, len(np.asarray(replicates)), method, confidence)
 
 
+def resampled_interval(
+    replicates: ArrayLike, value: float, units: int, method: str, confidence: float = CONFIDENCE, over: str = "subjects"
+) -> Interval:
+    """Percentiles of replicates [B] of a share; where nothing erred, or everything, every replicate says so too and
+    [0, 0] would be absurd: then Clopper–Pearson's interval over the `units` that were resampled."""
+    counted = _counted(replicates)
+    if value in (0.0, 1.0) and counted.min() == counted.max() == value:
+        return exact_interval(units if value else 0, units, confidence, over=over)
+    return percentile_interval(replicates, method, confidence)
+
+
 def corrected_interval(
     replicates: ArrayLike, value: float, influences: ArrayLike, method: str, confidence: float = CONFIDENCE
 ) -> Interval:

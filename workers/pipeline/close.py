@@ -98,7 +98,7 @@ def close(
         )
         if should_cancel():
             raise Cancelled("the report was called off")
-        write(REPORT_PAGE, render_page(report, page_sheets(sheet, plan.model.source_type)), REPORT_PAGE.media)
+        write(REPORT_PAGE, render_page(report, page_sheets(sheet, plan)), REPORT_PAGE.media)
         write(REPORT, report.model_dump_json().encode(), REPORT.media)
         told = report.model_dump(mode="json")
         origin = Origin(

@@ -44,6 +44,11 @@ def gather(
         judged_distractors=plan.judged_distractors,
         samples_per_subject=plan.samples_per_subject,
         labels=_labels(plan, card, rows) if count else {},
+        orders={
+            name: tuple(attribute.values)
+            for name, attribute in card.attributes.items()
+            if isinstance(attribute, ChoiceAttribute)
+        },
         qualities=judgements.qualities if judgements else {},
         asked_yaw=_asked_yaw(plan, card, judgements, rows) if judgements else None,
         trained=card.weights is not None,

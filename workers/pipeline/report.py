@@ -14,7 +14,6 @@ from app.dataset.names import sample_name
 from app.dataset.plan import FinalPlan, Plan
 from app.dataset.products import COMPARISONS
 from app.dataset.report import Listed, Report
-from app.dataset.source_type import SourceType
 from app.jobs.records import Accepted
 from app.storage import ObjectStore
 from workers.generator.trained_on import TrainedOn
@@ -75,13 +74,18 @@ def make_report(
     )
 
 
-def page_sheets(sheet: Pixels, source_type: SourceType) -> list[Sheet]:
-    """The first rows of the contact sheet, the next ones beside them if they fit."""
+def page_sheets(sheet: Pixels, plan: Plan) -> list[Sheet]:
+    """The first rows of the contact sheet, the next ones beside them if they fit, with their subjects' labels."""
+    names = [row[0].partition("_")[0] for row in sheet_samples(plan)]
+    columns = sheet.shape[1] // SHEET_CELL
     height = PAGE_ROWS * SHEET_CELL
-    blocks = [sheet[:height]]
-    if sheet.shape[1] <= SHEET_SAMPLES // 2 * SHEET_CELL and len(sheet) > height:
-        blocks.append(sheet[height : 2 * height])
-    return [Sheet(encode_small(block, PAGE_SHEET_BYTES, source_type), block.shape[1]) for block in blocks]
+    starts = [0, PAGE_ROWS] if columns <= SHEET_SAMPLES // 2 and len(sheet) > height else [0]
+    found = []
+    for start in starts:
+        block = sheet[start * SHEET_CELL : start * SHEET_CELL + height]
+        jpeg = encode_small(block, PAGE_SHEET_BYTES, plan.model.source_type)
+        found.append(Sheet(jpeg, block.shape[1], tuple(names[start : start + PAGE_ROWS]), columns))
+    return found
 
 
 def write_comparisons(store: ObjectStore, at: DatasetKeys, plan: Plan, missing: Collection[str]) -> tuple[Listed, int]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.dataset import measures
-from app.dataset.report import Absent, TailPoint
+from app.dataset.report import Absent, RealPoint, TailPoint
 from app.dataset.resolution import comparisons_needed, subjects_needed
-from workers.biometrics.bootstrap import at_fmrs
+from workers.biometrics.bootstrap import at_fmrs, at_threshold
 from workers.biometrics.crossed import CrossedScores, compare_crossed
 from workers.biometrics.eer import eer, eer_by_subject
 from workers.biometrics.errors import Unresolvable
-from workers.biometrics.rates import OperatingPoint, det_point, fnmr_at_fmr, threshold_at_fmr
+from workers.biometrics.rates import OperatingPoint, det_point, fmr, fnmr, fnmr_at_fmr, threshold_at_fmr
 from workers.biometrics.tails import tail_points
 from workers.report import figures
 from workers.report.evidence import Evidence, JudgedBy
@@ -121,6 +121,21 @@ def equal_error_rate(scores: CrossedScores, evidence: Evidence, absent: Absent) 
     except (Unresolvable, ValueError):  # too few subjects, or a tail too short: a value without an interval
         absent["eer.by_subject"] = "too few subjects to be resampled, or too many scores to be kept"
     return figures.equal_error_rate(found)
+
+
+def real_points(scores: CrossedScores, judge: JudgedBy, evidence: Evidence, absent: Absent) -> tuple[RealPoint, ...]:
+    """Both rates at every threshold that was found on real people; with intervals by subject where they can be had."""
+    if judge.real and not (len(scores.mated) and scores.non_mated_total):
+        absent["real"] = _no_side(scores)
+        return ()
+    found = []
+    for given in sorted(judge.real, key=lambda given: -given.target_fmr):
+        try:
+            rates = at_threshold(scores, given.threshold, evidence.bootstrap(REPLICATES))
+        except (Unresolvable, ValueError):  # too few subjects, or a threshold below what was kept
+            rates = fmr(scores, given.threshold), fnmr(scores, given.threshold)
+        found.append(RealPoint(at=given, fmr=figures.rate(rates[0]), fnmr=figures.rate(rates[1])))
+    return tuple(found)
 
 
 def tail(scores: CrossedScores, absent: Absent) -> tuple[TailPoint, ...]:

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from app.dataset.report import MatcherFacts
+from app.dataset.report import MatcherFacts, RealThreshold
 from workers.biometrics.bootstrap import Bootstrap
 from workers.biometrics.templates import Metric, TemplateTable
 from workers.generator.trained_on import TrainedOn
@@ -31,6 +31,8 @@ class JudgedBy:
     """Row to why it has none."""
     trained_on: TrainedOn | None
     """Templates of what the model was trained on, by the same network."""
+    real: tuple[RealThreshold, ...] = ()
+    """Thresholds of the same network that were found on real people."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +50,8 @@ class Evidence:
     samples_per_subject: int
     labels: Mapping[str, Sequence[str | None]]
     """Attribute to the group [S] of every judged subject; None for one without a sample."""
+    orders: Mapping[str, Sequence[str]]
+    """Attribute to its groups in their own order, where the model's card has one."""
     qualities: Mapping[str, Floats]
     """Measure to its values [N]; NaN where it could not be measured."""
     asked_yaw: Floats | None

@@ -1,5 +1,7 @@
 """Rates by group of subjects (sex, age, skin tone) at one common threshold, by one judge."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from app.dataset.report import Absent, Differential, Group, Ratio
@@ -39,7 +41,7 @@ def differentials(
                 threshold=working.threshold,
                 target_fmr=working.target_fmr,
                 subjects=subjects,
-                groups=tuple(_group(group) for group in one.groups),
+                groups=_ordered(one.groups, evidence.orders.get(attribute, ())),
                 fmr=_ratio(one.fmr_max_min),
                 fnmr=_ratio(one.fnmr_max_min),
                 unlabelled=one.unlabelled,
@@ -65,6 +67,11 @@ def _one_by_one(evidence: Evidence, judge: JudgedBy, scores: CrossedScores) -> t
         subjects=subjects,
     )
     return listed, subjects
+
+
+def _ordered(found: tuple[groups.GroupRates, ...], order: Sequence[str]) -> tuple[Group, ...]:
+    by_name = {group.group: group for group in found}
+    return tuple(_group(by_name[name]) for name in groups.in_order(by_name, order))
 
 
 def _group(group: groups.GroupRates) -> Group:

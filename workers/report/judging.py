@@ -53,7 +53,7 @@ def judge(
     if working is None:
         low = min(point.needs for point in points if point.target_fmr == max(difficulty.WORKING))
         for section in ("uniqueness", "consistency", "capacity", "groups"):
-            absent[section] = f"no threshold has a resolved FMR: FMR {max(difficulty.WORKING):g} needs {low}"
+            absent[section] = f"no threshold has a resolved FMR: FMR {100 * max(difficulty.WORKING):g}% needs {low}"
     return JudgeReport(
         matcher=by.facts,
         enrolment=enrolment,
@@ -64,6 +64,7 @@ def judge(
         points=points,
         det=difficulty.det(scores, evidence, absent),
         eer=difficulty.equal_error_rate(scores, evidence, absent),
+        real=difficulty.real_points(scores, by, evidence, absent),
         tail=difficulty.tail(scores, absent),
         uniqueness=unique(evidence, by, scores, working, absent) if working else None,
         consistency=consistent(evidence, by, working, absent) if working else None,

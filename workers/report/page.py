@@ -1,6 +1,7 @@
 """The report as one page of HTML: nothing is loaded from anywhere, and whatever users wrote is escaped."""
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,6 +16,8 @@ from app.dataset.measures import OperatingPoint
 from app.dataset.report import JudgeReport, Report
 from workers.report import plots, wording
 from workers.report.difficulty import TARGETS
+from workers.report.glossary import GLOSSARY
+from workers.report.qualities import spelt_out
 from workers.report.summary import headline, leaks
 
 HERE = Path(__file__).parent
@@ -38,6 +41,10 @@ class Sheet(NamedTuple):
     jpeg: bytes
     width: int
     """It is shown no wider, px."""
+    rows: tuple[str, ...] = ()
+    """The subjects' labels, from above."""
+    columns: int = 0
+    """Samples of a row; the first is the reference."""
 
 
 def render_page(report: Report, sheets: Sequence[Sheet] = ()) -> bytes:
@@ -67,10 +74,12 @@ def render_page(report: Report, sheets: Sequence[Sheet] = ()) -> bytes:
             css=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
             plots=charts,
             tiles=_tiles(report),
-            targets=TARGETS,
+            targets=_targets(report),
+            unresolved=_unresolved(report),
+            glossary=GLOSSARY,
             largest={judge.matcher.name: _telling_sizes(judge) for judge in judges},
             request=json.dumps(report.dataset.request, ensure_ascii=False),
-            sheets=[{"width": sheet.width, "data": b64encode(sheet.jpeg).decode()} for sheet in sheets],
+            sheets=[{**sheet._asdict(), "data": b64encode(sheet.jpeg).decode()} for sheet in sheets],
         )
     )
     return text.encode()
@@ -92,8 +101,36 @@ def _environment() -> Environment:
         "fmr": wording.fmr_text,
         "plain": wording.plain,
         "at_target": _at_target,
+        "sentence": lambda text: text.replace("_", " "),
+        "short_digest": short_digest,
+        "spelt_out": spelt_out,
     }
     return environment
+
+
+def _targets(report: Report) -> list[float]:
+    """The FMRs that any judge resolves; all of them, with why not, where none resolves any for another reason."""
+    told = [target for target in TARGETS if any(judge.at_fmr(target) for judge in report.judges)]
+    return told or ([] if _unresolved(report) else list(TARGETS))
+
+
+def _unresolved(report: Report) -> list[OperatingPoint]:
+    """What the set is too small for; of all judges the first says what it needs."""
+    told: dict[float | None, OperatingPoint] = {}
+    for judge in report.judges:
+        for point in judge.points:
+            if point.needs:
+                told.setdefault(point.target_fmr, point)
+    return list(told.values())
+
+
+def short_digest(text: str) -> Markup:
+    """A text with every digest in it cut to 16 digits, which are enough to know it by; report.json has them whole."""
+    parts = re.split(r"([0-9a-f]{32,})", text)
+    return Markup("").join(
+        Markup('<span class="id">{}…</span>').format(part[:16]) if number % 2 else part
+        for number, part in enumerate(parts)
+    )
 
 
 def _at_target(points: tuple[OperatingPoint, ...], fmr: float) -> OperatingPoint | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from app.dataset.calibration import Calibration, Contract
 from app.dataset.measures import DetPoint, Distribution
 from app.dataset.report import Differential, IdentificationPoint, JudgeReport, Leakage, Pose, QualityMeasure
+from workers.report.qualities import spelt_out
 from workers.report.svg import Axis, Chart, linear, logarithmic, probit
 from workers.report.wording import fmr_text, number, power
 
@@ -237,7 +238,7 @@ def groups(found: Differential) -> str | None:
     chart = Chart(
         axis,
         linear("FNMR", 0, top, form=_ticked, steps=4),
-        f"FNMR by {found.attribute}",
+        f"FNMR by {found.attribute.replace('_', ' ')}",
         width=300,
         height=200,
         legend=False,
@@ -263,10 +264,11 @@ def measure(found: QualityMeasure) -> str | None:
     if not found.values or found.values.minimum == found.values.maximum:
         return None
     unit = f", {found.unit}" if found.unit else ""
+    title = found.title or spelt_out(found.name)
     return _overlaid(
-        f"Distribution of {found.name}: median {number(found.values.median)}",
-        f"{found.name}{unit}",
-        [(found.values, "c0", found.name)],
+        f"Distribution of {title}: median {number(found.values.median)}",
+        f"{title}{unit}",
+        [(found.values, "c0", title)],
         width=300,
         height=180,
     ).render()

@@ -1,5 +1,6 @@
 """Quality of the judged samples, and the pose that was asked for against the pose that is seen."""
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,22 +14,26 @@ from workers.report.evidence import Evidence
 class Meaning(NamedTuple):
     """What a measure is."""
 
+    title: str
+    """As people call it; empty: its name, with its words apart."""
     text: str
     unit: str = ""
 
 
 MEANINGS: Mapping[str, Meaning] = {
-    "yaw_deg": Meaning("turn of the head to its own left", "°"),
-    "roll_deg": Meaning("lean of the head, clockwise in the image", "°"),
-    "inter_eye_px": Meaning("distance of the eyes in the image", "px"),
-    "sharpness": Meaning("deviation of the Laplacian of the luma over the aligned face"),
-    "contrast": Meaning("standard deviation of that luma", "of 255"),
-    "brightness": Meaning("mean of that luma", "of 255"),
-    "detection_score": Meaning("confidence of the face detector"),
-    "sface_norm": Meaning("length of SFace's template before division: a proxy of utility to that matcher"),
+    "yaw_deg": Meaning("yaw", "turn of the head to its own left", "°"),
+    "roll_deg": Meaning("roll", "lean of the head, clockwise in the image", "°"),
+    "inter_eye_px": Meaning("distance of the eyes", "distance of the eyes in the image", "px"),
+    "sharpness": Meaning("sharpness", "deviation of the Laplacian of the luma over the aligned face"),
+    "contrast": Meaning("contrast", "standard deviation of that luma", "of 255"),
+    "brightness": Meaning("brightness", "mean of that luma", "of 255"),
+    "detection_score": Meaning("detector's confidence", "confidence of the face detector"),
+    "sface_norm": Meaning(
+        "length of SFace's template", "length of SFace's template before division: a proxy of utility to that matcher"
+    ),
 }
 
-COMPONENT = Meaning("OFIQ's formula, over regions of our own", "0 to 100")
+COMPONENT = Meaning("", "OFIQ's formula, over regions of our own", "0 to 100")
 """What every other measure is."""
 
 OFIQ = Meaning("OFIQ itself, as the operator has installed it", "0 to 100")
@@ -54,6 +59,7 @@ def quality(evidence: Evidence) -> Quality | None:
         measures.append(
             QualityMeasure(
                 name=name,
+                title=meaning.title or spelt_out(name),
                 meaning=meaning.text,
                 unit=meaning.unit,
                 measured=len(there),
@@ -63,6 +69,11 @@ def quality(evidence: Evidence) -> Quality | None:
         )
     absent: dict[str, str] = {}
     return Quality(measures=tuple(measures), pose=_pose(evidence, absent), absent=absent)
+
+
+def spelt_out(name: str) -> str:
+    """A measure's name in words: DynamicRange is dynamic range, eye_distance eye distance."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower()
 
 
 def _pose(evidence: Evidence, absent: dict[str, str]) -> Pose | None:

@@ -83,7 +83,8 @@ def _difficulty(report: Report, judge: JudgeReport) -> Iterator[str]:
             f"{judge.matcher.name} misses {rate_text(point.fnmr)} of the mated ones.{also}"
         )
     else:
-        why = judge.absent.get("points") or judge.points[0].needs
+        first = judge.points[0]
+        why = judge.absent.get("points") or f"FMR {fmr_text(first.target_fmr)} needs {first.needs}"
         yield f"{judge.matcher.name} resolves no FNMR on this set: {why}."
     failed = sum(item.count for item in judge.failures)
     if failed:

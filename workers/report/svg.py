@@ -18,6 +18,9 @@ Point = tuple[float, float]
 
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 30, 42
 """Margins, px; the legend is in the upper one."""
+WIDE = 500
+"""A chart wider than this is shrunk on a telephone, where its page makes the letters larger: they need more room."""
+
 BARE_TOP = 10
 """Without a legend."""
 
@@ -82,6 +85,8 @@ class Chart:
         self._x, self._y, self._label = x, y, label
         self._width, self._height = width, height
         self._top = TOP if legend else BARE_TOP
+        self._wide = width > WIDE
+        self._left = LEFT + (18 if self._wide else 0)
         self._shapes: list[str] = []
         self._legend: list[tuple[str, str]] = []
 
@@ -144,11 +149,13 @@ class Chart:
         top, bottom = self._at_y(high), self._at_y(low)
         right = self._width - RIGHT
         self._shapes.append(
-            f'<rect class="{colour}" x="{LEFT}" y="{top:.1f}" width="{right - LEFT}" '
+            f'<rect class="{colour}" x="{self._left}" y="{top:.1f}" width="{right - self._left}" '
             f'height="{max(bottom - top, 0.8):.1f}" fill="currentColor" fill-opacity="{0.14 if high > low else 0.8}"/>'
         )
         if text:
-            self._shapes.append(f'<text class="{colour} note" x="{LEFT + 5}" y="{top - 4:.1f}">{escape(text)}</text>')
+            self._shapes.append(
+                f'<text class="{colour} note" x="{self._left + 5}" y="{top - 4:.1f}">{escape(text)}</text>'
+            )
 
     def named(self, colour: str, text: str) -> None:
         """An entry of the legend."""
@@ -168,18 +175,19 @@ class Chart:
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self._width} {self._height + above}" role="img">'
             f'<title>{label}</title><style>{STYLE}</style><rect width="100%" height="100%" fill="#fff"/>'
-            f'<text class="head" x="{LEFT}" y="18">{label}</text>'
+            f'<text class="head" x="{self._left}" y="18">{label}</text>'
             f'<g transform="translate(0 {above})">{self._body()}</g></svg>\n'
         )
 
     def _body(self) -> str:
         right, bottom = self._width - RIGHT, self._height - BOTTOM
         parts = []
+        middle = (self._top + bottom) / 2
         for value, text in self._y.ticks:
             at = self._at_y(value)
             parts.append(
-                f'<path class="grid" d="M{LEFT} {at:.1f}H{right}"/>'
-                f'<text class="tick" x="{LEFT - 7}" y="{at + 3.5:.1f}" text-anchor="end">{escape(text)}</text>'
+                f'<path class="grid" d="M{self._left} {at:.1f}H{right}"/>'
+                f'<text class="tick" x="{self._left - 7}" y="{at + 3.5:.1f}" text-anchor="end">{escape(text)}</text>'
             )
         for value, text in self._x.ticks:
             at = self._at_x(value)
@@ -187,25 +195,25 @@ class Chart:
                 f'<path class="grid" d="M{at:.1f} {self._top}V{bottom}"/>'
                 f'<text class="tick" x="{at:.1f}" y="{bottom + 15}" text-anchor="middle">{escape(text)}</text>'
             )
-        parts.append(f'<path class="axis" d="M{LEFT} {bottom}H{right}"/>')
+        parts.append(f'<path class="axis" d="M{self._left} {bottom}H{right}"/>')
         parts += self._shapes
         parts.append(
-            f'<text class="title" x="{(LEFT + right) / 2:.1f}" y="{self._height - 6}" text-anchor="middle">'
+            f'<text class="title" x="{(self._left + right) / 2:.1f}" y="{self._height - 6}" text-anchor="middle">'
             f"{escape(self._x.title)}</text>"
-            f'<text class="title" transform="translate(12 {(self._top + bottom) / 2:.1f}) rotate(-90)" '
+            f'<text class="title" transform="translate({16 if self._wide else 12} {middle:.1f}) rotate(-90)" '
             f'text-anchor="middle">{escape(self._y.title)}</text>'
         )
-        at = float(LEFT)
+        at = float(self._left)
         for colour, text in self._legend:
             parts.append(
                 f'<rect class="{colour}" x="{at:.1f}" y="8" width="11" height="11" rx="2" fill="currentColor"/>'
                 f'<text class="legend" x="{at + 16:.1f}" y="17.5">{escape(text)}</text>'
             )
-            at += 30 + 6.1 * len(text)
+            at += 30 + (9.4 if self._wide else 6.1) * len(text)
         return "".join(parts)
 
     def _at_x(self, value: float) -> float:
-        return LEFT + self._x.share(value) * (self._width - LEFT - RIGHT)
+        return self._left + self._x.share(value) * (self._width - self._left - RIGHT)
 
     def _at_y(self, value: float) -> float:
         return self._height - BOTTOM - self._y.share(value) * (self._height - self._top - BOTTOM)

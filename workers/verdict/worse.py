@@ -13,6 +13,7 @@ from app.dataset.measures import FNMR_SIDE, Rate
 from app.dataset.names import subject_name
 from workers.biometrics.bootstrap import Bootstrap
 from workers.biometrics.errors import Unresolvable
+from workers.biometrics.groups import in_order
 from workers.biometrics.intervals import exact_interval
 from workers.verdict.album import Album
 from workers.verdict.blocks import name_of
@@ -102,7 +103,7 @@ def by_group(listed: Listed, new: At, old: At | None, album: Album) -> tuple[Gro
     found = []
     for attribute, groups in album.groups.items():
         labels = np.array([groups.get(int(subject), "") for subject in listed.subjects])
-        for group in sorted({label for label in labels.tolist() if label}):
+        for group in in_order({label for label in labels.tolist() if label}):
             members = (labels == group) & (outcomes[0].tried > 0)
             if not members.any():
                 continue

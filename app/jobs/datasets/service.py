@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -31,6 +32,7 @@ from app.jobs.catalogues.marking import read_marking
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
 from app.jobs.datasets.advance import accept
+from app.jobs.datasets.listing import Filter, Listing
 from app.jobs.datasets.removal import remove_dataset
 from app.jobs.datasets.retention import expiry_of
 from app.jobs.idempotency import IdempotencyKeys
@@ -41,9 +43,6 @@ from app.jobs.records import Accepted, read_accepted, read_json, read_plan, writ
 from app.jobs.state import State, read_facts, state_of
 from app.queue import TaskQueue
 from app.storage import ObjectStore
-
-PAGE_SCAN_LIMIT = 500
-"""Datasets looked at for one filtered page at the most; the cursor goes on from there."""
 
 
 class Dataset(BaseModel):
@@ -87,6 +86,7 @@ class DatasetService:
         self._audit = AuditLog(store, clock)
         self._settings = settings
         self._clock = clock
+        self._listing = Listing(store)
         self._keys = IdempotencyKeys(store, "dataset", clock)
         self._quota = UnfinishedQuota(store, settings.limits.unfinished_datasets_per_tenant, clock)
 
@@ -140,20 +140,8 @@ class DatasetService:
         self, tenant: str, *, state: State | None, name: str | None, limit: int, after: str | None
     ) -> tuple[list[Dataset], str | None]:
         """Show a page of datasets, newest first, and the cursor of the next page (None at the end)."""
-        found: list[Dataset] = []
-        ids = sorted(self._store.folders(keys.datasets(tenant)), reverse=True)
-        if after is not None:
-            ids = [dataset for dataset in ids if dataset < after]
-        for seen, dataset in enumerate(ids, start=1):
-            try:
-                shown = self.get(tenant, dataset)
-            except NotFound:  # deleted meanwhile, or not yet accepted
-                continue
-            if (state is None or shown.state == state) and (name is None or name in shown.name):
-                found.append(shown)
-            if seen < len(ids) and (len(found) == limit or seen == PAGE_SCAN_LIMIT):
-                return found, dataset
-        return found, None
+        wanted = Filter(state, name)
+        return self._listing.page(tenant, partial(self.get, tenant), wanted, limit=limit, after=after)
 
     def cancel(self, tenant: str, dataset: str) -> Dataset:
         """Stop a dataset: no new batch starts within two seconds. Raises Conflict if it has ended otherwise."""

@@ -1,0 +1,111 @@
+"""Pages of datasets: each once and in order, whatever the filter; what has ended is looked at once for a filter."""
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from app.dataset.keys import DatasetKeys
+from app.errors import NotFound, StoreUnavailable
+from app.jobs.datasets import listing
+from app.jobs.datasets.listing import Filter, Listing
+from app.jobs.state import State
+
+ALL = Filter(None, None)
+
+
+class Shown(NamedTuple):
+    id: str
+    name: str
+    state: State
+
+
+class Sets:
+    """Datasets in a store, and how often each was looked at."""
+
+    def __init__(self, store: Any, states: list[State]) -> None:
+        self.sets = {
+            f"ds_{number:03d}": Shown(f"ds_{number:03d}", f"set {number % 10}", state)
+            for number, state in enumerate(states)
+        }
+        self.looked: list[str] = []
+        for dataset in self.sets:
+            store.put(DatasetKeys("acme", dataset).request, b"{}")
+
+    def show(self, dataset: str) -> Shown:
+        self.looked.append(dataset)
+        if dataset not in self.sets:
+            raise NotFound(dataset)
+        return self.sets[dataset]
+
+    def all(self, listed: Listing, wanted: Filter, limit: int) -> list[str]:
+        """Ids of every page together."""
+        found, after = [], None
+        while True:
+            page, after = listed.page("acme", self.show, wanted, limit=limit, after=after)
+            found += [shown.id for shown in page]
+            if after is None:
+                return found
+
+
+@pytest.fixture
+def sets(memory_store: Any) -> Sets:
+    states = [State.RUNNING, State.FAILED, State.SUCCEEDED, State.SUCCEEDED]
+    return Sets(memory_store, [states[number % 4] for number in range(40)])
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 39, 40, 41, 100])
+@pytest.mark.parametrize("wanted", [ALL, Filter(State.FAILED, None), Filter(None, "set 3"), Filter(State.RUNNING, "9")])
+@pytest.mark.parametrize("most", [5, 500])
+def test_every_one_that_is_wanted_once_and_newest_first(
+    sets: Sets, memory_store: Any, wanted: Filter, limit: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PAGE_SCAN_LIMIT", most)
+    expected = [shown.id for shown in reversed(sets.sets.values()) if wanted.fits(shown.state, shown.name)]
+    listed = Listing(memory_store)
+    assert sets.all(listed, wanted, limit) == expected
+    assert sets.all(listed, wanted, limit) == expected  # out of what is remembered
+
+
+def test_a_page_without_a_filter_looks_at_what_it_shows(sets: Sets, memory_store: Any) -> None:
+    Listing(memory_store).page("acme", sets.show, ALL, limit=7, after=None)
+    assert len(sets.looked) == 7
+
+
+def test_what_has_ended_and_is_not_wanted_is_looked_at_once(sets: Sets, memory_store: Any) -> None:
+    listed = Listing(memory_store)
+    sets.all(listed, Filter(State.FAILED, None), 100)
+    assert len(sets.looked) == 40
+    sets.looked.clear()
+    sets.all(listed, Filter(State.FAILED, None), 100)
+    assert sorted(sets.looked) == [
+        name for name, shown in sets.sets.items() if shown.state in (State.FAILED, State.RUNNING)
+    ]
+
+
+def test_what_goes_on_is_looked_at_again(sets: Sets, memory_store: Any) -> None:
+    listed = Listing(memory_store)
+    assert "ds_000" not in sets.all(listed, Filter(State.SUCCEEDED, None), 100)
+    sets.sets["ds_000"] = sets.sets["ds_000"]._replace(state=State.SUCCEEDED)
+    assert "ds_000" in sets.all(listed, Filter(State.SUCCEEDED, None), 100)
+
+
+def test_what_is_deleted_is_gone(sets: Sets, memory_store: Any) -> None:
+    listed = Listing(memory_store)
+    wanted = Filter(State.FAILED, None)
+    assert "ds_001" in sets.all(listed, wanted, 100)
+    del sets.sets["ds_001"]  # its objects may stay, for a release
+    assert "ds_001" not in sets.all(listed, wanted, 100)
+    memory_store.delete_prefix(DatasetKeys("acme", "ds_005").prefix)
+    assert "ds_005" not in sets.all(listed, wanted, 100)
+
+
+def test_anothers_sets_are_not_there(sets: Sets, memory_store: Any) -> None:
+    assert Listing(memory_store).page("rival", sets.show, ALL, limit=5, after=None) == ([], None)
+
+
+def test_a_store_that_is_away_is_said_to_be(sets: Sets, memory_store: Any) -> None:
+    def away(dataset: str) -> Shown:
+        raise StoreUnavailable("the object store does not answer")
+
+    with pytest.raises(StoreUnavailable):
+        Listing(memory_store).page("acme", away, ALL, limit=5, after=None)

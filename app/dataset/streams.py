@@ -17,6 +17,7 @@ class Purpose(IntEnum):
 
     IDENTITY = 1
     OBSERVATION = 2
+    NOISE = 3
 
 
 def uniforms(seed: int, purpose: Purpose, subject: int, sample: int, attempt: int, count: int) -> NDArray[np.float64]:

@@ -135,7 +135,7 @@ class Forge:
 
     def tensor(self, values: np.ndarray) -> Call:
         """A tensor as NVIDIA's pickles hold it."""
-        values = np.ascontiguousarray(values, np.float32)
+        values = np.array(values, np.float32, order="C")
         stride = tuple(step // 4 for step in values.strides)
         return self.view(self.own_storage(values.tobytes(), values.size), values.shape, stride)
 
@@ -155,7 +155,7 @@ class Forge:
         """A state dict as torch.save writes it."""
         members, tree = {}, {}
         for number, (name, values) in enumerate(tensors.items()):
-            values = np.ascontiguousarray(values, np.float32)
+            values = np.array(values, np.float32, order="C")
             stride = tuple(step // 4 for step in values.strides)
             key = Id(self.storage_id(str(number), values.size)[:5])
             tree[name] = self.view(key, values.shape, stride)

@@ -157,6 +157,68 @@ def by_random_weights(folder: Path) -> tuple[Sheet, str]:
     return as_sheet(to_pixels(model.generate(*strangers(12, 6), 32, 32))), machine_kind(_torch())
 
 
+def imported(kind: str) -> Callable[[Path], tuple[Sheet, str]]:
+    """What draws a sheet by an imported network of random weights, along two directions and with noise of its own."""
+
+    def draw(folder: Path) -> tuple[Sheet, str]:
+        import torch
+
+        from workers.generator.editing.directions import Direction, factors_of, save_directions
+        from workers.generator.imported.model_folder import NETWORKS
+        from workers.generator.progan.network import Architecture as ProGan
+        from workers.generator.stylegan1.network import Architecture as StyleGan1
+        from workers.generator.stylegan2.network import Architecture as StyleGan2
+        from workers.generator.stylegan3.network import Architecture as StyleGan3
+        from workers.generator.weights import save_model
+
+        architecture: Any = {
+            "progan": ProGan(latent=8, resolution=32, channels=(12, 10, 8, 6), fused=(False, True, True)),
+            "stylegan1": StyleGan1(latent=8, mapping=(10, 8), resolution=32, channels=(12, 10, 8, 6)),
+            "stylegan2": StyleGan2(
+                latent=8, labels=0, embedding=0, mapping=(10, 8), resolution=32, channels=(12, 10, 8, 6)
+            ),
+            "stylegan3": StyleGan3(
+                latent=8, labels=0, embedding=0, mapping=(8,), resolution=32, channel_base=256, channel_max=12, layers=6
+            ),
+        }[kind]
+        network: Any = NETWORKS[kind](architecture)
+        rng, state = np.random.default_rng(SEED), {}
+        for name, value in network.state_dict().items():
+            made = rng.standard_normal(tuple(value.shape)) * (0.3 if name.endswith("bias") else 1)
+            if name.endswith("_filter"):
+                made = np.hanning(len(made) + 2)[1:-1] / np.hanning(len(made) + 2).sum()
+            if name.endswith("magnitude"):
+                made = np.abs(made) + 0.5
+            if name == "stack.6.weight":
+                made = made * 12  # else the picture is grey
+            state[name] = torch.tensor(made, dtype=torch.float32)
+        space = "Z" if kind == "progan" else "W"
+        axes = np.eye(8)
+        directions = [
+            Direction(name="a", factor="pose", space=space, normal=axes[0], unit=0.5, limit=1.5, centre=0.0),
+            Direction(name="b", factor="residual", space=space, normal=axes[1], unit=0.5, limit=1.5),
+        ]
+        factors = factors_of(directions, noise=bool(network.noise_sizes))
+        card = {
+            "name": "random",
+            "version": "1",
+            "kind": kind,
+            "description": "random weights",
+            "sizes": [[32, 32]],
+            "latent": {"identity": 8, "observation": factors},
+            "licence": "none",
+            "provenance": "none",
+            "architecture": asdict(architecture),
+            "directions": save_directions(folder, directions),
+        }
+        save_model(folder, card, state, torch.float32)
+        model = FAMILIES[kind].load(folder, "cpu")
+        pictures = model.generate(*strangers(8, max(stop for _, stop in factors.values())), 32, 32)
+        return as_sheet(to_pixels(pictures)), machine_kind(_torch())
+
+    return draw
+
+
 def _torch() -> str:
     import torch
 
@@ -167,6 +229,7 @@ SHEETS: dict[str, Callable[[Path], tuple[Sheet, str]]] = {
     "parametric": lambda _: shipped("parametric", 96),
     "sdgan": lambda _: shipped("sdgan", 64),
     "sdbegan": by_random_weights,
+    **{kind: imported(kind) for kind in ("progan", "stylegan1", "stylegan2", "stylegan3")},
 }
 """Family to what draws its golden sheet."""
 

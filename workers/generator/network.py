@@ -37,14 +37,18 @@ def device_name(device: torch.device) -> str:
 
 @torch.inference_mode()
 def in_chunks(
-    run: Callable[..., Tensor], *inputs: Latents, shape: tuple[int, int, int], device: torch.device
+    run: Callable[..., Tensor],
+    *inputs: Latents,
+    shape: tuple[int, int, int],
+    device: torch.device,
+    chunk: int | None = None,
 ) -> FloatImages:
     """Run inputs [N, d] each through a network in chunks of one size, the last filled up with zeros.
 
     `run` takes a tensor [chunk, d] of each input on `device` and gives images [chunk, C, H, W]; `shape` is (H, W, C).
-    Returns float32 [N, H, W, C].
+    `chunk` is that of the device unless a network needs one of its own. Returns float32 [N, H, W, C].
     """
-    chunk, count = CHUNK[device.type], len(inputs[0])
+    chunk, count = chunk or CHUNK[device.type], len(inputs[0])
     padding = -count % chunk
     whole = [np.concatenate([part, np.zeros((padding, part.shape[1]), np.float32)]) for part in inputs]
     images = np.empty((count + padding, *shape), np.float32)

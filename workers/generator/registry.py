@@ -9,13 +9,15 @@ import structlog
 from app.config import WorkerSettings
 from app.dataset.model import ModelCard
 from app.errors import Corrupt, Misconfigured
-from workers.generator import parametric, sdbegan, sdgan
+from workers.generator import parametric, progan, sdbegan, sdgan, stylegan1, stylegan2, stylegan3
 from workers.generator.base import Family, Generator
 from workers.generator.cards import read_card
 
 log = structlog.get_logger()
 
-FAMILIES: Mapping[str, Family] = {family.kind: family for family in (parametric.FAMILY, sdgan.FAMILY, sdbegan.FAMILY)}
+_PACKAGES = (parametric, sdgan, sdbegan, progan, stylegan1, stylegan2, stylegan3)
+
+FAMILIES: Mapping[str, Family] = {package.FAMILY.kind: package.FAMILY for package in _PACKAGES}
 """Kind to family: to add one, write its package and name it here."""
 
 SHIPPED = Path(__file__).parent / "models"

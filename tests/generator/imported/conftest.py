@@ -51,7 +51,7 @@ def build() -> Callable[[Converted], Any]:
 
     def make(converted: Converted) -> Any:
         network = NETWORKS[converted.kind](converted.architecture)
-        state = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in converted.tensors.items()}
+        state = {name: torch.from_numpy(np.array(values, order="C")) for name, values in converted.tensors.items()}
         if network.average is not None:
             state.setdefault("w_average", torch.zeros(network.width))
         network.load_state_dict(state)

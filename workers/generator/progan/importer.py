@@ -6,6 +6,7 @@ stage, `paint` what gives RGB.
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -249,6 +250,6 @@ def _gan_zoo(contents: Contents) -> Converted:
     return Converted(kind=KIND, source="ProGAN, pytorch_GAN_zoo checkpoint", architecture=architecture, tensors=made)
 
 
-def architecture_of(values: dict[str, Any]) -> Architecture:
+def architecture_of(values: Mapping[str, Any]) -> Architecture:
     """An architecture out of a card's values; raises TypeError or ValueError."""
     return Architecture(**{**values, "channels": tuple(values["channels"]), "fused": tuple(values["fused"])})

@@ -112,13 +112,13 @@ def _listed(names: Iterable[str]) -> str:
 def _persistent(root: Mapping, wanted: str | None, budget: Budget) -> Contents:
     if "G_ema" in root.pairs and root.pairs["G_ema"] is None and wanted in (None, "G_ema"):
         raise FileRefused("G_ema is empty: the file holds no averaged generator")
-    there = [str(name) for name, node in root.pairs.items() if isinstance(node, Module)]
+    there = [name for name, node in _texts(root).items() if isinstance(node, Module)]
     label = choose_label(there, wanted)
     module = root.pairs[label]
     tensors: dict[str, NDArray[Any]] = {}
     modules: Facts = {}
     for path, one in _modules(module, ""):
-        attributes = {str(key): node for key, node in one.state.pairs.items() if not str(key).startswith("_")}
+        attributes = {key: node for key, node in _texts(one.state).items() if not key.startswith("_")}
         modules[path] = {"class": one.class_name, **_plain(attributes, budget)}
         for where in ("_parameters", "_buffers"):
             for name, node in _entries(one, where):
@@ -135,7 +135,7 @@ def _persistent(root: Mapping, wanted: str | None, budget: Budget) -> Contents:
         raise FileRefused("the generator's `_init_kwargs` are missing", module.at)
     if args is not None and (not isinstance(args, Items) or args.items):
         raise FileRefused("the generator was made with arguments without names", module.at)
-    settings = {"class": module.class_name, **_plain({str(k): v for k, v in kwargs.pairs.items()}, budget)}
+    settings = {"class": module.class_name, **_plain(_texts(kwargs), budget)}
     return Contents(
         form=PERSISTENT, label=label, labels=tuple(there), settings=settings, tensors=tensors, beside=modules
     )
@@ -186,7 +186,7 @@ def _networks(root: Items, wanted: str | None, budget: Budget) -> Contents:
         kwargs = one.get("static_kwargs")
         if not isinstance(function, str) or not isinstance(kwargs, Mapping):
             raise FileRefused("a network has no `build_func_name` or no `static_kwargs`")
-        plain = _plain({str(key): node for key, node in kwargs.pairs.items()}, budget)
+        plain = _plain(_texts(kwargs), budget)
         settings[path] = {"version": version, "function": str(function), "kwargs": plain}
         variables = one.get("variables")
         if not isinstance(variables, Items):
@@ -208,16 +208,18 @@ def _components(path: str, state: dict[Any, Any]) -> Iterator[tuple[str, dict[An
     if not isinstance(below, Mapping):
         raise FileRefused(f"`components` is a {kind_of(below)}, not a dict")
     for name, node in below.pairs.items():
+        if not isinstance(name, str) or not (name.isascii() and name.isidentifier()):
+            raise FileRefused(f"component name `{shown(name)}` cannot be", below.at)
         if not isinstance(node, Instance) or node.kind != "Network" or node.state is None:
             raise FileRefused(f"component `{shown(name)}` is a {kind_of(node)}, not a network")
-        yield from _components(f"{path}/{name}" if path else str(name), node.state.pairs)
+        yield from _components(f"{path}/{name}" if path else name, node.state.pairs)
 
 
 def _theano(label: str, labels: tuple[str, ...], state: dict[Any, Any], budget: Budget) -> Contents:
     spec, values, top = (state.get(name) for name in ("build_func_spec", "param_values", "toplevel_params"))
     if not isinstance(spec, Mapping) or not isinstance(values, Items) or not isinstance(top, Mapping):
         raise FileRefused("a network of Theano's time lacks `build_func_spec`, `param_values` or `toplevel_params`")
-    kwargs = _plain({str(key): node for key, node in spec.pairs.items()}, budget)
+    kwargs = _plain(_texts(spec), budget)
     settings = {"": {"version": 1, "function": kwargs.pop("func", None), "kwargs": kwargs}}
     tensors: dict[str, NDArray[Any]] = {}
     for number, node in enumerate(values.items):
@@ -237,7 +239,7 @@ def _number(name: str, node: Any, budget: Budget) -> NDArray[Any]:
 def _state_dict(root: Mapping, wanted: str | None) -> Contents:
     parts: dict[str, dict[str, Tensor]] = {}
     for label, mapping in _sections(root):
-        found = {str(key): node for key, node in mapping.pairs.items() if isinstance(node, Tensor)}
+        found = {key: node for key, node in _texts(mapping).items() if isinstance(node, Tensor)}
         if found:
             parts[label] = found
     labels = [name for name, part in parts.items() if name or not (len(parts) > 1 and len(part) < 4)]
@@ -253,7 +255,7 @@ def _state_dict(root: Mapping, wanted: str | None) -> Contents:
     settings: Facts = {}
     for key, node in root.pairs.items():
         if isinstance(node, Instance) and node.state is not None:
-            found_settings = _plain({str(name): value for name, value in node.state.pairs.items()}, None)
+            found_settings = _plain(_texts(node.state), None)
             if key in ("args", "config"):
                 settings = found_settings
     return Contents(
@@ -270,6 +272,11 @@ def _sections(root: Mapping) -> Iterator[tuple[str, Mapping]]:
             for name, below in node.pairs.items():
                 if isinstance(below, Mapping) and isinstance(name, str):
                     yield f"{key}/{name}", below
+
+
+def _texts(mapping: Mapping) -> dict[str, Any]:
+    """The pairs of a mapping whose keys are texts; numbers are keys of optimisers and the like."""
+    return {key: node for key, node in mapping.pairs.items() if isinstance(key, str)}
 
 
 def _add(tensors: dict[str, NDArray[Any]], name: str, values: NDArray[Any]) -> None:
@@ -306,7 +313,7 @@ def _value(node: Any, budget: Budget | None) -> Any:
         items = [_value(item, budget) for item in node.items]
         return _NOTHING if any(item is _NOTHING for item in items) else items
     if isinstance(node, Mapping):
-        return _plain({str(key): value for key, value in node.pairs.items()}, budget)
+        return _plain(_texts(node), budget)
     if isinstance(node, Array) and budget is not None and np.prod(node.shape, dtype=object) <= MAX_LIST:
         return array_values(node, budget).tolist()
     return _NOTHING

@@ -1,6 +1,7 @@
 """StyleGAN1 out of other people's files: TensorFlow pickles and genforce's state dicts."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,6 @@ def _genforce(contents: Contents) -> Converted:
     return Converted(kind=KIND, source="StyleGAN1, genforce state dict", architecture=architecture, tensors=made)
 
 
-def architecture_of(values: dict[str, Any]) -> Architecture:
+def architecture_of(values: Mapping[str, Any]) -> Architecture:
     """An architecture out of a card's values; raises TypeError or ValueError."""
     return Architecture(**{**values, "mapping": tuple(values["mapping"]), "channels": tuple(values["channels"])})

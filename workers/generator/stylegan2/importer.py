@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -324,7 +325,7 @@ def _tensorflow(contents: Contents) -> Converted:
     return Converted(kind=KIND, source="StyleGAN2, TensorFlow pickle", architecture=architecture, tensors=made)
 
 
-def architecture_of(values: dict[str, Any]) -> Architecture:
+def architecture_of(values: Mapping[str, Any]) -> Architecture:
     """An architecture out of a card's values; raises TypeError or ValueError."""
     lists = {name: tuple(values[name]) for name in ("mapping", "channels", "taps")}
     return Architecture(**{**values, **lists})

@@ -1,5 +1,6 @@
 """StyleGAN3, T and R, out of the pickles of its own code."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,6 @@ def convert(contents: Contents) -> Converted:
     return Converted(kind=KIND, source="StyleGAN3 pickle", architecture=architecture, tensors=made, notes=notes)
 
 
-def architecture_of(values: dict[str, Any]) -> Architecture:
+def architecture_of(values: Mapping[str, Any]) -> Architecture:
     """An architecture out of a card's values; raises TypeError or ValueError."""
     return Architecture(**{**values, "mapping": tuple(values["mapping"])})

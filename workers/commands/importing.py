@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from app.cli.options import JsonOption
+from app.cli.output import as_json
 from app.errors import RequestRefused
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from workers.generator.imported.model_folder import Asked
 
 CHECKPOINT = "checkpoint"
@@ -28,9 +33,6 @@ class _SourceFirst(TyperGroup):
             args = [CHECKPOINT, *args]
         return super().parse_args(ctx, args)
 
-
-from app.cli.options import JsonOption
-from app.cli.output import as_json
 
 importing = typer.Typer(
     cls=_SourceFirst,
@@ -76,6 +78,7 @@ def checkpoint_command(
         bool, typer.Option("--cleared", help="Its training faces may be used so: it may be the default.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Go on where hardly any face is found.")] = False,
+    json_: JsonOption = False,
 ) -> None:
     """Import a StyleGAN 1, 2 or 3 or a ProGAN from anybody's file; `models import SOURCE` means this.
 
@@ -84,14 +87,15 @@ def checkpoint_command(
     TensorFlow and Theano are read.
     """
     if source.is_dir():
-        _import_folder(source, name, out, licence, provenance, look)
+        _import_folder(source, name, out, licence, provenance, look, json_)
         return
     if look:
-        _look(source, network)
+        _look(source, network, json_)
         return
     from workers.generator.imported.model_folder import Asked
 
-    problems = [(field, "left out") for field, value in (("name", name), ("out", out)) if value is None]
+    wanted = (("name", name, "give the model a name"), ("out", out, "name the folder of models"))
+    problems = [(field, f"left out; {fix}") for field, value, fix in wanted if value is None]
     asked = Asked(
         source=source,
         name=name or "left-out",
@@ -107,26 +111,31 @@ def checkpoint_command(
         cleared=cleared,
         force=force,
     )
-    _import_checkpoint(asked, out or Path(), problems)
+    _import_checkpoint(asked, out or Path(), problems, json_)
 
 
-def _look(source: Path, network: str | None) -> None:
+def _look(source: Path, network: str | None, json_: bool) -> None:
     from workers.generator.imported.model_folder import look as looked
     from workers.generator.reading.refusals import FileRefused
 
     try:
         lines = looked(source, network).as_lines()
     except FileRefused as exc:
-        typer.echo(f"refused: {exc}")
-        raise typer.Exit(1) from None
-    for what, text in lines.items():
-        typer.echo(f"{what:>10}: {text}")
+        lines = {"refused": str(exc)}
+    if json_:
+        as_json(lines)
+    else:
+        for what, text in lines.items():
+            typer.echo(f"{what:>10}: {text}")
+    if len(lines) == 1:
+        raise typer.Exit(1)
 
 
-def _import_checkpoint(asked: "Asked", out: Path, problems: list[tuple[str, str]]) -> None:
+def _import_checkpoint(asked: "Asked", out: Path, problems: list[tuple[str, str]], json_: bool) -> None:
     from workers.commands.bars import bar
     from workers.generator.imported.model_folder import check_asked, import_checkpoint
     from workers.generator.network import start_torch
+    from workers.matchers.detector import load_detector
 
     try:
         check_asked(asked)
@@ -135,6 +144,12 @@ def _import_checkpoint(asked: "Asked", out: Path, problems: list[tuple[str, str]
     if problems:
         raise RequestRefused(problems)
     start_torch("cpu")
+    detector = load_detector()
+
+    def find(pixels: "NDArray[np.uint8]") -> "NDArray[np.float32] | None":
+        face = detector.detect(pixels)
+        return None if face is None else face.points
+
     with bar() as progress:
         tasks: dict[str, int] = {}
 
@@ -143,8 +158,12 @@ def _import_checkpoint(asked: "Asked", out: Path, problems: list[tuple[str, str]
                 tasks[what] = progress.add_task(what, total=total)
             progress.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
 
-        made = import_checkpoint(asked, out, on_progress=told)
+        made = import_checkpoint(asked, out, find, on_progress=told)
     card, faces = made.card, made.faces
+    if json_:
+        about = {"folder": str(made.folder), "model": card.name, "version": card.version, "digest": card.digest}
+        as_json({**about, "kind": card.kind, "faces": faces.as_card()})
+        return
     typer.echo(f"{made.folder}: model {card.name} {card.version} ({card.kind}), digest {card.digest}")
     typer.echo(
         f"faces found in {faces.found} of {faces.pictures} pictures; factors: {', '.join(card.latent.observation)}"
@@ -154,7 +173,13 @@ def _import_checkpoint(asked: "Asked", out: Path, problems: list[tuple[str, str]
 
 
 def _import_folder(
-    source: Path, name: str | None, out: Path | None, licence: str | None, provenance: str | None, look: bool
+    source: Path,
+    name: str | None,
+    out: Path | None,
+    licence: str | None,
+    provenance: str | None,
+    look: bool,
+    json_: bool,
 ) -> None:
     if not (source / MANIFEST).is_file():
         raise RequestRefused(
@@ -165,13 +190,21 @@ def _import_folder(
         from workers.generator.sdbegan.web_files import open_web_files
 
         architecture = architecture_of(open_web_files(source))
-        typer.echo(
-            f"    family: sdbegan (sdgan-web)\n    latents: {architecture.identity} and {architecture.observation}"
-        )
+        lines = {
+            "family": "sdbegan (sdgan-web)",
+            "size": f"{architecture.resolution}×{architecture.resolution} pixels",
+            "latents": f"u_I {architecture.identity}, u_O {architecture.observation}",
+            "refused": "nothing",
+        }
+        if json_:
+            as_json(lines)
+        else:
+            for what, text in lines.items():
+                typer.echo(f"{what:>10}: {text}")
         return
     if out is None:
-        raise RequestRefused([("out", "left out")])
-    sdgan_web_command(source, out, name or "sdbegan")
+        raise RequestRefused([("out", "left out; name the folder of models")])
+    sdgan_web_command(source, out, name or "sdbegan", json_)
     if licence is not None or provenance is not None:
         from workers.generator.cards import read_card, write_card
 

@@ -24,6 +24,7 @@ from workers.generator.imported.survey import (
     SAMPLED,
     SEED,
     FacesSeen,
+    FindFace,
     Spread,
     by_boundary,
     principal_axes,
@@ -134,11 +135,14 @@ def look(source: Path, network: str | None = None) -> Looked:
     return Looked(read=read, converted=converted, network=built)
 
 
-def import_checkpoint(asked: Asked, out: Path, *, on_progress: OnProgress = lambda what, done, total: None) -> Made:
+def import_checkpoint(
+    asked: Asked, out: Path, find: FindFace, *, on_progress: OnProgress = lambda what, done, total: None
+) -> Made:
     """Write `out`/NAME (card, weights as float32, directions) from a checkpoint.
 
     Raises RequestRefused for what the user left out or asks wrongly, FileRefused for a file that is not taken, and
-    Conflict where the model's folder exists. `on_progress` gets what is under way, and how much of it.
+    Conflict where the model's folder exists. `find` looks for faces in the model's pictures. `on_progress` gets what is
+    under way, and how much of it.
     """
     check_asked(asked)
     folder = out / asked.name
@@ -159,7 +163,7 @@ def import_checkpoint(asked: Asked, out: Path, *, on_progress: OnProgress = lamb
         looked.converted.tensors["w_average"] = spread.mean.astype(np.float32)
         network.average.copy_(torch.from_numpy(looked.converted.tensors["w_average"]))
     directions = _directions(asked, network, spread)
-    faces = _faces(asked, looked, network, directions, on_progress)
+    faces = _faces(asked, looked, network, directions, find, on_progress)
     tensors = _state(looked.converted)
     try:
         folder.mkdir(parents=True)
@@ -261,7 +265,12 @@ def _directions(asked: Asked, network: Any, spread: Spread) -> list[Direction]:
 
 
 def _faces(
-    asked: Asked, looked: Looked, network: Any, directions: Sequence[Direction], on_progress: OnProgress
+    asked: Asked,
+    looked: Looked,
+    network: Any,
+    directions: Sequence[Direction],
+    find: FindFace,
+    on_progress: OnProgress,
 ) -> FacesSeen:
     card = ModelCard(
         name=asked.name,
@@ -289,7 +298,7 @@ def _faces(
         still = np.zeros((len(who), size), np.float32)
         return to_pixels(generator.generate(who, still, network.resolution, network.resolution))
 
-    seen = see_faces(paint, PICTURES, on_progress=lambda done, total: on_progress("faces", done, total))
+    seen = see_faces(paint, find, PICTURES, on_progress=lambda done, total: on_progress("faces", done, total))
     if seen.found < FEWEST_FACES * seen.pictures and not asked.force:
         raise FileRefused(
             f"{asked.source}: no face found in {seen.pictures - seen.found} of {seen.pictures} pictures: a network of "

@@ -24,6 +24,9 @@ AXES, AXIS_UNIT, AXIS_LIMIT = 16, 0.25, 2.0
 RESIDUAL = "residual"
 BATCH = 500
 
+FindFace = Callable[[NDArray[np.uint8]], NDArray[np.floating[Any]] | None]
+"""A picture [H, W, 3] → the face's points [5, 2], right and left eye first, or None."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
@@ -127,21 +130,20 @@ class FacesSeen:
 
 def see_faces(
     paint: Callable[[Sequence[int]], NDArray[np.uint8]],
+    find: FindFace,
     pictures: int,
     *,
     batch: int = 8,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FacesSeen:
     """Look for faces in pictures; `paint` gives those of a range of identities, uint8 [N, H, W, 3]."""
-    from workers.matchers.detector import load_detector
-
-    detector, points = load_detector(), []
+    points = []
     for start in range(0, pictures, batch):
         numbers = range(start, min(start + batch, pictures))
         for image in paint(numbers):
-            face = detector.detect(image)
-            if face is not None:
-                points.append(face.points[:2] / image.shape[1])
+            found = find(image)
+            if found is not None:
+                points.append(found[:2] / image.shape[1])
         on_progress(numbers.stop, pictures)
     if not points:
         return FacesSeen(pictures=pictures, found=0, eyes=None, between_eyes=None)

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ValidationError
 from app.api.problems import problems_of
 from app.errors import RequestRefused, WrongMediaType
 
+MAX_DEPTH = 32
+"""Of objects and lists within each other; a request has five."""
+
 MAX_DIGITS = 20
 """Digits of a whole number; no field takes more, and long ones cost time to read."""
 
@@ -65,14 +68,31 @@ def parse_json(raw: bytes) -> Any:
             parse_int=_whole,
             parse_float=_fraction,
         )
+        _check_depth(document)
         json.dumps(document, ensure_ascii=False).encode()
     except json.JSONDecodeError as exc:
         raise _refused(f"is not JSON: {exc.msg} (line {exc.lineno}, column {exc.colno})") from exc
     except RecursionError as exc:
-        raise _refused("is nested too deeply; no request needs that") from exc
+        raise _refused(_TOO_DEEP) from exc
     except UnicodeEncodeError as exc:
         raise _refused("has a \\u escape that is half of a surrogate pair; write whole characters") from exc
     return document
+
+
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} deep; no request needs that"
+
+
+def _check_depth(document: Any) -> None:
+    """Refuse what would be walked by recursion further on."""
+    level, depth = [document], 0
+    while level := [
+        inner
+        for item in level
+        for inner in (item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
+    ]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            _refuse(_TOO_DEEP)
 
 
 def _check_media_type(request: Request) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from app.dataset.content import SHA256
 from app.dataset.measures import Data, DetPoint, EqualErrorRate, Rate
 from app.dataset.names import DATASET_ID
+from app.dataset.resolution import LOWEST_RATE
 
 DEFAULT_FMR = 1e-3
 DEFAULT_ALPHA = 0.01
@@ -35,7 +36,7 @@ class _Asked(BaseModel):
 class Rule(_Asked):
     """What is allowed. Without a limit there are metrics and no verdict."""
 
-    at_fmr: Annotated[float, Field(ge=1e-12, lt=1)] = DEFAULT_FMR
+    at_fmr: Annotated[float, Field(ge=LOWEST_RATE, lt=1)] = DEFAULT_FMR
     """Each matcher's FNMR is taken at its own threshold: the smallest whose FMR, on the set's own non-mated
     comparisons, is at most this. Scores of two versions need not have one scale, so one threshold would not do."""
     threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
@@ -45,7 +46,7 @@ class Rule(_Asked):
     distances: bool = False
     """What is handed in are distances: lower is more alike, and a comparison matches iff `distance <= threshold`.
     Thresholds, given and found, are distances then."""
-    max_fnmr: Annotated[float, Field(gt=0, lt=1)] | None = None
+    max_fnmr: Annotated[float, Field(ge=LOWEST_RATE, lt=1)] | None = None
     """Generalised FNMR may be so high at the most."""
     max_fnmr_increase: Annotated[str, Field(pattern=INCREASE, max_length=20)] | None = None
     """Generalised FNMR may be so much above the baseline's: absolute, `0.01`, or relative, `10%`."""

@@ -300,13 +300,25 @@ def whole_manifest(summary: Summary, lines: Iterable[bytes]) -> Iterator[bytes]:
     yield _END
 
 
+LONGEST_LINE = 1024 * 1024
+"""Bytes; whoever reads a manifest holds one line, and a stranger's must not fill the memory."""
+
+LONGEST_HEAD = 64 * 1024 * 1024
+"""Bytes of all lines before the samples. Most of them are those that name what is missing."""
+
+
 def read_manifest(chunks: Iterable[bytes]) -> tuple[Summary, Iterator[SampleRow]]:
     """Read what `manifest_lines` wrote, in chunks of any size: the summary, and the samples one by one.
 
     Raises Corrupt, at once or while the samples are read.
     """
     lines = _lines(chunks)
-    head = list(itertools.takewhile(lambda line: line != _SAMPLES, lines))
+    head, size = [], 0
+    for line in itertools.takewhile(lambda line: line != _SAMPLES, lines):
+        head.append(line)
+        size += len(line) + 64  # what a line costs beside its bytes
+        if size > LONGEST_HEAD:
+            raise Corrupt(f"this is no manifest: what stands before its samples is longer than {LONGEST_HEAD:,} bytes")
     return read_summary(b"\n".join(head).rstrip().removesuffix(b",") + b"}"), _rows(lines)
 
 
@@ -338,5 +350,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
         yield from whole
+        if len(rest) > LONGEST_LINE:
+            raise Corrupt(f"this is no manifest: it has a line of more than {LONGEST_LINE:,} bytes")
     if rest:
         yield rest

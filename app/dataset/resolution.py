@@ -14,6 +14,9 @@ ERRORS = 30
 """Errors to be expected at a rate before it counts as resolved."""
 
 
+LOWEST_RATE = 1e-12
+"""A request may name no lower one: it would take 30 million million comparisons."""
+
 ASKED_FOR = (1e-2, 1e-3)
 """FMRs at which gates are run: evaluate's own default is the lower one."""
 
@@ -37,9 +40,12 @@ class Resolution:
 
 
 def comparisons_needed(rate: float, errors: int = ERRORS) -> int:
-    """Fewest comparisons in which `errors` errors are to be expected at a rate; raises ValueError outside (0, 1]."""
-    if not 0 < rate <= 1:
-        raise ValueError(f"a rate must be above 0 and at most 1, not {rate}")
+    """Fewest comparisons in which `errors` errors are to be expected at a rate.
+
+    Raises ValueError below LOWEST_RATE and above 1.
+    """
+    if not LOWEST_RATE <= rate <= 1:
+        raise ValueError(f"a rate must be between {LOWEST_RATE:g} and 1, not {rate}")
     # 30 / 1e-3 must be 30,000 and not 30,001: the decimal is meant, not its nearest binary fraction.
     return math.ceil(errors / Fraction(repr(float(rate))))
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,6 +11,7 @@ from app.dataset.plan import Plan
 from app.dataset.report import Listed
 from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, ShardReport, StoredSample
 from app.dataset.source_type import source_type_uri
+from app.errors import Corrupt
 
 
 def row(subject: int, sample: int, role: str) -> SampleRow:
@@ -164,3 +165,19 @@ def test_a_choice_lists_only_exceptions_from_the_first_draw() -> None:
     choice = IdentityChoice(matcher="m", matcher_digest="d", threshold=0.5, attempts={4: 2}, rejected=(), missing={})
     assert [choice.attempt(subject) for subject in (3, 4, 5)] == [0, 2, 0]
     assert IdentityChoice.model_validate_json(choice.model_dump_json()) == choice
+
+
+@pytest.mark.parametrize("text", [b'{"a": "' + b"x" * 65_536, b'"x": 1,\n' * 8_192], ids=["one line", "a head"])
+def test_a_strangers_manifest_does_not_fill_the_memory(text: bytes) -> None:
+    """600 MB of it, as they come, are refused long before their end."""
+    taken = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal taken
+        for _ in range(600 * 2**20 // len(text)):
+            taken += len(text)
+            yield text
+
+    with pytest.raises(Corrupt, match=r"longer than|of more than"):
+        read_manifest(chunks())
+    assert taken < 65 * 2**20

@@ -3,8 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from app.dataset.comparisons import Selection, count_comparisons, default_selection
+from app.dataset.evaluation import Rule
+from app.dataset.request import Target
 from app.dataset.resolution import can_resolve, comparisons_needed, shortcomings, subjects_needed
 
 
@@ -106,3 +109,13 @@ def test_the_default_selection_is_affordable_and_resolves_most(subjects: int, sa
         assert not any("FMR 1% you need" in text for text in shortcomings(chosen, subjects, samples, distractors)) or (
             count_comparisons("complete", subjects, samples, distractors).non_mated < 3_000
         )
+
+
+@pytest.mark.parametrize("rate", [1e-308, 1e-13, 0.0, 1.5])
+def test_a_rate_that_no_set_can_be_of_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match="between 1e-12 and 1"):
+        comparisons_needed(rate)
+    with pytest.raises(ValidationError):
+        Rule(at_fmr=rate)
+    with pytest.raises(ValidationError):
+        Target(matcher="sface", fmr=rate, fnmr=0.1)

@@ -171,7 +171,7 @@ def test_a_name_in_an_npz_that_is_not_utf8_is_refused_with_its_row(name: bytes |
     np.savez(file, ids=columns["probe"], templates=np.ones((2, 4)))
     file.seek(0)
     with pytest.raises(ScoresRefused, match="is not UTF-8"):
-        read_template_npz(file)
+        list(read_template_npz(file))
 
 
 def test_nothing_is_unpickled() -> None:

@@ -1,6 +1,5 @@
 """Score files as columns: Parquet and npz with `reference`, `probe`, `score`, or with Bob's names of them."""
 
-import zipfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -10,35 +9,44 @@ from numpy.typing import NDArray
 from workers.biometrics.errors import ScoresRefused
 from workers.biometrics.score_files import BOB, SIMPLE, check_scores
 from workers.verdict.blocks import NAME_BYTES, NOWHERE, Block, place_of, places_of
+from workers.verdict.npz import Array, open_npz
+from workers.verdict.parquet import LONGEST_NAME, NAME, SCORE, batches, open_parquet
 from workers.verdict.score_rows import NAMED
 
-ROWS = 262_144
+ROWS = 65_536
 """Rows of a block."""
+
+MOST_ROWS = 2**40
+"""Of a file that its owner reads; the service knows how many comparisons the set lists."""
 
 NPZ_MAGIC = b"PK\x03\x04"
 PARQUET_MAGIC = b"PAR1"
 
 
-def read_npz(file: BinaryIO) -> Iterator[Block]:
-    """Yield rows of an .npz with one array a column; nothing is unpickled. It is held whole, 34 bytes a row."""
-    columns = npz_arrays(file)
-    reference, probe = columns_of(list(columns))
-    names = [columns[reference], columns[probe], columns["score"]]
-    if len({array.shape for array in names}) != 1 or names[0].ndim != 1:
+def read_npz(file: BinaryIO, most: int = MOST_ROWS) -> Iterator[Block]:
+    """Yield rows of an .npz with one array a column, a piece at a time; nothing is unpickled."""
+    arrays = open_npz(file)
+    reference, probe = columns_of(list(arrays))
+    columns = [arrays[reference], arrays[probe], arrays["score"]]
+    if len({array.shape for array in columns}) != 1 or len(columns[0].shape) != 1:
         raise ScoresRefused(f"{reference}, {probe} and score must be lists of one length")
-    if names[2].dtype.kind not in "fiu":
+    if columns[2].dtype.kind not in "fiu":
         raise ScoresRefused(f"{reference} and {probe} must hold text, and score numbers")
-    for start in range(0, len(names[0]), ROWS):
-        left, right = (texts_of(array[start : start + ROWS], start + 1) for array in names[:2])
-        yield _block(left, right, names[2][start : start + ROWS], start + 1)
+    for array in columns[:2]:
+        check_names(array)
+    if columns[0].shape[0] > most:
+        raise ScoresRefused(f"there are {columns[0].shape[0]:,} rows; at most {most:,} are read for this set")
+    first = 1
+    for left, right, scores in zip(*(array.pieces(ROWS) for array in columns), strict=True):
+        yield _block(texts_of(left, first), texts_of(right, first), scores, first)
+        first += len(scores)
 
 
-def read_parquet(file: BinaryIO) -> Iterator[Block]:
+def read_parquet(file: BinaryIO, most: int = MOST_ROWS) -> Iterator[Block]:
     """Yield rows of a Parquet file, a batch at a time."""
-    table = open_parquet(file)
-    reference, probe = columns_of(table.schema_arrow.names)
+    reference, probe = columns_of(open_parquet(file).schema_arrow.names)
     row = 1
-    for batch in table.iter_batches(ROWS, columns=[reference, probe, "score"]):
+    for batch in batches(file, {reference: NAME, probe: NAME, "score": SCORE}, rows=ROWS, most=most):
         scores = _numbers_of(batch.column("score"))
         left, right = (texts_of_column(batch.column(name), name, row) for name in (reference, probe))
         yield _block(left, right, scores, row)
@@ -81,36 +89,17 @@ def texts_of_column(column: Any, name: str, first: int) -> list[str]:
     return texts
 
 
+def check_names(array: Array) -> None:
+    """Raise ScoresRefused for an array that holds no names."""
+    if array.dtype.kind not in "US":
+        raise ScoresRefused(f"names must be text, not {array.dtype}")
+    if array.row_bytes > 4 * LONGEST_NAME:
+        raise ScoresRefused(f"names in {array.name} have {array.row_bytes:,} bytes each; at most {4 * LONGEST_NAME:,}")
+
+
 def _numbers_of(column: Any) -> NDArray[np.float64]:
-    """A column of numbers, NaN where it is empty; text is not read as numbers, nor is true or false."""
-    from pyarrow import types
-
-    kind = column.type
-    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
-        raise ScoresRefused(f"the column score holds no numbers but {kind}")
+    """A column of numbers, NaN where it is empty."""
     return np.asarray(column.cast("float64").to_numpy(zero_copy_only=False), np.float64)
-
-
-def npz_arrays(file: BinaryIO) -> dict[str, NDArray[Any]]:
-    """All arrays of an .npz; raises ScoresRefused for one that would have to be unpickled."""
-    try:
-        with np.load(file, allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError, KeyError) as exc:
-        raise ScoresRefused(f"this .npz cannot be read: {exc}; save plain arrays with numpy.savez") from exc
-
-
-def open_parquet(file: BinaryIO) -> Any:
-    """Open a Parquet file; raises ScoresRefused."""
-    try:
-        import pyarrow
-        import pyarrow.parquet as pq
-    except ImportError as exc:
-        raise ScoresRefused("reading Parquet needs pyarrow, which is not installed; send CSV or npz") from exc
-    try:
-        return pq.ParquetFile(file)
-    except (pyarrow.ArrowException, OSError) as exc:
-        raise ScoresRefused(f"this Parquet file cannot be read: {exc}") from exc
 
 
 def places_of_names(names: list[str]) -> NDArray[np.int64]:

@@ -60,7 +60,7 @@ def _compared(
     store: ObjectStore, listed: Listed, handed: Handed, what: str, rule: Rule, should_cancel: Callable[[], bool]
 ) -> ComparedScores:
     metric = cast(Literal["cosine", "euclidean"] | None, handed.metric)
-    blocks = read_blocks(store.read(str(handed.data)), listed, metric)
+    blocks = read_blocks(store.read(str(handed.data)), listed, metric, stranger=True)
     return compare(
         listed,
         blocks,

@@ -7,6 +7,7 @@ a block that holds anything else is read row by row, and there everything odd is
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -69,8 +70,8 @@ class Form:
 
 def form_of(header: list[str], value: str = "score") -> Form:
     """Recognise a header; raises ScoresRefused. `value` names the column beside the two samples."""
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise ScoresRefused(f"the header names {', '.join(twice)} twice; name each column once", 1)
+    if twice := sorted(name for name, count in Counter(header).items() if count > 1):
+        raise ScoresRefused(f"the header names {', '.join(twice)[:200]} twice; name each column once", 1)
     if value == "score" and set(BOB) <= set(header):
         probe, other, reference, subject, score = (header.index(name) for name in BOB)
         return Form(

@@ -1,11 +1,10 @@
 """Where an evaluation's numbers come from: a dataset's folder, and files of scores or templates in their forms."""
 
-import io
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import cast
 
 from app.client.manifest import Manifest
 from app.client.released import comparisons_file
@@ -14,16 +13,19 @@ from app.errors import Corrupt
 from workers.biometrics.errors import ScoresRefused
 from workers.biometrics.templates import Metric
 from workers.verdict.album import Album, album_of
+from workers.verdict.apart import read_apart
 from workers.verdict.blocks import Block
-from workers.verdict.columns import NPZ_MAGIC, PARQUET_MAGIC, read_npz, read_parquet
+from workers.verdict.columns import NPZ_MAGIC, PARQUET_MAGIC
 from workers.verdict.listed import Listed, read_comparisons
+from workers.verdict.reading_child import Kind, read_columns
 from workers.verdict.score_rows import read_csv
-from workers.verdict.template_files import compare_templates, read_template_npz, read_template_parquet
+from workers.verdict.template_files import TemplateBlock, compare_templates
 
 CHUNK = 1024 * 1024
 
-ON_DISK_BYTES = 64 * 1024 * 1024
-"""A file that cannot be sought and is longer than this is laid down on disk where its form needs seeking."""
+SPARE_ROWS = 1_000_000
+"""A file may have so many rows beyond twice the comparisons listed before it is not read at all: what it gives twice,
+or without being asked, is told more exactly while it is read."""
 
 
 def read_set(folder: Path, place: Callable[[str, str], str] | None = None) -> tuple[EvaluatedSet, Listed, Album]:
@@ -57,11 +59,17 @@ def chunks_of(path: Path) -> Iterator[bytes]:
 
 
 def read_blocks(
-    chunks: Iterable[bytes], listed: Listed, metric: Metric | None, on_bytes: Callable[[int], None] = lambda count: None
+    chunks: Iterable[bytes],
+    listed: Listed,
+    metric: Metric | None,
+    on_bytes: Callable[[int], None] = lambda count: None,
+    *,
+    stranger: bool = False,
 ) -> Iterator[Block]:
     """Scores out of a file's bytes: CSV, npz or Parquet, told apart by how they begin.
 
-    With a `metric` the file holds templates, and every comparison listed is made. Raises ScoresRefused.
+    With a `metric` the file holds templates, and every comparison listed is made. A `stranger`'s npz or Parquet is
+    read in a process of its own, with limits. Raises ScoresRefused.
     """
     flow = _counted(chunks, on_bytes)
     first = b""
@@ -77,17 +85,18 @@ def read_blocks(
         return
     if not columnar:
         raise ScoresRefused("templates come as .npz or Parquet; this file is neither")
-    npz = first.startswith(NPZ_MAGIC)
-    with tempfile.SpooledTemporaryFile(ON_DISK_BYTES) as spooled:
+    kind: Kind = "scores" if metric is None else "templates"
+    most = 2 * listed.count + SPARE_ROWS
+    with tempfile.NamedTemporaryFile(prefix="facsimile-scores-") as laid_down:
         for chunk in _joined(first, flow):
-            spooled.write(chunk)
-        spooled.seek(0)
-        file = cast(BinaryIO, _seekable(spooled))
+            laid_down.write(chunk)
+        laid_down.flush()
+        path = Path(laid_down.name)
+        parts = read_apart(path, kind, most) if stranger else read_columns(path, kind, most)
         if metric is None:
-            yield from (read_npz if npz else read_parquet)(file)
-            return
-        ids, templates = (read_template_npz if npz else read_template_parquet)(file)
-    yield from compare_templates(listed, ids, templates, metric)
+            yield from cast(Iterator[Block], parts)
+        else:
+            yield from compare_templates(listed, cast(Iterator[TemplateBlock], parts), metric)
 
 
 def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -101,12 +110,6 @@ def _counted(chunks: Iterable[bytes], on_bytes: Callable[[int], None]) -> Iterat
         seen += len(chunk)
         on_bytes(seen)
         yield chunk
-
-
-def _seekable(spooled: "tempfile.SpooledTemporaryFile[bytes]") -> IO[bytes]:
-    """The file itself, for readers that ask for more of it than a spooled file has."""
-    inner = cast("IO[bytes] | None", getattr(spooled, "_file", None))
-    return inner if isinstance(inner, io.IOBase) else spooled
 
 
 def _release_of(folder: Path) -> str | None:

@@ -22,9 +22,13 @@ class StoreSettings(BaseModel):
     endpoint: str = "127.0.0.1:8333"
     """host:port, no scheme."""
     access_key: str = "change-me"
+    """Name of the S3 user."""
     secret_key: SecretStr = SecretStr("change-me")
+    """Its secret."""
     bucket: str = "facsimile"
+    """Made at the start if it is not there."""
     region: str = "us-east-1"
+    """What the server calls its region; part of every signature."""
     secure: bool = False
     """TLS to the S3 server."""
     timeout_s: float = Field(10.0, gt=0)
@@ -57,7 +61,9 @@ class QueueSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """redis://:PASSWORD@HOST:PORT/NUMBER."""
     timeout_s: float = Field(2.0, gt=0)
+    """For one call; a queue that takes longer counts as away."""
     visibility_timeout_s: int = Field(3600, gt=60)
     """A task unacknowledged for this long is delivered again; must exceed the longest task by far."""
     soft_shutdown_s: float = Field(0.0, ge=0)
@@ -78,25 +84,35 @@ class LimitSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     samples_per_dataset: int = Field(2_000_000, gt=0)
+    """Asked for in one request."""
     comparisons_per_dataset: int = Field(20_000_000, gt=0)
+    """Listed for one dataset; a larger selection is refused."""
     unfinished_datasets_per_tenant: int = Field(1_000, gt=0)
+    """Accepted and not ended."""
     unfinished_calibrations: int = Field(100, gt=0)
     """Of all tenants together: a calibration is the model's."""
     requests_per_minute_per_tenant: int = Field(6_000, gt=0)
+    """Beyond, 429 with Retry-After."""
     retention_days_per_tenant: int | None = Field(None, ge=1)
     """A dataset is deleted so many days after it ended, unless its request says otherwise; None keeps it."""
     body_bytes: int = Field(64 * 1024, gt=0)
+    """Of a request in JSON."""
     preview_subjects: int = Field(8, gt=0)
+    """Rows of a contact sheet for choosing."""
     preview_samples_per_subject: int = Field(8, gt=0)
+    """Its columns."""
     preview_wait_s: float = Field(20.0, gt=0)
+    """How long a request for one waits for it; then it is told where to ask again."""
     upload_bytes: int = Field(16 * 2**30, gt=0)
     """Of one file of scores or templates; 100 million scores are about 4 GB of CSV."""
     uploads_per_tenant: int = Field(100, gt=0)
+    """Kept at a time."""
     uploads_at_once: int = Field(8, gt=0)
     """Being received by one process of the API: each holds a thread while it lasts."""
     upload_hours: float = Field(168.0, gt=0)
     """An upload that no evaluation was asked of is removed after so long."""
     unfinished_evaluations_per_tenant: int = Field(100, gt=0)
+    """Accepted and not ended."""
 
 
 class C2paSettings(BaseModel):
@@ -135,11 +151,13 @@ class WorkerSettings(BaseModel):
     batch_size: int = Field(32, gt=0)
     """Samples between two looks at the cancel marker."""
     encoder_threads: int = Field(2, gt=0)
+    """Threads that write images of one worker process."""
     models_dir: str | None = None
     """A folder of further models (NAME/card.json, NAME/weights.safetensors)."""
     default_model: str | None = None
     """Which model `default` means; the newest rule is in workers.generator.registry."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where networks run; `auto` takes a GPU if there is one."""
     matchers_dir: str | None = None
     """A folder of further matchers (NAME/card.json beside the ONNX file that it names)."""
     ofiq: str | None = None
@@ -170,6 +188,7 @@ class Settings(BaseSettings):
     shards_per_dataset: int = Field(16, gt=0)
     """A set too small for so many full shards is cut finer, so that all workers help and progress is seen."""
     log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
 
     @model_validator(mode="after")
     def _refuse_placeholders(self) -> Self:

@@ -1,6 +1,8 @@
 """How far things are, for people: bars on a terminal, a line now and then elsewhere."""
 
+import math
 import time
+from collections.abc import Callable
 
 from rich.progress import (
     BarColumn,
@@ -17,17 +19,31 @@ from app.cli.output import err, megabytes, say
 from app.client.http import Json
 from app.client.watch import FINAL
 
+SPEAK_EVERY_S = 10.0
+"""Where there is no terminal, so often a line is written."""
+
+ETA_AFTER_S = 5.0
+"""What has gone on for less is no basis for saying how long the rest takes."""
+
 
 class Bars:
-    """A Reporter for people: progress bars on a terminal, a line now and then elsewhere. A context manager."""
+    """A Reporter for people: progress bars on a terminal, a line now and then elsewhere. A context manager.
 
-    def __init__(self) -> None:
+    What is counted never goes backwards: an older word that arrives late is not shown.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = err()
         self._live = self._console.is_terminal
+        self._clock = clock
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._what = ""
-        self._said = 0.0
+        self._total = -1
+        self._done = 0
+        self._first = (0.0, 0)
+        """When this began to be counted, and from what on."""
+        self._said: float | None = None
 
     def __enter__(self) -> "Bars":
         """Nothing yet: a bar begins with its first amount."""
@@ -44,8 +60,8 @@ class Bars:
         if state == "accepted":
             self.amount("waiting for a worker", 0, progress["samples_total"])
         elif phase in ("survey", "choose"):
-            checked = f"choosing identities ({progress['identities_checked']} checked)"
-            self.amount(checked, progress["samples_done"], progress["samples_total"])
+            checked = f" ({progress['identities_checked']} checked)"
+            self._amount("choosing identities", checked, progress["samples_done"], progress["samples_total"], "")
         elif phase == "calibrate":
             self.amount("calibrating, scales tried", progress["scales_tried"], progress["scales_most"])
         elif phase == "judge":
@@ -56,11 +72,25 @@ class Bars:
 
     def amount(self, what: str, done: int, total: int, *, unit: str = "") -> None:
         """See Reporter."""
-        if not self._live:
-            self._line(what, done, total, unit)
-            return
-        if self._progress and self._task is not None and self._progress.tasks[0].total != total:
-            self._end()  # of something else
+        self._amount(what, "", done, total, unit)
+
+    def end(self) -> None:
+        """The next amount is of something else and gets its own bar."""
+        self._end()
+        self._what = ""
+
+    def _amount(self, what: str, more: str, done: int, total: int, unit: str) -> None:
+        now = self._clock()
+        if (what, total) != (self._what, self._total):
+            self._end()
+            self._what, self._total, self._done, self._first, self._said = what, total, done, (now, done), None
+        self._done = max(self._done, done)
+        if self._live:
+            self._bar(what + more, total, unit)
+        else:
+            self._line(what + more, total, unit, now)
+
+    def _bar(self, text: str, total: int, unit: str) -> None:
         if self._progress is None:
             count = DownloadColumn() if unit == "B" else MofNCompleteColumn()
             self._progress = Progress(
@@ -71,26 +101,30 @@ class Bars:
                 TimeRemainingColumn(),
                 console=self._console,
             )
-            self._task = self._progress.add_task(what, total=total)
+            self._task = self._progress.add_task(text, total=total)
             self._progress.start()
         if self._task is not None:
-            self._progress.update(self._task, description=what, completed=done, total=total)
+            self._progress.update(self._task, description=text, completed=self._done, total=total)
 
-    def end(self) -> None:
-        """The next amount is of something else and gets its own bar."""
-        self._end()
-        self._what = ""
+    def _line(self, text: str, total: int, unit: str, now: float) -> None:
+        ended = self._done >= total
+        if self._said is not None and (now - self._said < SPEAK_EVERY_S or self._said == math.inf) and not ended:
+            return
+        if ended and self._said == math.inf:
+            return  # said already
+        self._said = math.inf if ended else now
+        amount = f"{megabytes(self._done)} of {megabytes(total)}" if unit == "B" else f"{self._done} of {total}"
+        say(f"{text}: {amount}{self._left(total, now)}")
+
+    def _left(self, total: int, now: float) -> str:
+        """How long the rest takes, by what came so far; empty where nothing can be said."""
+        begun, first = self._first
+        if self._done >= total or self._done <= first or now - begun < ETA_AFTER_S:
+            return ""
+        seconds = (total - self._done) * (now - begun) / (self._done - first)
+        return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
 
     def _end(self) -> None:
         if self._progress:
             self._progress.stop()
             self._progress = self._task = None
-
-    def _line(self, what: str, done: int, total: int, unit: str) -> None:
-        now = time.monotonic()
-        if what == self._what and now - self._said < 10 and done < total:
-            return
-        if what == self._what and done >= total and self._said == 0.0:
-            return
-        self._what, self._said = what, 0.0 if done >= total else now
-        say(f"{what}: {megabytes(done)} of {megabytes(total)}" if unit == "B" else f"{what}: {done} of {total}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from app.client.distribution import COMMANDS, how_to_get
 from app.client.errors import UsageProblem
@@ -40,6 +41,19 @@ def load_command(name: str, below: str = "") -> Any | None:
         return as_command(name, entry.load())
     except ImportError as exc:
         return _unavailable(name, exc)
+
+
+def contributed_group(below: str, text: str) -> typer.Typer:
+    """A group of commands that other packages contribute as `BELOW.VERB`."""
+
+    class Contributed(TyperGroup):
+        def list_commands(self, ctx: Any) -> list[str]:
+            return [*self.commands, *command_names(below)]
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            return self.commands.get(cmd_name) or load_command(cmd_name, below)
+
+    return typer.Typer(cls=Contributed, add_completion=False, help=text)
 
 
 def _unavailable(name: str, cause: ImportError) -> Any:

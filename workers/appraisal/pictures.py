@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from workers.appraisal.samples import samples_at
-from workers.appraisal.table import FMR_OF_SWEEP, Appraisal
+from workers.appraisal.sweep import FMR_OF_SWEEP
+from workers.appraisal.table import Appraisal
 from workers.generator.base import Generator
 from workers.images import Pixels, contact_sheet
 from workers.report.plots import COLOURS
@@ -28,7 +29,7 @@ def sweep_plot(appraisal: Appraisal) -> str:
         linear("σ", 0, max(point.sigma for point in appraisal.curve)),
         linear(f"FNMR at FMR {FMR_OF_SWEEP:g}", 0, highest, form="{:.0%}".format),
         f"{appraisal.model} {appraisal.version}: FNMR at FMR {FMR_OF_SWEEP:g} against σ ({appraisal.subjects} "
-        f"subjects × {appraisal.samples_per_subject}, 95% by subject)",
+        f"subjects × {appraisal.samples_per_subject}, {appraisal.spread})",
         width=560,
         height=320,
     )

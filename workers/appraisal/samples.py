@@ -10,7 +10,7 @@ from workers.generator.draw import draw_identity, draw_observation
 from workers.images import Pixels, to_pixels
 
 SEED = 2**62 + 1
-"""Far from the seeds that people choose, and from that of every corpus."""
+"""The first seed that a model is judged on; others follow. Far from seeds that people choose, and every corpus's."""
 
 BATCH = 32
 
@@ -34,6 +34,7 @@ def samples_at(
     *,
     subjects: int,
     samples: int,
+    seed: int = SEED,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Batch]:
     """Yield `samples` samples of each of so many subjects, subject by subject; `on_progress` gets samples done."""
@@ -42,8 +43,8 @@ def samples_at(
     places = [(subject, sample) for subject in range(subjects) for sample in range(samples)]
     for start in range(0, len(places), BATCH):
         part = places[start : start + BATCH]
-        identity = np.stack([draw_identity(SEED, subject, 0, card.latent.identity) for subject, _ in part])
-        observation = np.stack([draw_observation(SEED, subject, sample, 0, scale) for subject, sample in part])
+        identity = np.stack([draw_identity(seed, subject, 0, card.latent.identity) for subject, _ in part])
+        observation = np.stack([draw_observation(seed, subject, sample, 0, scale) for subject, sample in part])
         images = generator.generate(identity, observation, *card.sizes[0])
         yield Batch(
             pixels=to_pixels(images),

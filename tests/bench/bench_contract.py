@@ -41,6 +41,7 @@ from workers.generator.base import Generator
 from workers.generator.registry import default_model, load_generator
 from workers.images import Mark, decode, encode
 from workers.matchers.base import Failure, Matcher, Role
+from workers.matchers.detector import load_detector
 from workers.matchers.extraction import extract_one
 from workers.matchers.registry import card_of, load_matcher
 from workers.pipeline.calibrate import target_of
@@ -62,6 +63,7 @@ class Bench:
         settings = WorkerSettings(device="cpu")
         self.asked, self.tell = arguments, tell
         self.generator: Generator = load_generator(arguments.model or default_model(settings), settings)
+        self.detector = load_detector()
         self.matcher: Matcher = load_matcher(arguments.matcher, settings)
         self.judge: Matcher | None = load_matcher(arguments.judge, settings) if arguments.judge_subjects else None
         self.card = card_of(self.matcher)
@@ -122,7 +124,7 @@ class Bench:
         places = list(plan.places(range(subjects * plan.samples_per_subject)))
         templates, owners = [], []
         for start in range(0, len(places), BATCH):
-            for passed in passing(scaled, self.generator, choice, places[start : start + BATCH], [], []):
+            for passed in passing(scaled, self.generator, choice, self.detector, places[start : start + BATCH], [], []):
                 mark = Mark(
                     dataset=plan.dataset, sample="", model="", model_digest="", source_type="trainedAlgorithmicMedia"
                 )

@@ -15,6 +15,7 @@ from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 from app.stack.embedded import EmbeddedStack
 from workers.generator.registry import load_generator, model_cards
+from workers.matchers.detector import load_detector
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
 
@@ -143,6 +144,7 @@ def undisturbed(models: dict[str, ModelCard]) -> Callable[..., dict[str, str]]:
                 0,
                 generator=load_generator(model, settings),
                 choice=None,
+                detector=load_detector(),
                 tar=tar,
                 batch_size=64,
                 encoder_threads=2,

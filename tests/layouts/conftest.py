@@ -133,12 +133,19 @@ def make_set(
     write_json(store, AT.request, accepted)
     write_json(store, AT.plan, plan)
     before = run.check
-    run.check = lambda plan, pixels: (FACE, reject(pixels))
+    run.check = lambda plan, pixels, detector: (FACE, reject(pixels))
     try:
         for number in range(plan.shards):
             with ShardTar() as tar:
                 made: ShardReport = run_shard(
-                    plan, number, generator=sheet, choice=None, tar=tar, batch_size=8, encoder_threads=1
+                    plan,
+                    number,
+                    generator=sheet,
+                    choice=None,
+                    detector=load_detector(),
+                    tar=tar,
+                    batch_size=8,
+                    encoder_threads=1,
                 )
                 tar.put(store, AT.shard_samples(number))
             write_json(store, AT.shard_report(number), made)

@@ -17,6 +17,7 @@ from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 from app.jobs.datasets.archive import lay_out_archive, read_segments
 from app.jobs.records import Accepted, write_json
+from workers.matchers.detector import load_detector
 from workers.pipeline.close import close, publish
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
@@ -106,7 +107,15 @@ def make_set(sketch: Sketch, memory_store: Any, settings: Settings, tmp_path: Pa
         for number in range(plan.shards):
             with ShardTar() as tar:
                 made = run_shard(
-                    plan, number, generator=sketch, choice=None, tar=tar, batch_size=4, encoder_threads=2, marker=marker
+                    plan,
+                    number,
+                    generator=sketch,
+                    choice=None,
+                    detector=load_detector(),
+                    tar=tar,
+                    batch_size=4,
+                    encoder_threads=2,
+                    marker=marker,
                 )
                 made = tar.put_once(memory_store, AT.shard_samples(number), made)
             write_json(memory_store, AT.shard_report(number), made)

@@ -161,6 +161,7 @@ def test_two_workers_at_one_shard_leave_a_report_that_fits_the_tar(
                 0,
                 generator=sketch,
                 choice=None,
+                detector=load_detector(),
                 tar=tar,
                 batch_size=3,
                 encoder_threads=1,

@@ -14,6 +14,7 @@ from app.dataset.plan import Plan
 from app.errors import ObjectNotFound
 from app.jobs.records import Accepted, write_json
 from workers.images import decode
+from workers.matchers.detector import load_detector
 from workers.pipeline import run
 from workers.pipeline.close import close, publish
 from workers.pipeline.run import run_shard
@@ -27,7 +28,16 @@ def build(plan: Plan, paint: Any, store: Any, still_wanted: Callable[[], bool] =
     """Run all shards, assemble, and return the manifest ({} if there is none)."""
     for number in range(plan.shards):
         with ShardTar() as tar:
-            shard = run_shard(plan, number, generator=paint, choice=None, tar=tar, batch_size=4, encoder_threads=1)
+            shard = run_shard(
+                plan,
+                number,
+                generator=paint,
+                choice=None,
+                detector=load_detector(),
+                tar=tar,
+                batch_size=4,
+                encoder_threads=1,
+            )
             tar.put(store, AT.shard_samples(number))
         write_json(store, AT.shard_report(number), shard)
     accepted = Accepted(id="ds_test", tenant="acme", name="n", created_at="2026-01-01T00:00Z", request={"name": "n"})
@@ -59,7 +69,11 @@ def test_the_manifest_lists_every_sample_and_counts_them(paint: Any, plan_for: P
 def test_mated_comparisons_are_mated_and_the_list_is_what_the_manifest_says(
     paint: Any, plan_for: PlanFor, memory_store: Any
 ) -> None:
-    manifest = build(plan_for(paint.card, subjects=4, samples_per_subject=3), paint, memory_store)
+    manifest = build(
+        plan_for(paint.card, subjects=4, samples_per_subject=3, comparisons={"selection": "balanced"}),
+        paint,
+        memory_store,
+    )
     listed = comparisons(memory_store)
     assert len(set(listed)) == len(listed) == 24
     for reference, probe, mated in listed:
@@ -82,7 +96,8 @@ def test_comparisons_with_a_missing_sample_are_left_out_and_counted(
 ) -> None:
     calls = iter(range(1000))
     # The first sample fails in all its attempts, which come one batch later each.
-    monkeypatch.setattr(run, "check", lambda plan, pixels: (None, "odd" if next(calls) in (0, 4, 5, 6, 7) else None))
+    fails = (0, 4, 5, 6, 7)
+    monkeypatch.setattr(run, "check", lambda *_: (None, "odd" if next(calls) in fails else None))
     plan = plan_for(paint.card, subjects=2, samples_per_subject=2, comparisons={"selection": "complete"})
     manifest = build(plan, paint, memory_store)
     assert [item["id"] for item in manifest["shortfall"]] == ["S0000000_0000"]

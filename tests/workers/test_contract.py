@@ -235,7 +235,7 @@ def ask(house: House, **fields: Any) -> Any:
 @pytest.fixture
 def faces_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calibrations of a model check as sets do; blocks show no faces."""
-    monkeypatch.setattr("workers.pipeline.run.check", lambda plan, pixels: (None, None))
+    monkeypatch.setattr("workers.pipeline.run.check", lambda plan, pixels, detector: (None, None))
     monkeypatch.setattr(CalibrationRequest, "as_dataset", _unchecked(CalibrationRequest.as_dataset))
 
     def question(*asked: Any) -> Plan | None:

@@ -50,9 +50,9 @@ def folder(tmp_path: Path, pictures: np.ndarray) -> Path:
     return tmp_path / "mine"
 
 
-def pack(folder: Path, **options: Any) -> Path:
+def pack(folder: Path, *, aligned: bool = True, **options: Any) -> Path:
     packed = folder.parent / "packed"
-    pack_photographs(folder, packed, **{"size": 16, **options})
+    pack_photographs(folder, packed, **{"size": 16, "detector": load_detector() if aligned else None, **options})
     return packed
 
 
@@ -167,9 +167,9 @@ class TestPacking:
         with pytest.raises(RequestRefused, match=r"1 pictures \(loose.png"):
             pack(folder)
         with pytest.raises(RequestRefused, match="is not a folder"):
-            pack_photographs(tmp_path / "nowhere", tmp_path / "packed", size=16)
+            pack_photographs(tmp_path / "nowhere", tmp_path / "packed", size=16, detector=None)
         with pytest.raises(RequestRefused, match="48 is not a power of two"):
-            pack_photographs(folder, tmp_path / "packed", size=48)
+            pack_photographs(folder, tmp_path / "packed", size=48, detector=None)
 
 
 class TestTraining:

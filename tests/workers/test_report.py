@@ -46,7 +46,16 @@ def make_set(plan: Plan, blocks: Any, reader: Any, store: Any) -> None:
     """Generate and judge."""
     for number in range(plan.shards):
         with ShardTar() as tar:
-            shard = run_shard(plan, number, generator=blocks, choice=None, tar=tar, batch_size=8, encoder_threads=1)
+            shard = run_shard(
+                plan,
+                number,
+                generator=blocks,
+                choice=None,
+                detector=load_detector(),
+                tar=tar,
+                batch_size=8,
+                encoder_threads=1,
+            )
             tar.put(store, AT.shard_samples(number))
         write_json(store, AT.shard_report(number), shard)
     for number in plan.judged_shards:
@@ -100,7 +109,8 @@ def test_samples_without_a_template_and_missing_ones_are_told(
 ) -> None:
     calls = iter(range(10_000))
     # The first sample fails in all its attempts, which come one batch later each.
-    monkeypatch.setattr(run, "check", lambda plan, pixels: (None, "odd" if next(calls) in (0, 8, 9, 10, 11) else None))
+    fails = (0, 8, 9, 10, 11)
+    monkeypatch.setattr(run, "check", lambda *_: (None, "odd" if next(calls) in fails else None))
     plan = judged_plan()
     reader.blind_beyond = 1.0
     make_set(plan, blocks, reader, memory_store)

@@ -12,6 +12,7 @@ from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice, ShardReport
 from app.errors import Cancelled
 from workers.images import decode, pixel_sha256
+from workers.matchers.detector import load_detector
 from workers.pipeline import run
 from workers.pipeline.generate import WrongModel
 from workers.pipeline.run import run_shard
@@ -26,7 +27,7 @@ def make(plan: Plan, paint: Any, store: Any, **options: Any) -> list[ShardReport
     reports = []
     for number in range(plan.shards):
         with ShardTar() as tar:
-            reports.append(run_shard(plan, number, generator=paint, tar=tar, **options))
+            reports.append(run_shard(plan, number, generator=paint, detector=load_detector(), tar=tar, **options))
             tar.put(store, str(number))
     return reports
 
@@ -93,7 +94,7 @@ def test_what_no_attempt_can_make_is_reported_as_missing(
     paint: Any, plan_for: PlanFor, memory_store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_for(paint.card, subjects=2, samples_per_subject=3)
-    monkeypatch.setattr(run, "check", lambda plan, pixels: (None, "no face found"))
+    monkeypatch.setattr(run, "check", lambda plan, pixels, detector: (None, "no face found"))
     (report,) = make(plan, paint, memory_store)
     assert report.samples == ()
     assert len(report.missing) == 6
@@ -107,7 +108,7 @@ def test_another_attempt_is_another_draw_of_the_observation_only(
     plan = plan_for(paint.card, subjects=1, samples_per_subject=1)
     (plain,) = make(plan, paint, memory_store)
     answers = iter(["no", None])
-    monkeypatch.setattr(run, "check", lambda plan, pixels: (None, next(answers)))
+    monkeypatch.setattr(run, "check", lambda plan, pixels, detector: (None, next(answers)))
     (second,) = make(plan, paint, memory_store)
     first_row, second_row = plain.samples[0].row, second.samples[0].row
     assert (first_row.attempt, second_row.attempt) == (0, 1)
@@ -149,6 +150,7 @@ def test_cancelling_stops_before_the_next_batch(paint: Any, plan_for: PlanFor) -
             0,
             generator=paint,
             choice=None,
+            detector=load_detector(),
             tar=tar,
             batch_size=5,
             encoder_threads=1,

@@ -17,6 +17,8 @@ from workers.generator import latents as lt
 from workers.generator.sdgan.generator import load_sdgan
 from workers.generator.weights import save_model
 from workers.images import decode
+from workers.matchers.detector import load_detector
+from workers.matchers.sface import load_sface
 from workers.training import loop
 from workers.training.corpus import render
 from workers.training.corpus.store import (
@@ -525,7 +527,7 @@ def test_measuring_finds_the_threshold_that_at_most_the_share_reaches(renderer: 
         def generate(self, *arguments: Any) -> Any:
             return renderer.generate(*arguments)
 
-    figures = measure(Small(), identities=24, samples=16)  # type: ignore[arg-type]
+    figures = measure(Small(), load_sface(), load_detector(), identities=24, samples=16)  # type: ignore[arg-type]
     assert figures.face_found_sigma_1 >= 0.9
     # 276 pairs: a share of 1e-4 is less than one pair, so the threshold lies above them all.
     assert figures.non_mated_mean < figures.unique_threshold <= 1

@@ -30,6 +30,7 @@ def convert(
     from workers.layouts.archive import tar_of, zip_of
     from workers.layouts.folder import FolderContents
     from workers.layouts.registry import WRITERS
+    from workers.matchers.detector import load_detector
 
     if not folder.is_dir():
         raise UsageProblem(f"{folder} is no folder")
@@ -37,7 +38,7 @@ def convert(
         raise UsageProblem(f"{out} is there already; choose another place with --out")
     if layout is Layout.ZIP and out.suffix != ".zip":
         raise UsageProblem(f"the layout 'zip' is a file; let --out end in .zip, as {out}.zip does")
-    contents = FolderContents(folder)
+    contents = FolderContents(folder, load_detector)
     if reason := why_not(layout, contents.shape):
         raise UsageProblem(f"dataset {contents.about.dataset} cannot be laid out so: {reason}")
     entries = WRITERS[layout](contents)

@@ -32,12 +32,13 @@ def calibrate_command(
     from app.dataset.planning import make_plan
     from workers.biometrics.calibration import Limits, calibrate
     from workers.generator.registry import load_generator
+    from workers.matchers.detector import load_detector
     from workers.matchers.registry import card_of, load_matcher
     from workers.pipeline.calibrate import target_of, templates_at
     from workers.pipeline.scoring import compare_all, metric_of
 
     settings = worker_settings()
-    generator, judge = load_generator(name, settings), load_matcher(matcher, settings)
+    generator, judge, detector = load_generator(name, settings), load_matcher(matcher, settings), load_detector()
     asked = {"matcher": matcher, "fmr": fmr, "fnmr": fnmr, "tolerance": tolerance}
     question = {"model": name, "target": asked, "subjects": subjects, "samples_per_subject": samples}
     try:
@@ -63,6 +64,7 @@ def calibrate_command(
                 scale,
                 generator=generator,
                 choice=None,
+                detector=detector,
                 matcher=judge,
                 on_progress=lambda done: shown.update(task, completed=done),
             )

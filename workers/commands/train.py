@@ -91,6 +91,7 @@ def photographs_command(
     json_: JsonOption = False,
 ) -> None:
     """Make your own photographs ready for training; broken off, it goes on where it stopped."""
+    from workers.matchers.detector import load_detector
     from workers.training.packing import pack_photographs
 
     with bar() as shown:
@@ -99,7 +100,7 @@ def photographs_command(
             photographs,
             packed,
             size=size,
-            aligned=not as_is,
+            detector=None if as_is else load_detector(),
             leave_out=leave_out,
             on_progress=lambda done, total: shown.update(task, completed=done, total=total),
         )
@@ -266,13 +267,20 @@ def measure_command(
     """Measure a model on fresh identities and write faces found and the uniqueness threshold into its card."""
     from workers.generator.cards import read_card, write_card
     from workers.generator.registry import load_generator, model_folders
+    from workers.matchers.detector import load_detector
+    from workers.matchers.sface import load_sface
     from workers.training.measure import checks_card, measure, measured_card
 
     settings = worker_settings()
     generator = load_generator(name, settings)
     with bar() as shown:
         task = shown.add_task("measured", total=None)
-        measured = measure(generator, on_progress=lambda done, total: shown.update(task, completed=done, total=total))
+        measured = measure(
+            generator,
+            load_sface(),
+            load_detector(),
+            on_progress=lambda done, total: shown.update(task, completed=done, total=total),
+        )
     folder = model_folders(settings)[name]
     update = {"checks": checks_card(measured), "measured": measured_card(measured)}
     write_card(folder, read_card(folder).model_copy(update=update))

@@ -1,7 +1,7 @@
 """A dataset that was downloaded, as a folder: manifest.json, comparisons.csv, samples/."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -20,15 +20,19 @@ from app.errors import Corrupt
 from workers.images import decode
 from workers.layouts.archive import Entry, pieces
 from workers.layouts.contents import About, Located, place_of
-from workers.matchers.detector import load_detector
+from workers.matchers.detector import Detector
 
 
 class FolderContents:
     """Contents of a folder; every file is held against its digest in the manifest as it is read."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read the manifest's head; raises VerificationFailed if there is none or it lacks something."""
+    def __init__(self, folder: Path, detector: Callable[[], Detector]) -> None:
+        """Read the manifest's head; raises VerificationFailed if there is none or it lacks something.
+
+        `detector` makes what finds faces, for layouts that ask where they are.
+        """
         self._folder = folder
+        self._detector = detector
         self._manifest = Manifest(folder / "manifest.json")
         self.about = _about(self._manifest.summary)
 
@@ -73,8 +77,9 @@ class FolderContents:
 
     def located(self) -> Iterator[Located]:
         """See Contents."""
+        detector = self._detector()
         for row, data in self.files():
-            yield Located(row, data, load_detector().detect(decode(data, row.file)))
+            yield Located(row, data, detector.detect(decode(data, row.file)))
 
     def comparisons(self) -> Iterator[ListedPair]:
         """See Contents."""

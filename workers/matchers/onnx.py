@@ -27,7 +27,7 @@ from workers.images import Pixels
 from workers.matchers.alignment import align
 from workers.matchers.base import NetworkMatcher, Template
 from workers.matchers.comparison import DEFINITIONS, unit
-from workers.matchers.detector import Face
+from workers.matchers.detector import Face, start_opencv
 from workers.matchers.files import check_sha256
 
 MAX_BYTES = 1024 * 1024 * 1024
@@ -77,7 +77,6 @@ class OnnxMatcher(NetworkMatcher):
         self.card = card
         self.name, self.version, self.dimensions = card.name, card.version, card.dimensions
         self.score, self.provenance = DEFINITIONS[card.metric], card.provenance
-        cv2.setNumThreads(1)
         try:
             self._net = cv2.dnn.readNetFromONNX(str(path))
             tried = self._run(np.zeros((card.size, card.size, 3), np.uint8))
@@ -134,6 +133,7 @@ def load_onnx_matcher(folder: Path) -> OnnxMatcher:
     what it gives.
     """
     card = read_matcher_card(folder)
+    start_opencv()
     return OnnxMatcher(card, check_network(folder, card))
 
 

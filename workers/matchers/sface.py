@@ -14,7 +14,7 @@ from workers.images import Pixels
 from workers.matchers.alignment import align
 from workers.matchers.base import NetworkMatcher, Template
 from workers.matchers.comparison import COSINE, Scores, Templates, unit
-from workers.matchers.detector import Face, network_file
+from workers.matchers.detector import Face, network_file, start_opencv
 from workers.matchers.files import check_sha256
 
 FILE = "face_recognition_sface_2021dec_int8bq.onnx"
@@ -39,8 +39,6 @@ class SFace(NetworkMatcher):
 
     def __init__(self, path: Path) -> None:
         check_sha256(path, SHA256, f"matcher {self.name} {self.version}")
-        # One thread a process: a second process fills the second core better.
-        cv2.setNumThreads(1)
         self._net = cv2.dnn.readNetFromONNX(str(path))
 
     def align(self, pixels: Pixels, face: Face) -> Pixels:
@@ -72,4 +70,5 @@ def compare(references: Templates, probes: Templates) -> Scores:
 @lru_cache(maxsize=1)
 def load_sface() -> SFace:
     """The matcher of this process; raises Misconfigured if its file is missing, Corrupt if it is another."""
+    start_opencv()
     return SFace(network_file(FILE))

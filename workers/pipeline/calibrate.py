@@ -23,6 +23,7 @@ from workers.biometrics.rates import fnmr_at_fmr
 from workers.biometrics.templates import Metric, TemplateTable
 from workers.generator.base import Generator
 from workers.matchers.base import Failure, Matcher, NetworkMatcher, Role
+from workers.matchers.detector import Detector
 from workers.matchers.extraction import extract_one
 from workers.pipeline.generate import check_model
 from workers.pipeline.run import delivered, passing
@@ -45,6 +46,7 @@ def try_shard(
     *,
     generator: Generator,
     choice: IdentityChoice | None,
+    detector: Detector,
     matcher: Matcher,
     batch_size: int,
     marker: Marker = NO_MARKS,
@@ -63,7 +65,7 @@ def try_shard(
     subjects: list[int] = []
     done = 0
     for start in range(0, len(places), batch_size):
-        for passed in passing(final, generator, choice, places[start : start + batch_size], [], []):
+        for passed in passing(final, generator, choice, detector, places[start : start + batch_size], [], []):
             if should_cancel():
                 raise Cancelled(f"shard {shard} at scale {scale:g} was called off")
             pixels = delivered(final, passed.pixels, marker)
@@ -87,6 +89,7 @@ def templates_at(
     *,
     generator: Generator,
     choice: IdentityChoice | None,
+    detector: Detector,
     matcher: Matcher,
     batch_size: int = 32,
     on_progress: Callable[[int], None] = lambda done: None,
@@ -102,6 +105,7 @@ def templates_at(
                 shard,
                 generator=generator,
                 choice=choice,
+                detector=detector,
                 matcher=matcher,
                 batch_size=batch_size,
                 on_progress=lambda done, before=before: on_progress(before + done),  # type: ignore[misc]

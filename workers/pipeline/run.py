@@ -15,7 +15,7 @@ from app.errors import Cancelled
 from workers.generator.base import Generator, Latents
 from workers.generator.latents import shown
 from workers.images import Mark, Pixels, decode, encode, pixel_sha256
-from workers.matchers.detector import Face
+from workers.matchers.detector import Detector, Face
 from workers.pipeline.check import check
 from workers.pipeline.generate import Draw, attributes_of, check_model, generate_samples
 from workers.pipeline.store import ShardTar
@@ -41,6 +41,7 @@ def run_shard(
     *,
     generator: Generator,
     choice: IdentityChoice | None,
+    detector: Detector,
     tar: ShardTar,
     batch_size: int,
     encoder_threads: int,
@@ -65,7 +66,7 @@ def run_shard(
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise Cancelled(f"shard {number} was called off")
             places = list(plan.places(range(start, min(start + batch_size, indices.stop))))
-            for passed in passing(plan, generator, choice, places, rejected, missing):
+            for passed in passing(plan, generator, choice, detector, places, rejected, missing):
                 encoding.append(pool.submit(_encode, plan, generator.card, passed, marker))
             while len(encoding) > batch_size:
                 tar.add(*encoding.popleft().result())
@@ -87,6 +88,7 @@ def passing(
     plan: FinalPlan,
     generator: Generator,
     choice: IdentityChoice | None,
+    detector: Detector,
     places: list[Place],
     rejected: list[Rejection],
     missing: list[Missing],
@@ -103,7 +105,7 @@ def passing(
         pixels, identity, observation = generate_samples(plan, generator, pending)
         again: list[Draw] = []
         for draw, image, who, how in zip(pending, pixels, identity, observation, strict=True):
-            face, reason = check(plan, image)
+            face, reason = check(plan, image, detector)
             if reason is None:
                 passed[draw.place] = Passed(draw=draw, pixels=image, identity=who, observation=how, face=face)
                 continue

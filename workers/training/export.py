@@ -12,7 +12,8 @@ from workers.generator.cards import check_name, write_card
 from workers.generator.sdgan import FAMILY
 from workers.generator.sdgan.generator import load_sdgan
 from workers.generator.weights import save_model
-from workers.matchers.sface import SFace
+from workers.matchers.detector import load_detector
+from workers.matchers.sface import SFace, load_sface
 from workers.training.data import Corpus
 from workers.training.glasses import glasses_seen
 from workers.training.measure import checks_card, measure, measured_card
@@ -90,7 +91,7 @@ def export(
     }
     save_model(folder, card, network.state_dict())
     generator = load_sdgan(folder, "cpu")
-    measured = measure(generator, on_progress=on_progress)
+    measured = measure(generator, load_sface(), load_detector(), on_progress=on_progress)
     figures = measured_card(measured)
     attributes = dict(generator.card.attributes)
     if layout.anchored and isinstance(trainer.source, Corpus):

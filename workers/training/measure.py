@@ -11,8 +11,8 @@ from workers.biometrics.scores import ScoreSet
 from workers.generator.base import Generator
 from workers.generator.draw import draw_identity, draw_observation
 from workers.images import to_pixels
-from workers.matchers.detector import load_detector
-from workers.matchers.sface import SFace, compare, load_sface
+from workers.matchers.detector import Detector
+from workers.matchers.sface import SFace, compare
 
 COPY_FMR = 1e-4
 """Two identities count as copies from the score that this share of all pairs of different identities reaches."""
@@ -39,6 +39,8 @@ class Measured:
 
 def measure(
     generator: Generator,
+    matcher: SFace,
+    detector: Detector,
     *,
     identities: int = 1_000,
     samples: int = 1_000,
@@ -46,7 +48,6 @@ def measure(
 ) -> Measured:
     """Measure a generator on fresh identities; a few minutes on one core."""
     width, height = generator.card.sizes[0]
-    matcher = load_sface()
     templates = []
     latent = generator.card.latent
     still = np.zeros(latent.observation_size, np.float32)
@@ -64,7 +65,7 @@ def measure(
         who = np.stack([draw_identity(MEASURING_SEED, subject, 1, latent.identity) for subject in subjects])
         how = np.stack([draw_observation(MEASURING_SEED, subject, 1, 0, sigma) for subject in subjects])
         images = generator.generate(who, how, width, height)
-        found += sum(load_detector().detect(pixels) is not None for pixels in to_pixels(images))
+        found += sum(detector.detect(pixels) is not None for pixels in to_pixels(images))
         on_progress(identities + start + len(who), total)
     usable = [template for template in templates if template is not None]
     scores = _non_mated(usable) if len(usable) > 1 else None

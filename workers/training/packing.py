@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from app.errors import Corrupt, RequestRefused
 from workers.images import Pixels, pixel_sha256
 from workers.matchers.alignment import align
-from workers.matchers.detector import load_detector
+from workers.matchers.detector import Detector
 from workers.photographs import Unusable, copies, printable, read_photograph, subject_folders
 from workers.training.files import save_whole, write_whole
 from workers.training.framing import FRAME
@@ -59,12 +59,13 @@ def pack_photographs(
     packed: Path,
     *,
     size: int,
-    aligned: bool = True,
+    detector: Detector | None,
     leave_out: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PackedSpec:
     """Pack FOLDER/SUBJECT/PICTURE; broken off, it goes on where it stopped. `on_progress` gets subjects done, in all.
 
+    With a detector faces are found and framed; without one pictures are taken as they are, and must be square.
     Raises RequestRefused for a folder that cannot be one of subjects, Unusable for pictures that cannot be used
     (with `leave_out` they are left out and listed instead, and their subjects with them where one picture remains).
     """
@@ -79,7 +80,7 @@ def pack_photographs(
     parts = [listed[start : start + SUBJECTS_PER_PART] for start in range(0, len(listed), SUBJECTS_PER_PART)]
     done = 0
     for number, part in enumerate(parts):
-        found, bad = _part(folder, packed, number, part, again, size=size, aligned=aligned)
+        found, bad = _part(folder, packed, number, part, again, size=size, detector=detector)
         problems |= bad
         kept += found
         done += len(part)
@@ -97,7 +98,7 @@ def pack_photographs(
         )
     if len(kept) < 2:
         raise RequestRefused([("folder", f"{len(kept)} subjects in {folder} have two usable pictures; 2 must")])
-    spec = PackedSpec(size=size, aligned=aligned, subjects=tuple(kept), left_out=tuple(sorted(problems)))
+    spec = PackedSpec(size=size, aligned=detector is not None, subjects=tuple(kept), left_out=tuple(sorted(problems)))
     write_whole(packed / PACKED, spec.model_dump_json(indent=1).encode())
     return spec
 
@@ -125,12 +126,12 @@ def _part(
     refused: dict[Path, str],
     *,
     size: int,
-    aligned: bool,
+    detector: Detector | None,
 ) -> tuple[list[str], dict[str, str]]:
     """Make a part, unless it is there and fits; returns subjects with two pictures or more, and problems."""
     wanted = {
         "size": size,
-        "aligned": aligned,
+        "aligned": detector is not None,
         "files": [[printable(p.relative_to(folder)), *_state(p), refused.get(p)] for _, s in subjects for p in s],
     }
     path = _part_path(packed, number)
@@ -148,7 +149,7 @@ def _part(
                 try:
                     if why := refused.get(picture):
                         raise Unusable(why)
-                    pixels = _picture(picture, size=size, aligned=aligned)
+                    pixels = _picture(picture, size=size, detector=detector)
                     digest = pixel_sha256(pixels)
                     if digest in made:
                         raise Unusable("shows the same pixels as another picture of its subject")
@@ -166,11 +167,11 @@ def _part(
     return sorted(set(told["owners"])), told["problems"]
 
 
-def _picture(path: Path, *, size: int, aligned: bool) -> Pixels:
+def _picture(path: Path, *, size: int, detector: Detector | None) -> Pixels:
     """One picture, uint8 [size, size, 3]; raises Unusable with the reason."""
     pixels = read_photograph(path)
-    if aligned:
-        face = load_detector().detect(pixels)
+    if detector is not None:
+        face = detector.detect(pixels)
         if face is None:
             raise Unusable("no face was found")
         # Made large and then smaller: a small chip out of a large picture would skip pixels.

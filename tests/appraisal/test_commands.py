@@ -51,7 +51,7 @@ def test_the_table_is_printed_and_kept_with_its_pictures(
 def test_a_calibration_gives_the_scale_for_machines(
     installed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "check", lambda plan, pixels: (None, None))  # nothing here looks like a face
+    monkeypatch.setattr(pipeline, "check", lambda plan, pixels, detector: (None, None))  # no faces here
     asked = ["models", "calibrate", "writing", "--fnmr", "0.3", "--fmr", "0.05", "--tolerance", "0.2", "--json"]
     assert run([*asked, "--subjects", "60", "--samples", "3"]) == 0
     found = json.loads(capsys.readouterr().out)

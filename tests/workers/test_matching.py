@@ -50,7 +50,7 @@ class Grey:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, summary_of: Any) -> Path:
     """Three subjects of two samples, each subject of a colour of its own."""
     rows = []
     for subject in range(3):
@@ -82,7 +82,9 @@ def folder(tmp_path: Path) -> Path:
     pairs = [(a, b) for a in rows[::2] for b in rows[1::2]]
     lines = [f"{a.id},{b.id},{int(a.subject == b.subject)}" for a, b in pairs]
     (tmp_path / "comparisons.csv").write_text("reference,probe,mated\n" + "".join(f"{line}\n" for line in lines))
-    (tmp_path / "manifest.json").write_bytes(b"".join(manifest_lines({"dataset": "ds_1", "digests": {}}, rows)))
+    (tmp_path / "manifest.json").write_bytes(
+        b"".join(manifest_lines(summary_of(dataset="ds_1", comparisons=None), rows))
+    )
     return tmp_path
 
 
@@ -148,11 +150,12 @@ def test_the_command_knows_the_matchers_of_the_operators_folder(
     assert (tmp_path / "scores.csv").exists()
 
 
-def test_a_list_of_comparisons_that_was_cut_is_told_before_the_work(folder: Path) -> None:
+def test_a_list_of_comparisons_that_was_cut_is_told_before_the_work(folder: Path, summary_of: Any) -> None:
     path = folder / "comparisons.csv"
-    listed = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    listed = {"selection": "balanced", "mated": 2, "non_mated": 7, "left_out": 0, "sha256": digest}
     rows = list(Manifest(folder / "manifest.json").samples())
-    head = {"dataset": "ds_1", "digests": {}, "comparisons": listed}
+    head = summary_of(dataset="ds_1", comparisons=listed)
     (folder / "manifest.json").write_bytes(b"".join(manifest_lines(head, rows)))
     match(folder, Grey(), folder / "scores.csv")
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))

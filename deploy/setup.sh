@@ -78,8 +78,20 @@ setup_browser() {
 
 setup_pip() { "$PYTHON" -m pip --disable-pip-version-check --quiet install "$@"; }
 
+setup_forget_former_name() {
+    # This checkout was once installed as 'facsimile'; what that left behind names modules that are no more.
+    if "$PYTHON" -I - "$ROOT" <<'PYTHON' 2>/dev/null; then
+import importlib.metadata, json, sys
+where = importlib.metadata.distribution("facsimile").read_text("direct_url.json") or "{}"
+sys.exit(json.loads(where).get("url", "").removeprefix("file://") != sys.argv[1])
+PYTHON
+        "$PYTHON" -m pip --disable-pip-version-check --quiet uninstall --yes facsimile
+    fi
+}
+
 setup_install() { # setup_install "worker,embedded,…"
     local extras=$1 lock="$ROOT/deploy/requirements.lock" index=()
+    setup_forget_former_name
     [ -z "${FACSIMILE_TORCH_INDEX:-}" ] || index=(--extra-index-url "$FACSIMILE_TORCH_INDEX")
 
     case "${FACSIMILE_TORCH:-cpu}" in

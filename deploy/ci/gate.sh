@@ -22,22 +22,22 @@
 # comparisons), and 2 where there is no verdict: no baseline, a pull that failed, a matcher that ended with an error.
 set -euo pipefail
 
-: "${RELEASE:?names the release, e.g. RELEASE=gate-smoke@1.2.0}"
-results=${RESULTS:-facsimile-results}
-data=${DATA:-facsimile-datasets/$RELEASE}
-scores=$results/scores.csv
-mkdir -p "$results"
-
 # What has no verdict must not look as if it had failed: FAIL is 1.
 no_verdict() {
     printf 'gate: %s\n' "$1" >&2
     exit 2
 }
 
+[ -n "${RELEASE:-}" ] || no_verdict "RELEASE names no release; set it, to gate-smoke@1.2.0, say"
+results=${RESULTS:-facsimile-results}
+data=${DATA:-facsimile-datasets/$RELEASE}
+scores=$results/scores.csv
+mkdir -p "$results" || no_verdict "there can be no folder $results"
+
 more=()
 [ -z "${SOURCE:-}" ] || more+=(--from "$SOURCE")
 [ "${OFFLINE:-0}" != 1 ] || more+=(--offline)
-facsimile pull "$RELEASE" --locked --out "$data" "${more[@]}" || no_verdict "$RELEASE could not be pulled"
+facsimile pull "$RELEASE" --locked --out "$data" ${more[@]+"${more[@]}"} || no_verdict "$RELEASE could not be pulled"
 
 if [ -n "${MATCHER_COMMAND:-}" ]; then
     read -ra command <<<"$MATCHER_COMMAND"
@@ -54,11 +54,11 @@ fi
 [ -z "${MAX_FNMR:-}" ] || limits+=(--max-fnmr "$MAX_FNMR")
 
 verdict=0
-facsimile evaluate --scores "$scores" --dataset "$data" --at-fmr "${AT_FMR:-0.01}" "${limits[@]}" \
+facsimile evaluate --scores "$scores" --dataset "$data" --at-fmr "${AT_FMR:-0.01}" ${limits[@]+"${limits[@]}"} \
     --junit "$results/junit.xml" --markdown "$results/summary.md" --det "$results/det.svg" || verdict=$?
 
 if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -f "$results/summary.md" ]; then
-    cat "$results/summary.md" >>"$GITHUB_STEP_SUMMARY"
+    cat "$results/summary.md" >>"$GITHUB_STEP_SUMMARY" || true
 fi
 if [ "$verdict" = 0 ] && [ "${#limits[@]}" = 0 ]; then
     no_verdict "nothing was judged: there is no BASELINE and no MAX_FNMR; scores to accept as the first baseline are in $scores"

@@ -14,7 +14,7 @@ from app.jobs.catalogues.models import ModelCatalogue
 from app.queue import TaskQueue, open_queue
 from app.storage import ObjectStore, open_store
 from workers.generator.base import Generator
-from workers.generator.registry import default_model, load_generator, model_cards
+from workers.generator.registry import SWEEP, default_model, load_generator, model_cards, model_folders
 from workers.matchers.detector import Detector, load_detector
 from workers.matchers.ofiq import Ofiq, installed_ofiq
 from workers.matchers.registry import matcher_cards
@@ -64,7 +64,9 @@ class Resources:
         """Write the cards of all models and marks that there are here into the store; returns the models' names."""
         cards = model_cards(self.settings.worker)
         self.store.ensure_bucket()
-        ModelCatalogue(self.store).publish(cards, default_model(self.settings.worker))
+        folders = model_folders(self.settings.worker)
+        sweeps = {name: file.read_bytes() for name, folder in folders.items() if (file := folder / SWEEP).is_file()}
+        ModelCatalogue(self.store).publish(cards, default_model(self.settings.worker), sweeps)
         publish_marking(self.store, marking_card(self.settings))
         return [card.name for card in cards]
 

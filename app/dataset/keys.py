@@ -28,6 +28,11 @@ def model_card(name: str) -> str:
     return f"{MODELS}{name}/card.json"
 
 
+def model_sweep(name: str) -> str:
+    """Picture of a published model: the same latents at one scale after another."""
+    return f"{MODELS}{name}/sweep.png"
+
+
 def matcher_card(name: str) -> str:
     """Card of a published matcher."""
     return f"{MATCHERS}{name}.json"

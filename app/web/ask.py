@@ -1,6 +1,5 @@
 """Asking the public API, in this process: what a page shows is what anybody with the same key is answered."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,8 +8,6 @@ from fastapi import Request
 
 from app.sessions import COOKIE, CSRF_HEADER, Session
 
-_PROBLEM = re.compile(r"(?:^|; )(?=[a-z_][\w.@-]*: )")
-
 
 class Problem(NamedTuple):
     """What is wrong with one field."""
@@ -18,28 +15,28 @@ class Problem(NamedTuple):
     field: str
     """Dotted path in the request; empty where it is about no field."""
     text: str
+    """What is wrong, and what to do."""
 
 
 class ApiProblem(Exception):
     """The API refused, or could not answer."""
 
-    def __init__(self, status: int, error: str, detail: str, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        detail: str,
+        *,
+        retry_after_s: int | None = None,
+        problems: list[Problem] | None = None,
+    ) -> None:
         self.status = status
         self.error = error
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.problems = problems or [Problem("", detail)]
+        """Field by field; one about none where the API names none."""
         super().__init__(f"{status} {error}: {detail}")
-
-    @property
-    def problems(self) -> list[Problem]:
-        """The detail field by field."""
-        if self.status != 422:
-            return [Problem("", self.detail)]
-        found = []
-        for part in filter(None, _PROBLEM.split(self.detail)):
-            field, colon, text = part.partition(": ")
-            found.append(Problem(field, text) if colon and " " not in field else Problem("", part))
-        return found
 
 
 class Api:
@@ -97,7 +94,17 @@ def _problem(answer: httpx.Response) -> ApiProblem:
     try:
         found = answer.json()
         error, detail = str(found["error"]), str(found["detail"])
-    except (ValueError, KeyError, TypeError):
-        error, detail = "InternalError", f"the service answered {answer.status_code}"
+        problems = [
+            Problem(item["field"], "; ".join(filter(None, (item["problem"], item["fix"]))))
+            for item in found.get("problems", [])
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        error, detail, problems = "InternalError", f"the service answered {answer.status_code}", []
     after = answer.headers.get("retry-after", "")
-    return ApiProblem(answer.status_code, error, detail, int(after) if after.isdigit() else None)
+    return ApiProblem(
+        answer.status_code,
+        error,
+        detail,
+        retry_after_s=int(after) if after.isdigit() else None,
+        problems=problems,
+    )

@@ -132,7 +132,7 @@ def _problem_of(exc: FacsimileError) -> ApiProblem:
         raise exc
     after = exc.retry_after_s if isinstance(exc, Unavailable) else None
     text = "it is not there any more" if isinstance(exc, ObjectNotFound) else str(exc)
-    return ApiProblem(status, type(exc).__name__, text, after)
+    return ApiProblem(status, type(exc).__name__, text, retry_after_s=after)
 
 
 def _refused(request: Request, problem: ApiProblem) -> Response:

@@ -23,6 +23,17 @@ def test_an_unknown_model_is_not_found_or_refused(models: ModelCatalogue) -> Non
     assert refused.value.problems[0][0] == "model"
 
 
+def test_a_sweep_is_shown_where_there_is_one(models: ModelCatalogue, memory_store: Any) -> None:
+    card = models.get("toy")
+    assert not models.has_sweep(card)
+    with pytest.raises(NotFound, match="no sweep"):
+        models.sweep("toy")
+    models.publish([card], "toy", {"toy": b"PNG"})
+    assert models.has_sweep(card)
+    assert models.sweep("default") == b"PNG"
+    assert [found.name for found in models.all()] == ["toy"]
+
+
 def test_before_any_worker_has_started(memory_store: Any) -> None:
     with pytest.raises(NoModel, match="no worker has published"):
         ModelCatalogue(memory_store).get("default")

@@ -34,7 +34,7 @@ def evaluate_command(
     from workers.appraisal.pictures import sweep_plot, sweep_sheet
     from workers.appraisal.table import SIGMAS, appraise
     from workers.generator.cards import read_card, write_card
-    from workers.generator.registry import load_generator, model_folders
+    from workers.generator.registry import SWEEP, load_generator, model_folders
     from workers.images import encode_sheet
     from workers.matchers.detector import load_detector
     from workers.matchers.registry import BUILT_IN, load_matcher
@@ -62,7 +62,7 @@ def evaluate_command(
     if keep:
         folder = model_folders(settings)[name]
         write_card(folder, read_card(folder).model_copy(update={"evaluation": found.as_card()}))
-        (folder / "sweep.png").write_bytes(encode_sheet(sweep_sheet(generator, SIGMAS), generator.card.source_type))
+        (folder / SWEEP).write_bytes(encode_sheet(sweep_sheet(generator, SIGMAS), generator.card.source_type))
         (folder / "sweep.svg").write_text(sweep_plot(found), encoding="utf-8")
     if json_:
         typer.echo(json.dumps(found.as_card(), indent=1, ensure_ascii=False))

@@ -22,6 +22,9 @@ FAMILIES: Mapping[str, Family] = {package.FAMILY.kind: package.FAMILY for packag
 
 SHIPPED = Path(__file__).parent / "models"
 
+SWEEP = "sweep.png"
+"""File in a model's folder: the same latents at one scale after another, where it was evaluated."""
+
 DEFAULT_ORDER = ("parametric", "sdgan")
 """What `default` means where nobody says otherwise: the first of these that can run. The learned model comes first
 as soon as its card's table passes."""

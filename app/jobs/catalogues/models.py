@@ -3,7 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from pydantic import ValidationError
 
@@ -25,8 +26,10 @@ class ModelCatalogue:
         self._lock = threading.Lock()
         self._remembered: tuple[float, dict[str, ModelCard], str] | None = None
 
-    def publish(self, cards: list[ModelCard], default: str) -> None:
-        """Offer these models, and say which one `default` means."""
+    def publish(self, cards: list[ModelCard], default: str, sweeps: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Offer these models, say which one `default` means, and show them: `sweeps` are PNG files by model."""
+        for name, sweep in sweeps.items():
+            self._store.put(keys.model_sweep(name), sweep, "image/png")
         for card in cards:
             self._store.put(keys.model_card(card.name), card.model_dump_json().encode(), "application/json")
         self._store.put(keys.default_model(), json.dumps({"name": default}).encode(), "application/json")
@@ -38,6 +41,17 @@ class ModelCatalogue:
     def default(self) -> str:
         """Name of the model that `default` means."""
         return self._read()[1]
+
+    def sweep(self, name: str) -> bytes:
+        """PNG of a model's sweep, by its name or `default`; raises NotFound."""
+        try:
+            return self._store.get(keys.model_sweep(self.get(name).name))
+        except ObjectNotFound as exc:
+            raise NotFound(f"model {name!r} has no sweep sheet; 'facsimile models evaluate' makes one") from exc
+
+    def has_sweep(self, card: ModelCard) -> bool:
+        """Whether there is a sweep of a model."""
+        return self._store.exists(keys.model_sweep(card.name))
 
     def get(self, name: str) -> ModelCard:
         """One card, by its name or `default`; raises NotFound."""

@@ -107,6 +107,11 @@ def test_a_band_never_rises_with_fmr() -> None:
         (["dark", "light", "medium"], (), ["light", "medium", "dark"]),
         (["60+", "18–29", "<18", "45–59", "30–44"], (), ["<18", "18–29", "30–44", "45–59", "60+"]),
         (["male", "female"], (), ["female", "male"]),
+        (
+            ["hat in every image", "hat in none", "hat in some images"],
+            (),
+            ["hat in none", "hat in some images", "hat in every image"],
+        ),
     ],
 )
 def test_groups_stand_in_their_own_order(groups: list[str], known: tuple[str, ...], ordered: list[str]) -> None:

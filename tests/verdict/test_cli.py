@@ -47,7 +47,7 @@ def test_exit_codes(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -
     ("arguments", "what"),
     [
         (["--scores", "none.csv", "--dataset", "{set}"], "none.csv is no file"),
-        (["--dataset", "{set}"], "give --scores or --templates"),
+        (["--dataset", "{set}"], "give --scores, --templates or --candidates"),
         (["--scores", "{old}", "--templates", "{old}", "--dataset", "{set}"], "not both"),
         (["--scores", "{old}"], "say what the scores are of"),
         (["--scores", "{old}", "--dataset", "/nowhere"], "manifest.json is not there"),

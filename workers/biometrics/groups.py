@@ -105,6 +105,9 @@ def age_bands(ages: Sequence[float | None], edges: Sequence[float] = (18, 30, 45
 TONES = ("light", "medium", "dark")
 """Skin tones in their own order, where no model's card tells another."""
 
+AMOUNTS = ("none", "some images", "every image")
+"""How many of a subject's images show something, as names of groups end."""
+
 
 def in_order(groups: Iterable[str], known: Sequence[str] = ()) -> list[str]:
     """Groups as a reader expects them: in the order that is known, skin tones by tone, bands of age by age; others by
@@ -114,7 +117,8 @@ def in_order(groups: Iterable[str], known: Sequence[str] = ()) -> list[str]:
     def place(name: str) -> tuple[float, float, str]:
         number = re.match(r"<?([0-9]+)", name)
         age = float(number[1]) - name.startswith("<") if number else math.inf
-        return (order.get(name, math.inf), age, name)
+        amount = next((place for place, end in enumerate(AMOUNTS) if name.endswith(f" {end}")), math.inf)
+        return (order.get(name, math.inf), min(age, amount), name)
 
     return sorted(groups, key=place)
 

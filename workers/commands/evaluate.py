@@ -23,6 +23,7 @@ from app.client.errors import UsageProblem
 from app.client.files import demand_place, write_whole
 from app.dataset.evaluation import DEFAULT_ALPHA, DEFAULT_FMR, Evaluation, Rule, Verdict
 from app.errors import FacsimileError
+from workers.commands.candidates import FPIRS, measure_lists, show_searches
 
 if TYPE_CHECKING:
     from workers.verdict.compared import ComparedScores
@@ -63,6 +64,16 @@ def evaluate_command(
         Path | None, typer.Option(help="Folder of the pulled dataset or release; with --remote, its id will do.")
     ] = None,
     release: Annotated[str | None, typer.Option(help="NAME@VERSION; its comparisons are fetched.")] = None,
+    candidates: Annotated[
+        Path | None, typer.Option(help="Candidate lists of 1:N searches instead: CSV (probe,rank,reference,score).")
+    ] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(help="With --candidates: labels of the references enrolled, a line each; left out: all of them."),
+    ] = None,
+    at_fpir: Annotated[
+        list[float] | None, typer.Option(help="With --candidates: FPIR whose threshold counts; may be given again.")
+    ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Scores of the version before, of the same comparisons.")
     ] = None,
@@ -112,8 +123,17 @@ def evaluate_command(
         for path in (junit, markdown, det):
             if path is not None:
                 demand_place(path)
+        if candidates is not None:
+            others = [scores, templates, baseline, baseline_templates, baseline_evaluation, junit, markdown, det]
+            if any(other is not None for other in others) or remote or rule.limits or distances or release:
+                raise UsageProblem("--candidates goes with --dataset, --gallery, --at-fpir and --json alone")
+            searches = measure_lists(candidates, dataset, gallery, at_fpir or list(FPIRS))
+            show_searches(searches, json_=json_)
+            raise typer.Exit(PASSED)
+        if gallery is not None or at_fpir:
+            raise UsageProblem("--gallery and --at-fpir are for --candidates")
         if new is None:
-            raise UsageProblem("nothing to evaluate: give --scores or --templates")
+            raise UsageProblem("nothing to evaluate: give --scores, --templates or --candidates")
         if distances and any(one is not None and one.metric for one in (new, old)):
             raise UsageProblem("--distances is for files of distances; templates are compared here, by --metric")
         if (dataset is None) == (release is None):
@@ -125,6 +145,8 @@ def evaluate_command(
         else:
             found = _here(rule, new, old, dataset, release, url, key)
         _write(found, junit, markdown, det, time.monotonic() - begun)
+    except typer.Exit:
+        raise
     except FacsimileError as exc:
         _explain(str(exc), junit)
     except OSError as exc:

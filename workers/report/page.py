@@ -101,6 +101,7 @@ def _environment() -> Environment:
         "fmr": wording.fmr_text,
         "plain": wording.plain,
         "at_target": _at_target,
+        "ends": wording.ends,
         "sentence": lambda text: text.replace("_", " "),
         "short_digest": short_digest,
         "spelt_out": spelt_out,

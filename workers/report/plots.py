@@ -233,7 +233,7 @@ def groups(found: Differential) -> str | None:
         title=found.attribute.replace("_", " "),
         low=-0.5,
         high=len(there) - 0.5,
-        ticks=tuple((float(number), name) for number, (name, _) in enumerate(there)),
+        ticks=tuple((float(number), _short(name, found.attribute)) for number, (name, _) in enumerate(there)),
     )
     chart = Chart(
         axis,
@@ -247,6 +247,11 @@ def groups(found: Differential) -> str | None:
         chart.whisker(index, interval.low, min(interval.high, 1.0), "c0")
         chart.dots([(index, rate.value)], "c0")
     return chart.render()
+
+
+def _short(group: str, attribute: str) -> str:
+    """A group's name where its attribute stands below: 'glasses in none' is 'in none'."""
+    return group.removeprefix(f"{attribute} ").removesuffix(f" {attribute}")
 
 
 def pose(found: Pose) -> str:

@@ -29,6 +29,12 @@ def between(interval: Interval | None) -> str:
     return f"{percent(interval.low)} to {percent(interval.high)}"
 
 
+def ends(interval: Interval) -> str:
+    """An interval of a number: 1.2 to 2.5, or 1.2 and above."""
+    low = number(interval.low)
+    return f"{low} and above" if math.isinf(interval.high) else f"{low} to {number(interval.high)}"
+
+
 def rate_text(rate: Rate) -> str:
     """A rate with its better interval: 12.3% (95%: 10.9% to 14.1%)."""
     return f"{percent(rate.value)} (95%: {between(rate.interval)})"

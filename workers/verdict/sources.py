@@ -51,6 +51,19 @@ def read_set(folder: Path, place: Callable[[str, str], str] | None = None) -> tu
     return found, listed, album
 
 
+def identify(folder: Path, manifest: Manifest) -> EvaluatedSet:
+    """Which set a folder holds, by its manifest alone."""
+    summary = manifest.summary
+    listed = summary.comparisons
+    return EvaluatedSet(
+        dataset=summary.dataset,
+        release=_release_of(folder),
+        name=summary.name,
+        comparisons=listed.mated + listed.non_mated if listed else 0,
+        comparisons_sha256=summary.comparisons_sha256,
+    )
+
+
 def chunks_of(path: Path) -> Iterator[bytes]:
     """A file's bytes."""
     with path.open("rb") as file:

@@ -6,6 +6,7 @@ from pathlib import Path
 from app.cli.output import as_json, show
 from app.client.errors import UsageProblem
 from app.dataset.candidates import SearchesFound
+from app.dataset.resolution import LOWEST_RATE
 
 FPIRS = (0.1, 0.01)
 
@@ -27,8 +28,8 @@ def measure_lists(
     for path in (candidates, gallery):
         if path is not None and not path.is_file():
             raise UsageProblem(f"{path} is no file")
-    if wrong := [fpir for fpir in fpirs if not 0 < fpir < 1]:
-        raise UsageProblem(f"--at-fpir: {wrong[0]} is no rate between 0 and 1")
+    if wrong := [fpir for fpir in fpirs if not LOWEST_RATE <= fpir < 1]:
+        raise UsageProblem(f"--at-fpir: {wrong[0]} is no rate between {LOWEST_RATE:g} and 1")
     manifest = Manifest(dataset / "manifest.json")
     sides: dict[bool, list[int]] = {True: [], False: []}
     for row in manifest.samples():

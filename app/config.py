@@ -72,8 +72,8 @@ class QueueSettings(BaseModel):
     """How often unfinished datasets are looked over."""
     retain_interval_s: float = Field(3600.0, gt=0)
     """How often datasets past their retention are looked for."""
-    queued_marker_s: int = Field(900, gt=0)
-    """How long an enqueued task counts as on its way before it may be enqueued once more."""
+    preview_expires_s: int = Field(300, gt=0)
+    """A contact sheet that is not begun so long after it was asked for is made for nobody any more."""
     running_marker_s: int = Field(60, gt=0)
     """How long a silent worker is believed to be working."""
 
@@ -101,6 +101,8 @@ class LimitSettings(BaseModel):
     """Rows of a contact sheet for choosing."""
     preview_samples_per_subject: int = Field(8, gt=0)
     """Its columns."""
+    previews_waiting_per_tenant: int = Field(16, gt=0)
+    """Contact sheets that are asked for and not begun."""
     preview_wait_s: float = Field(20.0, gt=0)
     """How long a request for one waits for it; then it is told where to ask again."""
     upload_bytes: int = Field(16 * 2**30, gt=0)

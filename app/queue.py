@@ -1,6 +1,9 @@
 """The queue: what a task is, and putting tasks on their way. The only file of `app` that names Celery."""
 
-from collections.abc import Iterator
+import math
+import os
+import socket
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -9,7 +12,8 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from app.config import QueueSettings
-from app.errors import QueueUnavailable
+from app.errors import QueueUnavailable, QuotaExceeded
+from app.turns import Turns, Waiting
 
 PREVIEWS, CONTROL, SHARDS = QUEUES = ("previews", "control", "shards")
 """In the order in which a worker empties them."""
@@ -23,6 +27,14 @@ class Kind(NamedTuple):
     queue: str
     """Where it waits."""
 
+
+TICKET = "facsimile.take_turn"
+"""What Celery carries: the right to one task."""
+
+AHEAD_PER_WORKER = 4
+FEWEST_AHEAD = 16
+"""Tasks of one subject that are on their way at once: enough to keep every worker busy, and no more. A set of a hundred
+thousand shards that is cancelled leaves no more than these behind."""
 
 ADVANCE = Kind("facsimile.advance_dataset", CONTROL)
 RECONCILE = Kind("facsimile.reconcile", CONTROL)
@@ -43,8 +55,8 @@ class Task(NamedTuple):
 
     @property
     def marker(self) -> str:
-        """Key of the marker that says that this task is on its way or being done."""
-        return f"facsimile:task:{self.kind.name}:{self.tenant}:{self.subject}:{self.part}"
+        """What tells this task from every other."""
+        return f"{self.kind.name}:{self.tenant}:{self.subject}:{self.part}"
 
     @property
     def label(self) -> str:
@@ -62,7 +74,7 @@ class Task(NamedTuple):
 
 
 class TaskQueue(Protocol):
-    """What the services ask of the queue. Raises QueueUnavailable."""
+    """What the services and the workers ask of the queue. Raises QueueUnavailable."""
 
     def ping(self) -> None:
         """Return if the queue answers."""
@@ -70,17 +82,53 @@ class TaskQueue(Protocol):
     def enqueue(self, task: Task) -> bool:
         """Put a task on its way unless it is already; returns whether it was put."""
 
-    def enqueue_preview(self, tenant: str, digest: str, preview: str) -> None:
-        """Ask for a contact sheet; `preview` is the plan's JSON."""
+    def enqueue_preview(self, tenant: str, digest: str, preview: str, most: int) -> bool:
+        """Ask for a contact sheet, unless it is on its way; `preview` is the plan's JSON.
+
+        Raises QuotaExceeded where `most` of the tenant's wait already.
+        """
+
+    def preview(self, tenant: str, digest: str) -> str | None:
+        """The plan of a contact sheet that was asked for; None where nobody waits for it any more."""
+
+    def take(self, ticket: str, *, previews_only: bool = False) -> Task | None:
+        """The task whose turn it is, for who holds a ticket; the same again until the ticket is given back."""
+
+    def give_back(self, ticket: str) -> None:
+        """A ticket has been used."""
 
     def working(self, task: Task) -> None:
         """Say that the task is being worked on; to be repeated within `running_marker_s`."""
 
-    def done(self, task: Task) -> None:
-        """Say that the task has ended, so that it may be enqueued again if need be."""
+    def done(self, task: Task, seconds: float = 0.0) -> None:
+        """Say that the task has ended, after so many seconds of work, so that it may be enqueued again if need be."""
+
+    def on_their_way(self, subjects: Sequence[tuple[str, str]]) -> list[int]:
+        """How many tasks of each (tenant, subject) wait or are worked on."""
+
+    def ahead(self) -> int:
+        """How many tasks of one subject may be on their way at a time."""
+
+    def told(self, tenant: str, subject: str) -> dict[str, set[str]] | None:
+        """What is known to be done of a subject: kind of task to parts; None where nothing is known."""
+
+    def tell(self, tenant: str, subject: str, done: Iterable[tuple[str, str]], *, all_of_it: bool) -> None:
+        """Note what is done of a subject: `all_of_it`, or something more of it."""
+
+    def forget(self, tenant: str, subject: str) -> None:
+        """Forget what is known to be done of a subject."""
+
+    def only_one(self, what: str, for_s: float) -> bool:
+        """Whether nobody else is at `what`; if so, nobody else may be for so long, or until `free`."""
+
+    def free(self, what: str) -> None:
+        """Let somebody else be at `what`."""
+
+    def replenish(self) -> int:
+        """See that there is a ticket for what waits, whatever became of those that were sent; returns how many were."""
 
     def depth(self) -> dict[str, int]:
-        """How many tasks wait in each queue."""
+        """How many tasks wait in each lane."""
 
     def allow(self, tenant: str, per_minute: int) -> bool:
         """Count a request of the tenant; False if it has used up this minute's."""
@@ -96,6 +144,8 @@ def make_celery(settings: QueueSettings) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
+        # A worker that is killed takes nothing with it that it has not begun.
+        worker_disable_prefetch=True,
         # A task that hangs loses its process; one that ran longer would be delivered twice anyway.
         task_time_limit=settings.visibility_timeout_s // 2,
         worker_soft_shutdown_timeout=settings.soft_shutdown_s,
@@ -139,7 +189,11 @@ def _translated() -> Iterator[None]:
 
 
 class CeleryQueue:
-    """The queue on a Redis-protocol server. Markers there are a cache: wiped, work is merely looked at again."""
+    """The queue on a Redis-protocol server. What it knows is a cache: wiped, work is merely looked at again.
+
+    Tasks wait in `app.turns`; what Celery carries are tickets, each of which entitles a worker to one task, whichever
+    it is whose turn it is then.
+    """
 
     def __init__(self, celery: Celery, settings: QueueSettings) -> None:
         self._celery = celery
@@ -149,6 +203,8 @@ class CeleryQueue:
             socket_timeout=settings.timeout_s,
             socket_connect_timeout=settings.timeout_s,
         )
+        self._turns = Turns(self._redis)
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
 
     def ping(self) -> None:
         """See TaskQueue."""
@@ -158,39 +214,99 @@ class CeleryQueue:
     def enqueue(self, task: Task) -> bool:
         """See TaskQueue."""
         with _translated():
-            if not self._redis.set(task.marker, "queued", nx=True, ex=self._settings.queued_marker_s):
+            if not self._turns.put(_waiting(task)):
                 return False
-            try:
-                self._send(task.kind, [task.tenant, task.subject, task.part])
-            except BaseException:
-                self._redis.delete(task.marker)
-                raise
+            self._send_ticket(task.kind.queue)
         return True
 
-    def enqueue_preview(self, tenant: str, digest: str, preview: str) -> None:
+    def enqueue_preview(self, tenant: str, digest: str, preview: str, most: int) -> bool:
+        """See TaskQueue."""
+        task = Task(PREVIEW, tenant, digest)
+        with _translated():
+            if self._turns.live([(tenant, digest)])[0]:
+                return False
+            if self._turns.waiting(PREVIEWS, tenant) >= most:
+                raise QuotaExceeded(f"{most} previews wait already; look at those first", retry_after_s=5)
+            self._redis.set(f"facsimile:preview:{tenant}:{digest}", preview, ex=self._settings.preview_expires_s)
+        return self.enqueue(task)
+
+    def preview(self, tenant: str, digest: str) -> str | None:
         """See TaskQueue."""
         with _translated():
-            if self._redis.set(f"facsimile:preview:{tenant}:{digest}", "queued", nx=True, ex=60):
-                self._send(PREVIEW, [tenant, digest, preview])
+            found = self._redis.get(f"facsimile:preview:{tenant}:{digest}")
+        return found.decode() if found else None
 
-    def _send(self, kind: Kind, args: list[Any]) -> None:
-        # Fail at once: our caller answers 503 or is tried again itself.
-        self._celery.send_task(kind.name, args=args, queue=kind.queue, retry=False)
+    def take(self, ticket: str, *, previews_only: bool = False) -> Task | None:
+        """See TaskQueue."""
+        with _translated():
+            hold_s = self._settings.running_marker_s
+            found = self._turns.take(ticket, self._name, hold_s, previews_only=previews_only)
+        return found and Task(Kind(found.kind, found.lane), found.tenant, found.subject, found.part)
+
+    def give_back(self, ticket: str) -> None:
+        """See TaskQueue."""
+        with _translated():
+            self._turns.give_back(ticket)
 
     def working(self, task: Task) -> None:
         """See TaskQueue."""
         with _translated():
-            self._redis.set(task.marker, "running", ex=self._settings.running_marker_s)
+            self._turns.working(_waiting(task), self._settings.running_marker_s)
 
-    def done(self, task: Task) -> None:
+    def done(self, task: Task, seconds: float = 0.0) -> None:
         """See TaskQueue."""
         with _translated():
-            self._redis.delete(task.marker)
+            self._turns.end(_waiting(task), seconds)
+
+    def on_their_way(self, subjects: Sequence[tuple[str, str]]) -> list[int]:
+        """See TaskQueue."""
+        with _translated():
+            return self._turns.live(subjects)
+
+    def ahead(self) -> int:
+        """See TaskQueue."""
+        with _translated():
+            return max(FEWEST_AHEAD, AHEAD_PER_WORKER * self._turns.workers())
+
+    def told(self, tenant: str, subject: str) -> dict[str, set[str]] | None:
+        """See TaskQueue."""
+        with _translated():
+            return self._turns.told(tenant, subject)
+
+    def tell(self, tenant: str, subject: str, done: Iterable[tuple[str, str]], *, all_of_it: bool) -> None:
+        """See TaskQueue."""
+        with _translated():
+            self._turns.tell(tenant, subject, done, all_of_it=all_of_it)
+
+    def forget(self, tenant: str, subject: str) -> None:
+        """See TaskQueue."""
+        with _translated():
+            self._turns.forget(tenant, subject)
+
+    def only_one(self, what: str, for_s: float) -> bool:
+        """See TaskQueue."""
+        with _translated():
+            return bool(self._redis.set(f"facsimile:lock:{what}", self._name, nx=True, ex=math.ceil(for_s)))
+
+    def free(self, what: str) -> None:
+        """See TaskQueue."""
+        with _translated():
+            self._redis.delete(f"facsimile:lock:{what}")
+
+    def replenish(self) -> int:
+        """See TaskQueue."""
+        with _translated():
+            tickets = sum(int(self._redis.llen(name)) for name in QUEUES)
+            missing = min(sum(self._turns.depth().values()) - tickets, self.ahead())
+            for _ in range(missing):
+                self._send_ticket(SHARDS)
+        return max(missing, 0)
 
     def depth(self) -> dict[str, int]:
         """See TaskQueue."""
         with _translated():
-            return {name: int(self._redis.llen(name)) for name in QUEUES}
+            found = self._turns.depth()
+        return {name: max(found.get(name, 0), 0) for name in QUEUES}
 
     def allow(self, tenant: str, per_minute: int) -> bool:
         """See TaskQueue."""
@@ -201,6 +317,14 @@ class CeleryQueue:
                 pipe.incr(key)
                 pipe.expire(key, 120)
                 return int(pipe.execute()[0]) <= per_minute
+
+    def _send_ticket(self, queue: str) -> None:
+        # Fail at once: our caller answers 503 or is tried again itself.
+        self._celery.send_task(TICKET, queue=queue, retry=False)
+
+
+def _waiting(task: Task) -> Waiting:
+    return Waiting(task.kind.name, task.kind.queue, task.tenant, task.subject, task.part)
 
 
 def open_queue(settings: QueueSettings) -> CeleryQueue:

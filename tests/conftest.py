@@ -5,7 +5,7 @@ import io
 import json
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, BinaryIO
 
@@ -20,7 +20,7 @@ from app.dataset.plan import Plan
 from app.dataset.products import PRODUCTS
 from app.dataset.report import Listed
 from app.dataset.shard import SampleRow, ShardReport, StoredSample
-from app.errors import FacsimileError, ObjectNotFound
+from app.errors import FacsimileError, ObjectNotFound, QuotaExceeded
 from app.jobs.records import read_accepted, read_plan, write_json
 from app.queue import QUEUES, Task
 from app.storage import ObjectInfo, ObjectStore
@@ -135,6 +135,11 @@ class MemoryQueue:
         self.markers: set[str] = set()
         self.counted: dict[str, int] = {}
         """Requests by tenant; minutes never pass."""
+        self.most_ahead = 1_000
+        self.remembers = False
+        """Whether it keeps what it is told; else everybody looks at the store."""
+        self.notes: dict[tuple[str, str], dict[str, set[str]]] = {}
+        self.locks: set[str] = set()
         self.fault: Callable[[str], FacsimileError | None] = lambda operation: None
         """Asked before every operation; an error that it returns is raised."""
         self.on_preview: Callable[[str, str], None] = lambda tenant, digest: None
@@ -154,16 +159,63 @@ class MemoryQueue:
         self.sent.append(task)
         return True
 
-    def enqueue_preview(self, tenant: str, digest: str, preview: str) -> None:
+    def enqueue_preview(self, tenant: str, digest: str, preview: str, most: int) -> bool:
         self._begin("enqueue")
+        if any(waiting[:2] == (tenant, digest) for waiting in self.previews):
+            return False
+        if sum(waiting[0] == tenant for waiting in self.previews) >= most:
+            raise QuotaExceeded(f"{most} previews wait already")
         self.previews.append((tenant, digest, preview))
         self.on_preview(tenant, digest)
+        return True
+
+    def preview(self, tenant: str, digest: str) -> str | None:
+        return next((text for *whose, text in self.previews if whose == [tenant, digest]), None)
+
+    def take(self, ticket: str, *, previews_only: bool = False) -> Task | None:
+        return self.sent.pop(0) if self.sent and not previews_only else None
+
+    def give_back(self, ticket: str) -> None:
+        """See TaskQueue."""
 
     def working(self, task: Task) -> None:
         self.markers.add(task.marker)
 
-    def done(self, task: Task) -> None:
+    def done(self, task: Task, seconds: float = 0.0) -> None:
         self.markers.discard(task.marker)
+
+    def on_their_way(self, subjects: Sequence[tuple[str, str]]) -> list[int]:
+        self._begin("on_their_way")
+        return [sum(f":{tenant}:{subject}:" in marker for marker in self.markers) for tenant, subject in subjects]
+
+    def ahead(self) -> int:
+        return self.most_ahead
+
+    def told(self, tenant: str, subject: str) -> dict[str, set[str]] | None:
+        self._begin("told")
+        return self.notes.get((tenant, subject)) if self.remembers else None
+
+    def tell(self, tenant: str, subject: str, done: Iterable[tuple[str, str]], *, all_of_it: bool) -> None:
+        self._begin("tell")
+        if all_of_it or (tenant, subject) in self.notes:
+            known = self.notes.setdefault((tenant, subject), {})
+            for kind, part in done:
+                known.setdefault(kind, set()).add(part)
+
+    def forget(self, tenant: str, subject: str) -> None:
+        self.notes.pop((tenant, subject), None)
+
+    def only_one(self, what: str, for_s: float) -> bool:
+        self._begin("only_one")
+        taken = what in self.locks
+        self.locks.add(what)
+        return not taken
+
+    def free(self, what: str) -> None:
+        self.locks.discard(what)
+
+    def replenish(self) -> int:
+        return 0
 
     def depth(self) -> dict[str, int]:
         self._begin("depth")
@@ -178,6 +230,8 @@ class MemoryQueue:
         """Lose everything, as Redis may."""
         self.sent.clear()
         self.markers.clear()
+        self.notes.clear()
+        self.locks.clear()
 
 
 class Clock:

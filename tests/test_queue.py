@@ -35,6 +35,7 @@ def test_a_killed_workers_task_comes_back_and_nothing_is_pickled() -> None:
     assert conf.task_acks_late
     assert conf.task_reject_on_worker_lost
     assert conf.worker_prefetch_multiplier == 1
+    assert conf.worker_disable_prefetch
     assert conf.accept_content == ["json"]
     assert conf.broker_transport_options["visibility_timeout"] == 1234
     assert conf.broker_transport_options["unacked_restore_interval"] <= 5
@@ -57,13 +58,19 @@ def test_markers_tell_tasks_apart() -> None:
     assert len({task.marker for task in tasks}) == len(tasks)
 
 
-@pytest.mark.parametrize("operation", ["ping", "enqueue", "enqueue_preview", "working", "done", "depth", "allow"])
+@pytest.mark.parametrize(
+    "operation",
+    ["ping", "enqueue", "enqueue_preview", "take", "working", "done", "depth", "allow", "told", "replenish"],
+)
 def test_a_queue_that_does_not_answer(dead_queue: CeleryQueue, operation: str) -> None:
     task = Task(queue.ADVANCE, "acme", "ds_1")
     arguments: dict[str, tuple[object, ...]] = {
         "ping": (),
         "enqueue": (task,),
-        "enqueue_preview": ("acme", "d", "{}"),
+        "enqueue_preview": ("acme", "d", "{}", 1),
+        "take": ("ticket",),
+        "told": ("acme", "ds_1"),
+        "replenish": (),
         "working": (task,),
         "done": (task,),
         "depth": (),

@@ -16,16 +16,16 @@ from app.config import Settings
 from app.dataset.calibration import Calibration
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.dataset.plan import FinalPlan, Plan
-from app.errors import NotFound, QueueUnavailable, Unavailable
+from app.errors import NotFound, ObjectNotFound, QueueUnavailable, Unavailable
 from app.jobs.attempts import Ending, counted, ending_of, given_up, reason_of
-from app.jobs.datasets.advance import advance_if_phase_ended, fail
+from app.jobs.datasets.advance import advance_after, fail
 from app.jobs.datasets.removal import clear_away, still_wanted
 from app.jobs.evaluations.ends import fail_evaluation, settle
 from app.jobs.evaluations.records import AcceptedEvaluation, read_evaluation
-from app.jobs.phases import LAYOUT
+from app.jobs.phases import CALIBRATE, LAYOUT, PHASES
 from app.jobs.records import read_plan, write_json
 from app.jobs.uploads import UploadService
-from app.queue import Task, TaskQueue
+from app.queue import Task
 from app.storage import ObjectStore
 from workers.generator.base import Generator
 from workers.resources import Resources
@@ -42,6 +42,8 @@ class Attempt:
     plan: Plan
     store: ObjectStore
     resources: Resources
+    meanwhile: Callable[[], None] = lambda: None
+    """What may be done between two batches."""
 
     @property
     def settings(self) -> Settings:
@@ -66,6 +68,7 @@ class Attempt:
 
     def called_off(self) -> bool:
         """Whether the dataset was cancelled or deleted; to be asked before every batch."""
+        self.meanwhile()
         return not still_wanted(self.store, self.task.tenant, self.task.subject, time.time())
 
 
@@ -95,7 +98,10 @@ class Subject(Protocol):
 class DatasetSubject:
     """A dataset's or a calibration's task."""
 
-    def __init__(self, resources: Resources, task: Task, work: Callable[[Attempt], None]) -> None:
+    def __init__(
+        self, resources: Resources, task: Task, work: Callable[[Attempt], None], meanwhile: Callable[[], None]
+    ) -> None:
+        self._meanwhile = meanwhile
         self._resources = resources
         self._store = resources.store
         self._task = task
@@ -114,7 +120,16 @@ class DatasetSubject:
     def work(self) -> None:
         """See Subject."""
         plan = read_plan(self._store, self._task.tenant, self._task.subject)
-        self._work(Attempt(task=self._task, at=self._at, plan=plan, store=self._store, resources=self._resources))
+        self._work(
+            Attempt(
+                task=self._task,
+                at=self._at,
+                plan=plan,
+                store=self._store,
+                resources=self._resources,
+                meanwhile=self._meanwhile,
+            )
+        )
 
     def fail(self, error: str, reason: str) -> None:
         """See Subject. One that has succeeded stays so, and only its layout is not to be had."""
@@ -176,12 +191,32 @@ class EvaluationSubject:
         return read_evaluation(self._store, self._task.tenant, self._task.subject)
 
 
-def attempt_dataset(resources: Resources, task: Task, work: Callable[[Attempt], None]) -> None:
-    """Attempt a task of a dataset, and move the dataset on; raises nothing that is not a bug of ours."""
-    subject = DatasetSubject(resources, task, work)
+def attempt_dataset(
+    resources: Resources,
+    task: Task,
+    work: Callable[[Attempt], None],
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
+    """Attempt a task of a dataset, and move the dataset on; raises nothing that is not a bug of ours.
+
+    `meanwhile` is called between two batches.
+    """
+    subject = DatasetSubject(resources, task, work, meanwhile)
     if _attempt(resources, task, subject) is Ending.DONE:
         with suppress(NotFound, Unavailable):  # the reconciler sees to what is left
-            advance_if_phase_ended(resources.store, resources.queue, task)
+            # What left nothing behind is not given out again at once; the last step of a calibration leaves its result.
+            if _tell(resources, task) or task.kind == CALIBRATE.kind:
+                advance_after(resources.store, resources.queue, task)
+
+
+def _tell(resources: Resources, task: Task) -> bool:
+    """Note that a part is done, so that nobody need list the store to know; returns whether it is stored."""
+    phase = next(phase for phase in PHASES if phase.kind == task.kind)
+    stored = resources.store.exists(DatasetKeys(task.tenant, task.subject).prefix + phase.stored.format(task.part))
+    if stored:
+        resources.queue.tell(task.tenant, task.subject, [(task.kind.name, task.part)], all_of_it=False)
+    return stored
 
 
 def attempt_evaluation(
@@ -195,7 +230,7 @@ def attempt_evaluation(
 
 
 def _attempt(resources: Resources, task: Task, subject: Subject) -> Ending:
-    with _marked(resources.queue, task, resources.settings.queue.running_marker_s):
+    with working_on(resources, task):
         ending = _work(resources, task, subject)
     if ending is Ending.GOES_ON:
         with suppress(QueueUnavailable):  # whoever looks after the subject gives it out again
@@ -219,6 +254,10 @@ def _work(resources: Resources, task: Task, subject: Subject) -> Ending:
     except Exception as exc:  # noqa: BLE001  (whatever it is, it is told from the others and recorded)
         ending = ending_of(exc)
         log.info("attempt_ended", task=str(task), subject=task.subject, ending=ending.name, detail=str(exc))
+        if isinstance(exc, ObjectNotFound):
+            # What was said to be there is not: look again, rather than believe it.
+            with suppress(QueueUnavailable):
+                resources.queue.forget(task.tenant, task.subject)
         return _refuse(subject, exc) if ending is Ending.REFUSED else ending
     return Ending.DONE
 
@@ -235,15 +274,15 @@ def _refuse(subject: Subject, exc: Exception) -> Ending:
 
 
 @contextmanager
-def _marked(queue: TaskQueue, task: Task, marker_s: float) -> Iterator[None]:
+def working_on(resources: Resources, task: Task) -> Iterator[None]:
     """Say again and again that the task is being worked on, from a thread; at the end that it no longer is."""
-    ended = threading.Event()
+    queue, began, ended = resources.queue, time.monotonic(), threading.Event()
 
     def beat() -> None:
         while True:
             with suppress(QueueUnavailable):
                 queue.working(task)
-            if ended.wait(marker_s / 4):
+            if ended.wait(resources.settings.queue.running_marker_s / 4):
                 return
 
     thread = threading.Thread(target=beat, name="beat", daemon=True)
@@ -254,4 +293,4 @@ def _marked(queue: TaskQueue, task: Task, marker_s: float) -> Iterator[None]:
         ended.set()
         thread.join()
         with suppress(QueueUnavailable):
-            queue.done(task)
+            queue.done(task, time.monotonic() - began)

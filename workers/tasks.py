@@ -1,7 +1,9 @@
 """The tasks, by name: shells that read ids, call one function of the pipeline, and move the dataset on."""
 
 import io
+import uuid
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import structlog
@@ -13,9 +15,8 @@ from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice
 from app.errors import OutOfReach
 from app.jobs.catalogues.matchers import MatcherCatalogue
-from app.jobs.datasets.advance import advance, reconcile
+from app.jobs.datasets.advance import advance
 from app.jobs.datasets.retention import Retention
-from app.jobs.evaluations.ends import reconcile_evaluations
 from app.jobs.phases import (
     CALIBRATE,
     CHOOSE,
@@ -23,16 +24,15 @@ from app.jobs.phases import (
     GENERATE,
     JUDGE,
     LAYOUT,
-    PHASES,
     PUBLISH,
     SURVEY,
     TRY,
-    Phase,
 )
+from app.jobs.reconcile import reconcile
 from app.jobs.records import read_accepted, read_json, write_json
 from app.jobs.uploads import UploadService
-from app.queue import ADVANCE, EVALUATE, PREVIEW, RECONCILE, RETAIN, Task
-from workers.attempt import Attempt, attempt_dataset, attempt_evaluation
+from app.queue import ADVANCE, EVALUATE, PREVIEW, RECONCILE, RETAIN, TICKET, Task
+from workers.attempt import Attempt, attempt_dataset, attempt_evaluation, working_on
 from workers.biometrics.errors import Unresolvable
 from workers.generator.registry import model_folders
 from workers.generator.trained_on import TrainedOn, load_trained_on
@@ -54,46 +54,64 @@ log = structlog.get_logger()
 
 
 def register(celery: Celery, resources: Resources) -> None:
-    """Tell Celery of every task; arguments are names only."""
-    for phase in PHASES:
-        _register_phase(celery, resources, phase)
+    """Tell Celery of the ticket, which says only that somebody's turn has come, and of what happens by the clock."""
 
-    @celery.task(name=ADVANCE.name)  # type: ignore[untyped-decorator]
-    def advance_dataset(tenant: str, dataset: str, part: str = "") -> None:
-        resources.queue.done(Task(ADVANCE, tenant, dataset))
-        advance(resources.store, resources.queue, tenant, dataset)
+    @celery.task(name=TICKET, bind=True)  # type: ignore[untyped-decorator]
+    def take_turn(self: Any) -> None:
+        # A ticket that comes again, for its worker was lost, gets the same task again.
+        task = resources.queue.take(self.request.id)
+        if task is not None:
+            perform(resources, task)
+        resources.queue.give_back(self.request.id)
 
     @celery.task(name=RECONCILE.name)  # type: ignore[untyped-decorator]
     def reconcile_all() -> None:
-        reconcile(resources.store, resources.queue)
         uploads = UploadService(resources.store, resources.settings.limits)
-        reconcile_evaluations(resources.store, resources.queue, uploads)
-
-    @celery.task(name=EVALUATE.name)  # type: ignore[untyped-decorator]
-    def evaluate(tenant: str, evaluation: str, part: str = "") -> None:
-        attempt_evaluation(resources, Task(EVALUATE, tenant, evaluation), evaluate_stored)
+        reconcile(resources.store, resources.queue, uploads)
 
     @celery.task(name=RETAIN.name)  # type: ignore[untyped-decorator]
     def retain() -> None:
         Retention(resources.store, resources.settings.limits).run()
-
-    @celery.task(name=PREVIEW.name)  # type: ignore[untyped-decorator]
-    def preview(tenant: str, digest: str, text: str) -> None:
-        plan = Plan.model_validate_json(text)
-        sheet = make_preview(plan.final(), resources.generator(plan))
-        resources.store.put(keys.preview(tenant, digest), sheet, "image/png")
+        UploadService(resources.store, resources.settings.limits).sweep()
 
 
-def _register_phase(celery: Celery, resources: Resources, phase: Phase) -> None:
-    work = WORK[phase.kind.name]
+def perform(resources: Resources, task: Task) -> None:
+    """Do a task; raises nothing that is not a bug of ours."""
+    if task.kind.name in WORK:
+        attempt_dataset(resources, task, WORK[task.kind.name], meanwhile=lambda: make_waiting_preview(resources))
+    elif task.kind == EVALUATE:
+        attempt_evaluation(resources, task, evaluate_stored)
+    elif task.kind == ADVANCE:
+        with working_on(resources, task):
+            pass
+        advance(resources.store, resources.queue, task.tenant, task.subject)
+    elif task.kind == PREVIEW:
+        with working_on(resources, task):
+            _preview(resources, task)
+    else:  # of another version; the reconciler gives out what is left to do
+        log.warning("unknown_task", task=str(task))
+        resources.queue.done(task)
 
-    @celery.task(name=phase.kind.name)  # type: ignore[untyped-decorator]
-    def run(tenant: str, dataset: str, part: str | int = "") -> None:
-        if isinstance(part, int):
-            # Queued by a version that told parts by their places; the reconciler gives it out by its name.
-            log.info("task_of_old_left", task=phase.kind.name, dataset=dataset)
-            return
-        attempt_dataset(resources, phase.task(tenant, dataset, part), work)
+
+def make_waiting_preview(resources: Resources) -> None:
+    """Make one contact sheet that somebody waits for, if there is one: between two batches of a long task."""
+    ticket = uuid.uuid4().hex
+    try:
+        task = resources.queue.take(ticket, previews_only=True)
+        if task is not None:
+            perform(resources, task)
+            resources.queue.give_back(ticket)
+    except Exception as exc:  # noqa: BLE001  (whatever it is, the task in whose midst it happens has no part in it)
+        log.warning("preview_not_made", error=str(exc))
+
+
+def _preview(resources: Resources, task: Task) -> None:
+    text = resources.queue.preview(task.tenant, task.subject)
+    key = keys.preview(task.tenant, task.subject)
+    if text is None or resources.store.exists(key):
+        return
+    plan = Plan.model_validate_json(text)
+    resources.store.put(key, make_preview(plan.final(), resources.generator(plan)), "image/png")
 
 
 def _survey(attempt: Attempt) -> None:

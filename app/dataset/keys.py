@@ -275,7 +275,7 @@ class ReleaseKeys:
         self.tombstone = f"{self.prefix}withdrawn.json"
 
 
-def owner_of(unfinished_key: str) -> tuple[str, str]:
-    """(tenant, dataset) in the key of an unfinished marker."""
-    tenant, dataset = unfinished_key[len(UNFINISHED) :].split("/")
-    return tenant, dataset
+def owner_of(unfinished_key: str, prefix: str = UNFINISHED) -> tuple[str, str]:
+    """(tenant, id) in the key of a marker of what is unfinished below `prefix`."""
+    tenant, subject = unfinished_key[len(prefix) :].split("/")
+    return tenant, subject

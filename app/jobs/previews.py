@@ -23,7 +23,10 @@ class PreviewService:
         self._limits = settings.limits
 
     def ask(self, tenant: str, request: PreviewRequest) -> str:
-        """Put a preview on its way unless it is there; returns its id. Raises RequestRefused, Unavailable."""
+        """Put a preview on its way unless it is there; returns its id.
+
+        Raises RequestRefused, QuotaExceeded, Unavailable.
+        """
         for field, value, limit in (
             ("subjects", request.subjects, self._limits.preview_subjects),
             ("samples_per_subject", request.samples_per_subject, self._limits.preview_samples_per_subject),
@@ -37,7 +40,7 @@ class PreviewService:
         text = self._plan(request).model_dump_json()
         digest = hashlib.sha256(text.encode()).hexdigest()
         if not self._store.exists(keys.preview(tenant, digest)):
-            self._queue.enqueue_preview(tenant, digest, text)
+            self._queue.enqueue_preview(tenant, digest, text, self._limits.previews_waiting_per_tenant)
         return digest
 
     def fetch(self, tenant: str, preview: str) -> bytes | None:

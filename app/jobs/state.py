@@ -5,14 +5,15 @@ accepted → running → assembling → succeeded
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
-from app.errors import Conflict
+from app.errors import Conflict, QueueUnavailable
 from app.jobs.phases import CALIBRATE, GENERATE, SURVEY, Facts, current, parts_among
 from app.jobs.records import read_accepted, read_plan
-from app.queue import Task
+from app.queue import Task, TaskQueue
 from app.storage import ObjectStore
 
 
@@ -54,6 +55,33 @@ def read_facts(store: ObjectStore, tenant: str, dataset: str) -> Facts:
         calibrated=flags[at.calibration],
         begun=attempts or any(phase.kind.name in done for phase in (SURVEY, CALIBRATE, GENERATE)),
         done=done,
+    )
+
+
+def known_facts(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str) -> Facts:
+    """What there is of a dataset, by what workers have told of its parts; listed only where nothing was told.
+
+    What was told is never more than what is stored, but may be less: a worker can die in between. Then the task is
+    given out once more, finds its part stored, and tells.
+    """
+    try:
+        done = queue.told(tenant, dataset)
+    except QueueUnavailable:
+        return read_facts(store, tenant, dataset)
+    if done is None:
+        facts = read_facts(store, tenant, dataset)
+        with suppress(QueueUnavailable):
+            parts = [(kind, part) for kind, names in facts.done.items() for part in names]
+            queue.tell(tenant, dataset, parts, all_of_it=True)
+        return facts
+    at = DatasetKeys(tenant, dataset)
+    return Facts(
+        cancelled=store.exists(at.cancelled),
+        failed=store.exists(at.failed),
+        manifest=store.exists(at.manifest),
+        calibrated=store.exists(at.calibration),
+        begun=bool(done) or next(iter(store.list(at.all_attempts)), None) is not None,
+        done={kind: frozenset(names) for kind, names in done.items()},
     )
 
 

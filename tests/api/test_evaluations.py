@@ -19,7 +19,7 @@ from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.errors import StoreUnavailable
-from app.jobs.evaluations.ends import reconcile_evaluations
+from app.jobs.reconcile import reconcile
 from app.queue import EVALUATE, Task
 from workers.attempt import attempt_evaluation
 from workers.verdict.job import evaluate_stored
@@ -274,8 +274,8 @@ def test_nothing_accepted_is_lost_with_the_queue(
     made = ask(client, dataset, send())["id"]
     memory_queue.wipe()
     uploads = client.app.state.services.uploads  # type: ignore[attr-defined]
-    assert reconcile_evaluations(memory_store, memory_queue, uploads)["enqueued"] == 1
-    assert reconcile_evaluations(memory_store, memory_queue, uploads)["enqueued"] == 0  # it is on its way
+    assert reconcile(memory_store, memory_queue, uploads)["enqueued"] == 1
+    assert reconcile(memory_store, memory_queue, uploads)["enqueued"] == 0  # it is on its way
     # The store goes away in the middle: the evaluation is put off, not failed.
     memory_store.fault = lambda operation, key: (
         StoreUnavailable("down") if operation == "put" and key.endswith("compared.npz") else None
@@ -283,7 +283,7 @@ def test_nothing_accepted_is_lost_with_the_queue(
     worker.work()
     memory_store.fault = lambda operation, key: None
     assert client.get(f"/v1/evaluations/{made}").json()["state"] == "accepted"
-    assert reconcile_evaluations(memory_store, memory_queue, uploads)["enqueued"] == 1
+    assert reconcile(memory_store, memory_queue, uploads)["enqueued"] == 1
     worker.work()
     assert client.get(f"/v1/evaluations/{made}").json()["state"] == "succeeded"
     assert memory_queue.markers == set()
@@ -296,12 +296,12 @@ def test_what_a_dead_worker_left_is_settled(
     worker.work()
     memory_store.put(keys.unfinished_evaluation("acme", made), b"")
     uploads = client.app.state.services.uploads  # type: ignore[attr-defined]
-    assert reconcile_evaluations(memory_store, memory_queue, uploads)["enqueued"] == 0
+    assert reconcile(memory_store, memory_queue, uploads)["enqueued"] == 0
     assert keys.unfinished_evaluation("acme", made) not in memory_store.objects
     # An acceptance broken off after its marker goes when it is old.
     memory_store.put(keys.unfinished_evaluation("acme", "ev_00000000000000000009"), b"")
     for now, cleared in ((memory_store.now + 1, 0), (memory_store.now + 1_000, 1)):
-        assert reconcile_evaluations(memory_store, memory_queue, uploads, lambda now=now: now)["cleared"] == cleared
+        assert reconcile(memory_store, memory_queue, uploads, lambda now=now: now)["cleared"] == cleared
 
 
 def test_given_up_after_so_many_deaths(

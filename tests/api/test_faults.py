@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.config import LimitSettings
 from app.dataset import keys
 from app.errors import QueueUnavailable, StoreUnavailable
-from app.jobs.datasets.advance import HALF_ACCEPTED_S, reconcile
+from app.jobs.reconcile import HALF_ACCEPTED_S, reconcile
+from app.jobs.uploads import UploadService
 
 STORE_DOWN = "the object store does not answer"
 
@@ -27,7 +29,8 @@ def failing(number: int, *, for_good: bool) -> tuple[Callable[[str, str], StoreU
 
 def assert_nothing_is_accepted(client: TestClient, store: Any, queue: Any) -> None:
     assert client.get("/v1/datasets").json()["datasets"] == []
-    reconcile(store, queue, lambda: store.now + HALF_ACCEPTED_S + 1)
+    queue.wipe()
+    reconcile(store, queue, UploadService(store, LimitSettings()), lambda: store.now + HALF_ACCEPTED_S + 1)
     assert queue.sent == []
     left = [key for key in store.objects if "/datasets/" in key or key.startswith(keys.UNFINISHED)]
     assert left == []
@@ -112,7 +115,7 @@ def test_a_deletion_that_breaks_off_leaves_nothing_for_ever(
     for number in range(1, 100):
         dataset = submit()
         finish(dataset)
-        memory_queue.sent.clear()
+        memory_queue.wipe()
         # The key is known already, so every operation is the deletion's own.
         memory_store.fault, asked = failing(number, for_good=for_good)
         answer = client.delete(f"/v1/datasets/{dataset}")
@@ -123,7 +126,12 @@ def test_a_deletion_that_breaks_off_leaves_nothing_for_ever(
         assert answer.status_code == 503
         again = client.delete(f"/v1/datasets/{dataset}")
         assert again.status_code in (204, 404)
-        reconcile(memory_store, memory_queue, lambda: memory_store.now + HALF_ACCEPTED_S + 1)
+        reconcile(
+            memory_store,
+            memory_queue,
+            UploadService(memory_store, LimitSettings()),
+            lambda: memory_store.now + HALF_ACCEPTED_S + 1,
+        )
         assert [key for key in memory_store.objects if dataset in key] == []
     assert number > 5
     assert answer.status_code == 204

@@ -83,6 +83,16 @@ def test_unavailable(client: TestClient, memory_store: Any, memory_queue: Any) -
     assert client.get("/v1/previews/" + "a" * 64).json()["error"] == "StoreUnavailable"
 
 
-def test_waiting_ends_when_the_service_does(api: FastAPI, client: TestClient, memory_queue: Any) -> None:
+def test_waiting_ends_when_the_service_does(api: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.api.previews.LOOK_EVERY_S", 30.0)  # one look more would take so long
     api.state.services.closing.set()
-    assert client.post("/v1/previews", json={}).elapsed.total_seconds() < 0.25
+    assert client.post("/v1/previews", json={}).elapsed.total_seconds() < 15
+
+
+def test_asked_again_nothing_is_queued_and_only_so_many_may_wait(client: TestClient, memory_queue: Any) -> None:
+    for _ in range(3):
+        assert client.post("/v1/previews", json={"seed": 1}).status_code == 202
+    assert len(memory_queue.previews) == 1
+    memory_queue.previews = [("acme", str(number), "{}") for number in range(16)]
+    refused = client.post("/v1/previews", json={"seed": 2})
+    assert (refused.status_code, refused.json()["error"]) == (429, "QuotaExceeded")

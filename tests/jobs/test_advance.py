@@ -5,17 +5,25 @@ from typing import Any
 
 import pytest
 
+from app.config import LimitSettings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
 from app.errors import QueueUnavailable
-from app.jobs.datasets.advance import HALF_ACCEPTED_S, advance, advance_if_phase_ended, fail, first_step, reconcile
+from app.jobs.datasets.advance import advance, advance_after, fail, first_step
 from app.jobs.datasets.service import DatasetService
 from app.jobs.phases import CHOOSE, CLOSE, GENERATE, PUBLISH, SURVEY, Phase
+from app.jobs.reconcile import HALF_ACCEPTED_S
+from app.jobs.reconcile import reconcile as reconcile_all
 from app.jobs.records import write_json
 from app.jobs.state import State
+from app.jobs.uploads import UploadService
 from app.queue import ADVANCE, Kind, Task
 
 Submit = Callable[..., str]
+
+
+def reconcile(store: Any, queue: Any, **clock: Any) -> dict[str, int]:
+    return reconcile_all(store, queue, UploadService(store, LimitSettings()), **clock)
 
 
 def sent(queue: Any) -> list[tuple[Kind, str]]:
@@ -70,7 +78,8 @@ def test_a_wiped_queue_is_filled_again_with_what_is_unfinished(
     advance(memory_store, memory_queue, "acme", dataset)
     do(memory_store, dataset, GENERATE, 1)
     memory_queue.wipe()
-    assert reconcile(memory_store, memory_queue) == {"unfinished": 1, "enqueued": 2, "cleared": 0}
+    counts = {"unfinished": 1, "looked_at": 1, "enqueued": 2, "cleared": 0}
+    assert reconcile(memory_store, memory_queue) == counts
     assert sent(memory_queue) == parts(GENERATE, 0, 2)
 
 
@@ -89,7 +98,9 @@ def test_the_last_task_of_a_phase_starts_the_next(
     sent(memory_queue)
     for number in done:
         do(memory_store, dataset, GENERATE, number)
-    advance_if_phase_ended(memory_store, memory_queue, GENERATE.task("acme", dataset, "000000"))
+    for number in {0, 1, 2} - set(done):
+        memory_queue.working(GENERATE.task("acme", dataset, f"{number:06d}"))
+    advance_after(memory_store, memory_queue, GENERATE.task("acme", dataset, f"{ended:06d}"))
     assert sent(memory_queue) == expected
 
 
@@ -97,7 +108,7 @@ def test_the_end_of_a_dataset_takes_its_marker_away(memory_store: Any, memory_qu
     dataset = submit()
     sent(memory_queue)
     do(memory_store, dataset, PUBLISH)
-    advance_if_phase_ended(memory_store, memory_queue, PUBLISH.task("acme", dataset))
+    advance_after(memory_store, memory_queue, PUBLISH.task("acme", dataset))
     assert not memory_store.exists(keys.unfinished("acme", dataset))
     assert sent(memory_queue) == []
 
@@ -130,7 +141,7 @@ def test_reconciling_looks_at_every_unfinished_dataset_of_every_tenant(
 ) -> None:
     made = {("acme", submit()), ("acme", submit()), ("other", submit(tenant="other"))}
     memory_queue.wipe()
-    assert reconcile(memory_store, memory_queue) == {"unfinished": 3, "enqueued": 3, "cleared": 0}
+    assert reconcile(memory_store, memory_queue) == {"unfinished": 3, "looked_at": 3, "enqueued": 3, "cleared": 0}
     assert {(task.tenant, task.subject) for task in memory_queue.sent} == made
 
 
@@ -140,10 +151,10 @@ def test_a_half_made_acceptance_is_cleared_once_it_is_old(memory_store: Any, mem
     memory_store.put(at.plan, b"{}")
     began = memory_store.now
     young = reconcile(memory_store, memory_queue, clock=lambda: began + HALF_ACCEPTED_S - 1)
-    assert young == {"unfinished": 1, "enqueued": 0, "cleared": 0}
+    assert young == {"unfinished": 1, "looked_at": 1, "enqueued": 0, "cleared": 0}
     assert memory_store.exists(at.plan)
     old = reconcile(memory_store, memory_queue, clock=lambda: began + HALF_ACCEPTED_S + 1)
-    assert old == {"unfinished": 1, "enqueued": 0, "cleared": 1}
+    assert old == {"unfinished": 1, "looked_at": 1, "enqueued": 0, "cleared": 1}
     assert memory_store.objects == {}
 
 
@@ -168,15 +179,76 @@ def test_the_first_step_is_one_task_however_large_the_dataset(
     assert memory_queue.sent == [Task(ADVANCE, "acme", dataset)]
 
 
-def test_a_huge_set_sends_only_so_much_ahead(
-    memory_store: Any, memory_queue: Any, submit: Submit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.jobs.datasets.advance.AHEAD", 2)
+def test_a_huge_set_sends_only_so_much_ahead(memory_store: Any, memory_queue: Any, submit: Submit) -> None:
     dataset = submit(checks={"unique": False})
     sent(memory_queue)
+    memory_queue.most_ahead = 2
     assert advance(memory_store, memory_queue, "acme", dataset) == 2
     assert advance(memory_store, memory_queue, "acme", dataset) == 0
-    assert sent(memory_queue) == parts(GENERATE, 0, 1)
+    first, _ = memory_queue.sent
     do(memory_store, dataset, GENERATE, 0)
-    assert advance(memory_store, memory_queue, "acme", dataset) == 2
-    assert sent(memory_queue) == parts(GENERATE, 1, 2)
+    memory_queue.done(first)
+    advance_after(memory_store, memory_queue, first)
+    assert sent(memory_queue) == parts(GENERATE, 0, 1, 2)
+
+
+def test_while_half_of_what_may_be_ahead_is_out_nobody_looks_at_the_store(
+    memory_store: Any, memory_queue: Any, submit: Submit
+) -> None:
+    dataset = submit(checks={"unique": False}, subjects=40)
+    sent(memory_queue)
+    memory_queue.most_ahead = 8
+    assert advance(memory_store, memory_queue, "acme", dataset) == 8
+    memory_store.fault = lambda operation, key: pytest.fail("looked")
+    for task in memory_queue.sent[:3]:
+        memory_queue.done(task)
+        advance_after(memory_store, memory_queue, task)
+
+
+def test_a_pass_looks_only_at_what_nobody_is_at(memory_store: Any, memory_queue: Any, submit: Submit) -> None:
+    for _ in range(3):
+        submit()
+    idle = memory_queue.sent.pop()
+    memory_queue.done(idle)
+    memory_store.fault = lambda operation, key: None if operation == "list" or idle.subject in key else pytest.fail(key)
+    assert reconcile(memory_store, memory_queue)["looked_at"] == 1
+
+
+def test_one_pass_at_a_time(memory_store: Any, memory_queue: Any, submit: Submit) -> None:
+    submit()
+    memory_queue.wipe()
+    assert memory_queue.only_one("reconcile", 60)
+    assert reconcile(memory_store, memory_queue) == {}
+    memory_queue.free("reconcile")
+    assert reconcile(memory_store, memory_queue)["enqueued"] == 1
+    assert memory_queue.only_one("reconcile", 60), "a pass that has ended lets the next one in"
+
+
+def test_a_pass_keeps_to_its_budget_and_the_next_goes_on(memory_store: Any, memory_queue: Any, submit: Submit) -> None:
+    for _ in range(3):
+        submit()
+    memory_queue.wipe()
+    now = [0.0]
+
+    def tick() -> float:
+        now[0] += 1
+        return now[0]
+
+    assert reconcile(memory_store, memory_queue, clock=tick, budget_s=3)["looked_at"] == 1
+    assert reconcile(memory_store, memory_queue)["looked_at"] == 2
+
+
+def test_what_workers_told_is_believed_and_nothing_is_listed(
+    memory_store: Any, memory_queue: Any, submit: Submit, datasets: DatasetService
+) -> None:
+    memory_queue.remembers = True
+    dataset = submit(checks={"unique": False})
+    advance(memory_store, memory_queue, "acme", dataset)
+    do(memory_store, dataset, GENERATE, 0)
+    memory_queue.tell("acme", dataset, [(GENERATE.kind.name, "000000")], all_of_it=False)
+    memory_store.fault = lambda operation, key: pytest.fail(key) if operation == "list" else None
+    shown = datasets.get("acme", dataset)
+    assert (shown.state, shown.progress.samples_done) == (State.RUNNING, 4)
+    memory_store.fault = lambda operation, key: None
+    memory_queue.wipe()
+    assert datasets.get("acme", dataset).progress.samples_done == 4, "out of the store, where it is"

@@ -12,12 +12,13 @@ from app.dataset.keys import DatasetKeys, ReleaseKeys, unfinished
 from app.dataset.release import Release, ReleaseRequest, WithdrawalRequest
 from app.errors import Conflict, FacsimileError, NotFound, RequestRefused, StoreUnavailable, Withdrawn
 from app.jobs.audit import Action, AuditLog
-from app.jobs.datasets.advance import HALF_ACCEPTED_S, reconcile
 from app.jobs.datasets.removal import IN_FLIGHT_S, remove_dataset
 from app.jobs.datasets.retention import Retention
 from app.jobs.datasets.service import DatasetService
+from app.jobs.reconcile import HALF_ACCEPTED_S, reconcile
 from app.jobs.releases.products import ReleaseProducts
 from app.jobs.releases.service import ReleaseService
+from app.jobs.uploads import UploadService
 
 Make = Callable[..., tuple[Release, bool]]
 
@@ -64,7 +65,8 @@ def settle(store: Any, queue: Any) -> None:
     """Let the reconciler and retention look, after everything that may be on its way has run out."""
     for _ in range(3):
         store.now += IN_FLIGHT_S + HALF_ACCEPTED_S + 1
-        reconcile(store, queue, lambda: float(store.now))
+        queue.wipe()
+        reconcile(store, queue, UploadService(store, LimitSettings()), lambda: float(store.now))
         Retention(store, LimitSettings(), lambda: float(store.now)).run()
 
 

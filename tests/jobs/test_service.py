@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.config import LimitSettings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys
 from app.dataset.marking import CertificateCard, MarkingCard
@@ -21,12 +22,13 @@ from app.errors import (
     Unavailable,
 )
 from app.jobs.catalogues.marking import publish_marking
-from app.jobs.datasets.advance import reconcile
 from app.jobs.datasets.service import DatasetService
 from app.jobs.idempotency import RESERVED_S
 from app.jobs.ids import new_id
+from app.jobs.reconcile import reconcile
 from app.jobs.records import read_plan, write_json
 from app.jobs.state import State
+from app.jobs.uploads import UploadService
 from app.queue import ADVANCE, Task
 
 Submit = Callable[..., str]
@@ -103,7 +105,9 @@ def test_a_crash_after_the_marker_is_cleared_by_the_reconciler(
         submit()
     assert len(memory_store.objects) == len(before) + 2
     memory_store.fault = lambda operation, key: None
-    assert reconcile(memory_store, memory_queue, clock=lambda: memory_store.now + 3600)["cleared"] == 1
+    uploads = UploadService(memory_store, LimitSettings())
+    memory_queue.wipe()
+    assert reconcile(memory_store, memory_queue, uploads, lambda: memory_store.now + 3600)["cleared"] == 1
     assert memory_store.objects == before
 
 
@@ -249,7 +253,7 @@ def test_a_plan_that_cannot_be_read_is_said_so_and_holds_up_no_other(
     broken, sound = submit(), submit()
     memory_store.put(DatasetKeys("acme", broken).plan, b'{"schema_version": 2}')
     memory_queue.wipe()
-    assert reconcile(memory_store, memory_queue) == {"unfinished": 2, "enqueued": 1, "cleared": 0}
+    assert reconcile(memory_store, memory_queue, UploadService(memory_store, LimitSettings()))["enqueued"] == 1
     assert [task.subject for task in memory_queue.sent] == [sound]
     with pytest.raises(Corrupt, match="plan"):
         datasets.get("acme", broken)

@@ -13,8 +13,9 @@ from app.dataset.plan import Plan
 from app.errors import Cancelled, Misconfigured, OutOfReach, StoreUnavailable, Unfinished
 from app.jobs.phases import GENERATE, LAYOUT
 from app.jobs.records import Accepted, read_json, write_json
+from app.queue import Kind, Task
 from workers.attempt import Attempt, attempt_dataset
-from workers.tasks import register
+from workers.tasks import perform
 
 AT = DatasetKeys("acme", "ds_test")
 TASK = GENERATE.task("acme", "ds_test", "000001")
@@ -234,16 +235,33 @@ def test_a_worker_without_the_model_leaves_it_to_others(place: Place) -> None:
     assert len(marks(place)) == 1
 
 
-def test_queued_by_its_place_a_task_is_left_to_the_reconciler(place: Place) -> None:
-    """As a version queued it that counted parts, where a layout's number was its place in a list."""
-    tasks: dict[str, Any] = {}
-
-    class Celery:
-        def task(self, *, name: str) -> Any:
-            return lambda run: tasks.setdefault(name, run)
-
-    register(Celery(), place)  # type: ignore[arg-type]
-    tasks[LAYOUT.kind.name]("acme", "ds_test", 3)
+def test_a_task_of_another_version_is_left_to_the_reconciler(place: Place) -> None:
+    task = Task(Kind("facsimile.report_dataset", "control"), "acme", "ds_test")
+    perform(place, task)  # type: ignore[arg-type]
     assert marks(place) == []
     assert not place.store.exists(AT.failed)
-    assert place.queue.sent == []
+
+
+def test_what_is_done_is_told_once_it_is_stored(place: Place) -> None:
+    place.queue.remembers = True
+    place.queue.tell("acme", "ds_test", [], all_of_it=True)
+    attempt_dataset(place, TASK, lambda attempt: None)
+    assert place.queue.told("acme", "ds_test") == {}
+    attempt_dataset(place, TASK, lambda attempt: attempt.store.put(AT.shard_report(1), b"{}"))
+    assert place.queue.told("acme", "ds_test") == {GENERATE.kind.name: {"000001"}}
+
+
+def test_what_was_said_to_be_there_and_is_not_is_looked_for_again(place: Place) -> None:
+    place.queue.tell("acme", "ds_test", [], all_of_it=True)
+
+    def miss(attempt: Attempt) -> None:
+        attempt.store.get(AT.identities)
+
+    attempt_dataset(place, TASK, miss)
+    assert place.queue.notes == {}
+
+
+def test_between_two_batches_something_else_may_be_done(place: Place) -> None:
+    made: list[int] = []
+    attempt_dataset(place, TASK, lambda attempt: attempt.called_off() and None, meanwhile=lambda: made.append(1))
+    assert made == [1]

@@ -28,7 +28,7 @@ from workers.matchers.detector import load_detector
 from workers.matchers.registry import card_of
 from workers.pipeline import scoring
 from workers.pipeline.judgements import read_judgements
-from workers.tasks import register
+from workers.tasks import perform
 
 TARGET = {"matcher": "reader", "fmr": 0.05, "fnmr": 0.2}
 BODY: dict[str, Any] = {
@@ -58,17 +58,8 @@ class House:
         self.datasets = DatasetService(store, queue, models, self.settings)
         self.calibrations = CalibrationService(store, queue, models, matchers, self.settings)
         self.ofiq, self.detector = None, load_detector()
-        self._tasks: dict[str, Callable[..., None]] = {}
-        register(self, self)  # type: ignore[arg-type]
         self.done: list[Task] = []
         self.before: Callable[[Task], None] = lambda task: None
-
-    def task(self, run: Any = None, *, name: str) -> Any:
-        """As Celery has it, without Celery."""
-        if run is None:
-            return lambda run: self.task(run, name=name)
-        self._tasks[name] = run
-        return run
 
     def generator(self, plan: Plan) -> Any:
         return self.blocks
@@ -82,7 +73,7 @@ class House:
         while self.queue.sent:
             task = self.queue.sent.pop(0)
             self.before(task)
-            self._tasks[task.kind.name](task.tenant, task.subject, task.part)
+            perform(self, task)  # type: ignore[arg-type]
             self.done.append(task)
 
     def manifest(self, dataset: str) -> dict[str, Any]:

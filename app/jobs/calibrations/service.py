@@ -26,7 +26,7 @@ from app.jobs.datasets.advance import accept
 from app.jobs.progress import Progress
 from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import Accepted, read_accepted, read_json, read_plan
-from app.jobs.state import State, read_facts, state_of
+from app.jobs.state import State, known_facts, state_of
 from app.queue import TaskQueue
 from app.storage import ObjectStore
 
@@ -105,7 +105,7 @@ class CalibrationService:
         except NotFound as exc:
             raise NotFound(f"there is no calibration {calibration!r}; ask for it by POST /v1/calibrations") from exc
         at = DatasetKeys(keys.SERVICE, calibration)
-        facts = read_facts(self._store, keys.SERVICE, calibration)
+        facts = known_facts(self._store, self._queue, keys.SERVICE, calibration)
         state = state_of(facts, plan)
         return CalibrationJob(
             id=calibration,

@@ -40,7 +40,7 @@ from app.jobs.ids import DATASET, new_id
 from app.jobs.progress import Progress
 from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import Accepted, read_accepted, read_json, read_plan, write_json
-from app.jobs.state import State, read_facts, state_of
+from app.jobs.state import State, known_facts, state_of
 from app.queue import TaskQueue
 from app.storage import ObjectStore
 
@@ -130,7 +130,7 @@ class DatasetService:
         """Show one dataset; raises NotFound."""
         accepted = read_accepted(self._store, tenant, dataset)
         plan = read_plan(self._store, tenant, dataset)
-        facts = read_facts(self._store, tenant, dataset)
+        facts = known_facts(self._store, self._queue, tenant, dataset)
         try:
             return self._show(accepted, plan, state_of(facts, plan), Progress.of(facts, plan))
         except ObjectNotFound as exc:  # deleted while we looked

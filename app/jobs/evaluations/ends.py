@@ -1,13 +1,10 @@
 """How evaluations end, and what sees to it that every one does."""
 
-import time
-from collections.abc import Callable
-
 import structlog
 
 from app.dataset import keys
 from app.dataset.keys import EvaluationKeys
-from app.errors import Corrupt, NotFound
+from app.errors import NotFound
 from app.jobs.evaluations.records import AcceptedEvaluation, read_evaluation
 from app.jobs.records import write_json
 from app.jobs.uploads import UploadService
@@ -15,9 +12,6 @@ from app.queue import EVALUATE, Task, TaskQueue
 from app.storage import ObjectStore
 
 log = structlog.get_logger()
-
-HALF_ACCEPTED_S = 600.0
-"""A marker without a request older than this is what a crash between two writes left behind."""
 
 
 def settle(store: ObjectStore, uploads: UploadService, accepted: AcceptedEvaluation) -> None:
@@ -33,26 +27,22 @@ def fail_evaluation(store: ObjectStore, at: EvaluationKeys, error: str, reason: 
     log.error("evaluation_failed", key=at.prefix, reason=reason)
 
 
-def reconcile_evaluations(
-    store: ObjectStore, queue: TaskQueue, uploads: UploadService, clock: Callable[[], float] = time.time
-) -> dict[str, int]:
-    """Put every unfinished evaluation on its way again, and clear away what is left of others; returns counts."""
-    seen = enqueued = cleared = 0
-    for marker in store.list(keys.UNFINISHED_EVALUATIONS):
-        tenant, evaluation = marker.key[len(keys.UNFINISHED_EVALUATIONS) :].split("/")
-        seen += 1
-        at = EvaluationKeys(tenant, evaluation)
-        try:
-            accepted = read_evaluation(store, tenant, evaluation)
-            if store.exists(at.result) or store.exists(at.failed):
-                settle(store, uploads, accepted)
-            else:
-                enqueued += queue.enqueue(Task(EVALUATE, tenant, evaluation))
-        except NotFound:
-            if clock() - marker.modified > HALF_ACCEPTED_S:
-                store.delete_prefix(at.prefix)
-                store.delete(marker.key)
-                cleared += 1
-        except Corrupt as exc:  # must not keep the others from going on
-            log.error("evaluation_unreadable", tenant=tenant, evaluation=evaluation, reason=str(exc))
-    return {"unfinished": seen, "enqueued": enqueued, "cleared": cleared, "swept": uploads.sweep()}
+def reconcile_evaluation(
+    store: ObjectStore, queue: TaskQueue, uploads: UploadService, tenant: str, evaluation: str, *, old: bool
+) -> tuple[int, int]:
+    """Put an unfinished evaluation on its way again, or clear away what is left of it if it is `old`.
+
+    Returns how many tasks were enqueued and left-overs cleared; raises Corrupt.
+    """
+    at = EvaluationKeys(tenant, evaluation)
+    try:
+        accepted = read_evaluation(store, tenant, evaluation)
+    except NotFound:
+        if old:
+            store.delete_prefix(at.prefix)
+            store.delete(keys.unfinished_evaluation(tenant, evaluation))
+        return 0, int(old)
+    if store.exists(at.result) or store.exists(at.failed):
+        settle(store, uploads, accepted)
+        return 0, 0
+    return int(queue.enqueue(Task(EVALUATE, tenant, evaluation))), 0

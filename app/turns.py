@@ -1,0 +1,214 @@
+"""Whose turn it is: tasks that wait, by tenant; what is on its way of each subject; and what is known to be done.
+
+All of it is in the queue's server and none of it is a record: wiped, it is made again out of the store. Each operation
+is one script, so it happens whole or not at all.
+
+    turns                      tenants that have tasks waiting, by the worker seconds that each has had
+    waiting:LANE:TENANT        tasks, the oldest first
+    flight:TENANT:SUBJECT      task → `w` while it waits, or until when its worker is believed to be at it
+    done:TENANT:SUBJECT        parts that are stored, as far as they were told (`app.jobs.state`)
+
+A worker takes the task of the tenant that has had least; who comes with his first task has had as much as the one
+served last, so nobody saves turns up and nobody waits behind another's backlog.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+CHARGE_S = 1.0
+"""What a task is taken to cost until it has ended; so of several workers not all take the same tenant's."""
+
+TOLD_S = 7 * 86_400
+"""How long what is told of a subject is kept after the last change."""
+
+WORKER_S = 600
+"""A worker that has taken nothing for so long is not counted any more."""
+
+_PREFIX = "facsimile:"
+
+_PUT = """
+local flight, field = P .. 'flight:' .. ARGV[1] .. ':' .. ARGV[2], ARGV[3]
+local now = tonumber(redis.call('TIME')[1])
+local state = redis.call('HGET', flight, field)
+if state and (state == 'w' or tonumber(state) > now) then return 0 end
+redis.call('HSET', flight, field, 'w')
+redis.call('EXPIRE', flight, TOLD)
+redis.call('RPUSH', P .. 'waiting:' .. ARGV[4] .. ':' .. ARGV[1], ARGV[5])
+redis.call('HINCRBY', P .. 'depth', ARGV[4], 1)
+if not redis.call('ZSCORE', P .. 'turns', ARGV[1]) then
+  local had = tonumber(redis.call('HGET', P .. 'had', ARGV[1]) or 0)
+  local score = math.max(had, tonumber(redis.call('GET', P .. 'served') or 0))
+  redis.call('HSET', P .. 'had', ARGV[1], score)
+  redis.call('ZADD', P .. 'turns', score, ARGV[1])
+end
+return 1
+"""
+
+_TAKE = """
+local ticket = P .. 'ticket:' .. ARGV[1]
+local mine = redis.call('GET', ticket)
+if mine then return mine end
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZADD', P .. 'workers', now + tonumber(ARGV[4]), ARGV[3])
+local previews = ARGV[5] == '1'
+if previews and tonumber(redis.call('HGET', P .. 'depth', 'previews') or 0) <= 0 then return false end
+for _, tenant in ipairs(redis.call('ZRANGE', P .. 'turns', 0, -1)) do
+  local lanes = {'previews'}
+  if not previews then
+    local turn = redis.call('HINCRBY', P .. 'parity', tenant, 1)
+    lanes = turn % 2 == 1 and {'previews', 'control', 'shards'} or {'control', 'shards', 'previews'}
+  end
+  for _, lane in ipairs(lanes) do
+    local entry = redis.call('LPOP', P .. 'waiting:' .. lane .. ':' .. tenant)
+    if entry then
+      redis.call('HINCRBY', P .. 'depth', lane, -1)
+      local task = cjson.decode(entry)
+      redis.call('HSET', P .. 'flight:' .. tenant .. ':' .. task[3], task[1] .. '|' .. task[4], now + tonumber(ARGV[2]))
+      redis.call('SET', P .. 'served', redis.call('ZSCORE', P .. 'turns', tenant))
+      redis.call('HINCRBYFLOAT', P .. 'had', tenant, CHARGE)
+      local left = 0
+      for _, other in ipairs({'previews', 'control', 'shards'}) do
+        left = left + redis.call('LLEN', P .. 'waiting:' .. other .. ':' .. tenant)
+      end
+      if left == 0 then redis.call('ZREM', P .. 'turns', tenant)
+      else redis.call('ZINCRBY', P .. 'turns', CHARGE, tenant) end
+      redis.call('SET', ticket, entry, 'EX', 86400)
+      return entry
+    end
+  end
+  if not previews then redis.call('ZREM', P .. 'turns', tenant) end
+end
+return false
+"""
+
+_WORKING = """
+redis.call('HSET', P .. 'flight:' .. ARGV[1] .. ':' .. ARGV[2], ARGV[3], tonumber(redis.call('TIME')[1]) + ARGV[4])
+"""
+
+_END = """
+redis.call('HDEL', P .. 'flight:' .. ARGV[1] .. ':' .. ARGV[2], ARGV[3])
+local more = tonumber(ARGV[4])
+redis.call('HINCRBYFLOAT', P .. 'had', ARGV[1], more)
+if redis.call('ZSCORE', P .. 'turns', ARGV[1]) then redis.call('ZINCRBY', P .. 'turns', more, ARGV[1]) end
+"""
+
+_LIVE = """
+local flight = P .. 'flight:' .. ARGV[1] .. ':' .. ARGV[2]
+local now, live, all = tonumber(redis.call('TIME')[1]), 0, redis.call('HGETALL', flight)
+for at = 1, #all, 2 do
+  if all[at + 1] == 'w' or tonumber(all[at + 1]) > now then live = live + 1 else redis.call('HDEL', flight, all[at]) end
+end
+return live
+"""
+
+
+class Waiting(NamedTuple):
+    """A task as it waits."""
+
+    kind: str
+    lane: str
+    tenant: str
+    subject: str
+    part: str
+
+    @property
+    def field(self) -> str:
+        """What it is called among those on their way of its subject."""
+        return f"{self.kind}|{self.part}"
+
+    def entry(self) -> str:
+        """As it lies in the list."""
+        return json.dumps([self.kind, self.tenant, self.subject, self.part, self.lane])
+
+    @classmethod
+    def of(cls, entry: bytes) -> "Waiting":
+        """Read what `entry` wrote."""
+        kind, tenant, subject, part, lane = json.loads(entry)
+        return cls(kind, lane, tenant, subject, part)
+
+
+class Turns:
+    """The turns on a Redis-protocol server; raises its client's errors."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+        def script(body: str) -> Any:
+            head = f"local P, TOLD, CHARGE = '{_PREFIX}', {TOLD_S}, {CHARGE_S}\n"
+            return redis.register_script(head + body)
+
+        self._put, self._take, self._working = script(_PUT), script(_TAKE), script(_WORKING)
+        self._end, self._live = script(_END), script(_LIVE)
+
+    def put(self, task: Waiting) -> bool:
+        """Let a task wait, unless it is on its way already."""
+        return bool(self._put(args=[task.tenant, task.subject, task.field, task.lane, task.entry()]))
+
+    def take(self, ticket: str, worker: str, hold_s: float, *, previews_only: bool = False) -> Waiting | None:
+        """The task whose turn it is; the same ticket gets the same task again until `end`.
+
+        Its worker is believed to be at it for `hold_s`, unless `working` says more.
+        """
+        entry = self._take(args=[ticket, int(hold_s), worker, WORKER_S, int(previews_only)])
+        return Waiting.of(entry) if entry else None
+
+    def working(self, task: Waiting, hold_s: float) -> None:
+        """Say that a worker is at it, and for how long that is to be believed."""
+        self._working(args=[task.tenant, task.subject, task.field, int(hold_s)])
+
+    def end(self, task: Waiting, seconds: float) -> None:
+        """A task has ended, after so many seconds of a worker."""
+        self._end(args=[task.tenant, task.subject, task.field, seconds - CHARGE_S if seconds else 0.0])
+
+    def give_back(self, ticket: str) -> None:
+        """A ticket has been used."""
+        self._redis.delete(f"{_PREFIX}ticket:{ticket}")
+
+    def live(self, subjects: Iterable[tuple[str, str]]) -> list[int]:
+        """How many tasks of each (tenant, subject) wait or are worked on; in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for tenant, subject in subjects:
+            self._live(args=[tenant, subject], client=pipe)
+        return [int(count) for count in pipe.execute()]
+
+    def waiting(self, lane: str, tenant: str) -> int:
+        """How many tasks of a tenant wait in a lane."""
+        return int(self._redis.llen(f"{_PREFIX}waiting:{lane}:{tenant}"))
+
+    def depth(self) -> dict[str, int]:
+        """How many tasks wait in each lane."""
+        return {lane.decode(): int(count) for lane, count in self._redis.hgetall(f"{_PREFIX}depth").items()}
+
+    def workers(self) -> int:
+        """How many worker processes have taken something of late."""
+        now = self._redis.time()[0]
+        self._redis.zremrangebyscore(f"{_PREFIX}workers", 0, now)
+        return int(self._redis.zcard(f"{_PREFIX}workers"))
+
+    def told(self, tenant: str, subject: str) -> dict[str, set[str]] | None:
+        """What is known to be done of a subject: kind of task to parts; None where nothing is known."""
+        found = self._redis.smembers(f"{_PREFIX}done:{tenant}:{subject}")
+        if not found:
+            return None
+        done: dict[str, set[str]] = {}
+        for member in found:
+            kind, _, part = member.decode().partition("|")
+            if kind:
+                done.setdefault(kind, set()).add(part)
+        return done
+
+    def tell(self, tenant: str, subject: str, done: Iterable[tuple[str, str]], *, all_of_it: bool) -> None:
+        """Add what is done; unless it is `all_of_it`, only where something is known: else it would pass for all."""
+        key = f"{_PREFIX}done:{tenant}:{subject}"
+        if not all_of_it and not self._redis.exists(key):
+            return
+        with self._redis.pipeline() as pipe:
+            # The first member says that there is a record, however little it holds.
+            pipe.sadd(key, "|", *(f"{kind}|{part}" for kind, part in done))
+            pipe.expire(key, TOLD_S)
+            pipe.execute()
+
+    def forget(self, tenant: str, subject: str) -> None:
+        """Forget what is known to be done."""
+        self._redis.delete(f"{_PREFIX}done:{tenant}:{subject}")

@@ -1,13 +1,15 @@
 """A worker's entry: `celery -A workers.main worker`. The workers' only wiring."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from celery import signals
 
 from app.config import Settings
-from app.errors import Unavailable
+from app.errors import FacsimileError, Unavailable
+from app.jobs.attempts import note_orderly_stop
 from app.logs import configure_logging
 from app.queue import make_celery
 from workers.resources import Resources
@@ -44,3 +46,10 @@ def publish_models(**_: Any) -> None:
         else:
             log.info("models_published", models=models, matchers=matchers)
             return
+
+
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def stop_in_order(**_: Any) -> None:
+    """Say so before the children are told: what they are at may be broken off, and is no fault of it."""
+    with suppress(FacsimileError):
+        note_orderly_stop(Resources(settings).store)

@@ -17,10 +17,16 @@ UPLOADS = "uploads/"
 MARKING = "marking.json"
 """What samples can be marked with, as the workers published it."""
 API_KEYS = "api-keys/"
+STOPPED_BOOTS = "stopped-boots/"
 SESSIONS = "sessions/"
 
 SERVICE = "_service"
 """Whose calibrations are: a model's, and no tenant's (no tenant can have this name)."""
+
+
+def stopped_boot(boot: str) -> str:
+    """Marker of a worker's boot that ended in order."""
+    return f"{STOPPED_BOOTS}{boot}"
 
 
 def model_card(name: str) -> str:

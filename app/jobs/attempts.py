@@ -1,7 +1,12 @@
 """Attempts at a task: how one can end, what is tried again, and when a task is given up. One rule for every subject.
 
 Each attempt leaves a mark in the store before it begins, and takes it off when it ends in an orderly way. What is left
-is how often a worker was lost on the task, or failed at it.
+is how often a worker was lost on the task, or failed at it. A mark says of which boot of a worker it is (its parent and
+the children that it forked), so that what the task did to a child is told from what happened to the whole worker:
+
+    failed at it, or a child was lost and its parent lives   counts
+    the whole worker stopped in order (a deploy, `down`)     does not count
+    the whole worker was lost (power, kill -9, the pod)      counts a fourth: a task may be the reason, but rarely is
 """
 
 import traceback
@@ -13,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from app.dataset import keys
 from app.errors import (
     Cancelled,
     FacsimileError,
@@ -29,6 +35,12 @@ from app.storage import ObjectStore
 log = structlog.get_logger()
 
 LOST = "the worker was lost"
+
+BOOT = uuid.uuid4().hex
+"""This boot: made when the parent imports this module, and inherited by the children that it forks."""
+
+WHOLE_WORKERS = 4
+"""So many times as often as children may whole workers be lost at a task."""
 
 
 class Ending(Enum):
@@ -75,7 +87,7 @@ def reason_of(exc: Exception) -> str:
 def counted(store: ObjectStore, marks: str, task: Task) -> Iterator[None]:
     """Count an attempt at `task` under the prefix `marks`; whatever the work raises goes on upwards."""
     mark = f"{marks}{uuid.uuid4().hex}"
-    write_json(store, mark, {"error": LOST})
+    write_json(store, mark, {"error": LOST, "boot": BOOT})
     try:
         yield
     except Exception as exc:
@@ -92,13 +104,28 @@ def counted(store: ObjectStore, marks: str, task: Task) -> Iterator[None]:
 def given_up(store: ObjectStore, marks: str, task: Task, most: int) -> str | None:
     """Why a task is given up, if as many attempts at it as may be went wrong; `marks` is the prefix of their marks."""
     _take_off_left_over(store)
-    found = list(store.list(marks))
+    found = sorted(store.list(marks), key=lambda info: info.modified)
     if len(found) < most:
         return None
-    last = max(found, key=lambda info: info.modified)
-    with suppress(ObjectNotFound):
-        return f"given up after {len(found)} attempts at {task}; the last: {read_json(store, last.key)['error']}"
-    return None
+    counting, whole = 0, 0
+    last = LOST
+    for info in found:
+        with suppress(ObjectNotFound):  # taken off meanwhile
+            mark = read_json(store, info.key)
+            boot = mark.get("boot", BOOT)
+            if boot != BOOT and store.exists(keys.stopped_boot(boot)):
+                store.delete(info.key)
+                continue
+            counting, whole = (counting + 1, whole) if boot == BOOT else (counting, whole + 1)
+            last = mark["error"]
+    if counting < most and counting + whole < WHOLE_WORKERS * most:
+        return None
+    return f"given up after {counting + whole} attempts at {task}; the last: {last}"
+
+
+def note_orderly_stop(store: ObjectStore) -> None:
+    """Say that this boot ends in order: what its children leave behind is no fault of their tasks."""
+    write_json(store, keys.stopped_boot(BOOT), {})
 
 
 _left_over: WeakKeyDictionary[ObjectStore, set[str]] = WeakKeyDictionary()

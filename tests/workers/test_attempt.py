@@ -1,5 +1,6 @@
 """What surrounds a task: counting attempts, giving up, coming back, and leaving nothing of what was deleted."""
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.plan import Plan
 from app.errors import Cancelled, Misconfigured, OutOfReach, StoreUnavailable, Unfinished
+from app.jobs import attempts
 from app.jobs.phases import GENERATE, LAYOUT
 from app.jobs.records import Accepted, read_json, write_json
 from app.queue import Kind, Task
@@ -148,6 +150,41 @@ def test_deaths_count_like_failures(place: Place) -> None:
             attempt_dataset(place, TASK, die)
     attempt_dataset(place, TASK, lambda attempt: pytest.fail("tried once too often"))
     assert "the worker was lost" in read_json(place.store, AT.failed)["reason"]
+
+
+def lost_with_its_worker(place: Place, monkeypatch: pytest.MonkeyPatch, *, in_order: bool) -> None:
+    """An attempt in whose midst the whole worker goes, and another worker is started."""
+
+    class Killed(BaseException):
+        """As kill -9."""
+
+    def die(attempt: Attempt) -> None:
+        if in_order:
+            attempts.note_orderly_stop(place.store)
+        raise Killed
+
+    with pytest.raises(Killed):
+        attempt_dataset(place, TASK, die)
+    monkeypatch.setattr(attempts, "BOOT", uuid.uuid4().hex)
+
+
+def test_orderly_stops_do_not_count_however_many(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(30):
+        lost_with_its_worker(place, monkeypatch, in_order=True)
+    attempt_dataset(place, TASK, lambda attempt: None)
+    assert not place.store.exists(AT.failed)
+    assert marks(place) == []
+
+
+def test_whole_workers_may_be_lost_more_often_than_children_but_not_for_ever(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(11):
+        lost_with_its_worker(place, monkeypatch, in_order=False)
+        assert not place.store.exists(AT.failed)
+    lost_with_its_worker(place, monkeypatch, in_order=False)
+    attempt_dataset(place, TASK, lambda attempt: pytest.fail("tried once too often"))
+    assert "given up after 12 attempts" in read_json(place.store, AT.failed)["reason"]
 
 
 def test_a_lost_store_or_queue_is_nobodys_failure(place: Place) -> None:

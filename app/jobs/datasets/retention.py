@@ -28,6 +28,9 @@ log = structlog.get_logger()
 
 DAY_S = 86_400.0
 
+BOOTS_KEPT_S = 7 * DAY_S
+"""How long it is known that a worker's boot ended in order."""
+
 SKEW_S = 300.0
 """A difference between our clock and the store's that is worth telling."""
 
@@ -148,6 +151,9 @@ class Retention:
                 if looked and _due(looked[1], now):
                     self._expire(tenant, *looked, now)
                     deleted += 1
+        for boot in list(self._store.list(keys.STOPPED_BOOTS)):
+            if now - boot.modified > BOOTS_KEPT_S:
+                self._store.delete(boot.key)
         if deleted or cleared:
             log.info("retained", datasets=seen, deleted=deleted, cleared=cleared)
         return {"datasets": seen, "deleted": deleted, "cleared": cleared}

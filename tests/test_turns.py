@@ -1,0 +1,168 @@
+"""Whose turn it is, on a real server: fair by tenant, nothing twice, nothing lost."""
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from app.stack import binaries
+from app.turns import Turns, Waiting
+
+HOLD_S = 30
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server of the embedded stack's kind, with nothing kept on disk."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(binaries.valkey()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    folder: Path = tmp_path_factory.mktemp("valkey")
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    client = redis.Redis(port=port)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with contextlib.suppress(redis.ConnectionError):
+            client.ping()
+            break
+        time.sleep(0.02)
+    yield client
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def turns(server: Any) -> Turns:
+    server.flushall()
+    return Turns(server)
+
+
+def shard(tenant: str, number: int, dataset: str = "ds_1") -> Waiting:
+    return Waiting("facsimile.generate_shard", "shards", tenant, dataset, f"{number:06d}")
+
+
+def preview(tenant: str, number: int) -> Waiting:
+    return Waiting("facsimile.make_preview", "previews", tenant, f"{number:064x}", "")
+
+
+def work(turns: Turns, count: int, seconds: float = 1.0) -> list[Waiting]:
+    """One worker's next tasks, each ended before the next is taken."""
+    done = []
+    for number in range(count):
+        task = turns.take(f"t{number}-{time.monotonic()}", "worker", HOLD_S)
+        if task is None:
+            break
+        turns.end(task, seconds)
+        done.append(task)
+    return done
+
+
+def test_a_task_is_put_once_taken_once_and_may_come_again_when_it_has_ended(turns: Turns) -> None:
+    assert turns.put(shard("a", 0))
+    assert not turns.put(shard("a", 0)), "it waits"
+    assert turns.depth() == {"shards": 1}
+    taken = turns.take("ticket", "worker", HOLD_S)
+    assert taken == shard("a", 0)
+    assert not turns.put(shard("a", 0)), "it is being worked on"
+    assert turns.take("another", "worker", HOLD_S) is None
+    assert turns.live([("a", "ds_1"), ("a", "ds_2")]) == [1, 0]
+    turns.end(shard("a", 0), 2.0)
+    assert turns.live([("a", "ds_1")]) == [0]
+    assert turns.put(shard("a", 0))
+
+
+def test_the_same_ticket_gets_the_same_task_until_it_is_given_back(turns: Turns) -> None:
+    turns.put(shard("a", 0))
+    turns.put(shard("a", 1))
+    assert turns.take("ticket", "worker", HOLD_S) == turns.take("ticket", "worker", HOLD_S) == shard("a", 0)
+    turns.give_back("ticket")
+    assert turns.take("ticket", "worker", HOLD_S) == shard("a", 1)
+
+
+def test_what_a_lost_worker_was_at_may_be_put_again(turns: Turns) -> None:
+    turns.put(shard("a", 0))
+    turns.take("ticket", "worker", 0)
+    assert turns.live([("a", "ds_1")]) == [0]
+    assert turns.put(shard("a", 0))
+    turns.working(shard("a", 7), HOLD_S)
+    assert turns.live([("a", "ds_1")]) == [2]
+
+
+def test_nobody_waits_behind_anothers_backlog(turns: Turns) -> None:
+    for number in range(200):
+        turns.put(shard("a", number))
+    assert {task.tenant for task in work(turns, 20, seconds=10.0)} == {"a"}
+    for number in range(3):
+        turns.put(shard("b", number))
+    first = work(turns, 6, seconds=10.0)
+    # Whoever has had least comes next; both began equal when b came.
+    assert [task.tenant for task in first].count("b") == 3
+    assert first[0].tenant == "b"
+
+
+def test_turns_are_of_time_not_of_tasks(turns: Turns) -> None:
+    """Beside shards of ten seconds, a set of short tasks goes through in one go."""
+    for number in range(50):
+        turns.put(shard("a", number))
+    work(turns, 5, seconds=10.0)
+    running = turns.take("long", "worker", HOLD_S)
+    assert running is not None
+    for number in range(8):
+        turns.put(shard("b", number))
+    turns.end(running, 10.0)
+    assert [task.tenant for task in work(turns, 8, seconds=0.5)] == ["b"] * 8
+
+
+def test_who_was_away_has_saved_no_turns_up(turns: Turns) -> None:
+    for number in range(300):
+        turns.put(shard("a", number))
+    work(turns, 100, seconds=10.0)
+    for number in range(100):
+        turns.put(shard("b", number))
+    tenants = [task.tenant for task in work(turns, 40, seconds=10.0)]
+    assert 19 <= tenants.count("a") <= 21
+
+
+def test_previews_come_between_and_never_before_all_else(turns: Turns) -> None:
+    for number in range(20):
+        turns.put(shard("a", number))
+        turns.put(preview("a", number))
+    lanes = [task.lane for task in work(turns, 20)]
+    assert lanes.count("previews") == 10
+    for number in range(60):
+        turns.put(preview("a", 100 + number))
+    turns.put(preview("b", 1))
+    assert "b" in {task.tenant for task in work(turns, 3)}
+
+
+def test_between_two_batches_only_a_preview_is_taken(turns: Turns) -> None:
+    turns.put(shard("a", 0))
+    assert turns.take("t1", "worker", HOLD_S, previews_only=True) is None
+    turns.put(preview("b", 1))
+    assert turns.take("t2", "worker", HOLD_S, previews_only=True) == preview("b", 1)
+    assert turns.take("t3", "worker", HOLD_S) == shard("a", 0)
+
+
+def test_what_is_told_is_kept_only_where_all_was_told_before(turns: Turns) -> None:
+    turns.tell("a", "ds_1", [("generate", "000000")], all_of_it=False)
+    assert turns.told("a", "ds_1") is None, "it would pass for all that is done"
+    turns.tell("a", "ds_1", [], all_of_it=True)
+    assert turns.told("a", "ds_1") == {}
+    turns.tell("a", "ds_1", [("generate", "000000"), ("layout", "lfw"), ("choose", "")], all_of_it=False)
+    assert turns.told("a", "ds_1") == {"generate": {"000000"}, "layout": {"lfw"}, "choose": {""}}
+    turns.forget("a", "ds_1")
+    assert turns.told("a", "ds_1") is None
+
+
+def test_workers_are_counted_by_what_they_take(turns: Turns) -> None:
+    assert turns.workers() == 0
+    for worker in ("one", "two", "one"):
+        turns.take(worker, worker, HOLD_S)
+    assert turns.workers() == 2

@@ -55,7 +55,7 @@ def test_the_archive_holds_every_sample_unharmed_and_marked(service: Any, galler
         assert f'facsimile:Sample="{row["id"]}"' in mark["xmp"]
         assert manifest["model"]["digest"] in mark["xmp"]
     listed = list(csv.DictReader(io.StringIO(files["comparisons.csv"].decode())))
-    assert len(listed) == manifest["comparisons"]["mated"] + manifest["comparisons"]["non_mated"] == 24
+    assert len(listed) == manifest["comparisons"]["mated"] + manifest["comparisons"]["non_mated"] == 90
     assert all((row["reference"][:8] == row["probe"][:8]) == (row["mated"] == "1") for row in listed)
     assert decode(files["contact-sheet.png"]).shape[2] == 3
     for name, digest in manifest["products"].items():

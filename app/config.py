@@ -160,6 +160,8 @@ class WorkerSettings(BaseModel):
     """Which model `default` means; the newest rule is in workers.generator.registry."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks run; `auto` takes a GPU if there is one."""
+    reference: str | None = None
+    """A file of `facsimile matchers reference`: thresholds on real faces, which reports read sets against."""
     matchers_dir: str | None = None
     """A folder of further matchers (NAME/card.json beside the ONNX file that it names)."""
     ofiq: str | None = None

@@ -3,6 +3,7 @@
 import io
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from celery import Celery
 from app.dataset import keys
 from app.dataset.layout import Layout
 from app.dataset.plan import Plan
+from app.dataset.reference import Reference, read_reference
 from app.dataset.shard import IdentityChoice
 from app.errors import OutOfReach
 from app.jobs.catalogues.matchers import MatcherCatalogue
@@ -238,6 +240,7 @@ def _close(attempt: Attempt) -> None:
         attempt.generator.card,
         matchers=MatcherCatalogue(attempt.store).all(),
         trained_on=_trained_on(attempt),
+        reference=_reference(attempt),
         should_cancel=attempt.called_off,
     )
 
@@ -260,6 +263,11 @@ def _trained_on(attempt: Attempt) -> dict[str, TrainedOn]:
     if card.training_templates is None:
         return {}
     return load_trained_on(model_folders(attempt.settings.worker)[card.name], card)
+
+
+def _reference(attempt: Attempt) -> Reference | None:
+    path = attempt.settings.worker.reference
+    return read_reference(Path(path)) if path else None
 
 
 def _publish(attempt: Attempt) -> None:

@@ -1,6 +1,6 @@
-"""Thresholds that are right for real faces: what `facsimile matchers reference` measures, and reports are read against.
+"""Thresholds that are right for real faces: `facsimile matchers reference` measures them, reports go by them.
 
-Of the photographs only these figures are kept: no face, no template, no name.
+Of the photographs only these figures are kept: no face, no template, no name of a person.
 """
 
 from pathlib import Path
@@ -8,55 +8,31 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from app.dataset.measures import Data, Rate
-from app.errors import Corrupt
+from app.dataset.measures import Data
+from app.dataset.report import RealThreshold
+from app.errors import Misconfigured
 
 REFERENCE_FMR = 1e-3
 """The operating point that sets are compared at."""
 
 
-class RealThreshold(Data):
-    """One operating point on real faces."""
-
-    target_fmr: float
-    threshold: float
-    fmr: Rate
-    """What the threshold has on the photographs: at most the target."""
-
-
-class RealMatcher(Data):
-    """What one matcher says of the photographs."""
-
-    version: str
-    digest: str
-    """SHA-256 of its weights: thresholds of others do not fit."""
-    pictures: int
-    """With a template."""
-    thresholds: tuple[RealThreshold, ...] = Field(min_length=1)
-
-    def at(self, target_fmr: float) -> RealThreshold | None:
-        """The point of an FMR; None if it was not resolved."""
-        return next((point for point in self.thresholds if point.target_fmr == target_fmr), None)
-
-
 class Reference(Data):
-    """Operating points of matchers on one collection of real faces."""
+    """Thresholds of matchers on one collection of real faces."""
 
     schema_version: Literal[1] = 1
-    name: str = ""
-    """What the operator calls the collection; printed in reports."""
-    subjects: int = Field(ge=2)
-    pictures: int = Field(ge=2)
-    matchers: dict[str, RealMatcher]
-    """By name."""
+    thresholds: tuple[RealThreshold, ...] = Field(min_length=1)
+
+    def of(self, matcher: str, digest: str) -> tuple[RealThreshold, ...]:
+        """Those of one network, and of no other by the same name."""
+        return tuple(point for point in self.thresholds if (point.matcher, point.matcher_digest) == (matcher, digest))
 
 
 def read_reference(path: Path) -> Reference:
-    """Read a reference file; raises Corrupt that says what to do."""
+    """Read a reference file; raises Misconfigured that says what to do."""
     try:
         return Reference.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as exc:
-        raise Corrupt(
+        raise Misconfigured(
             f"{path} is no reference of real faces ({exc}); make one by "
             f"'facsimile matchers reference FOLDER --out {path}'"
         ) from exc

@@ -9,7 +9,7 @@ from PIL import Image
 
 from app.cli.main import run
 from app.dataset.reference import Reference, read_reference
-from app.errors import Corrupt, RequestRefused
+from app.errors import Misconfigured, RequestRefused
 from workers.appraisal.judged import Judged, Seen
 from workers.appraisal.real import RealFaces, discrepancy, read_real_faces, reference_of, tail_rows, yardstick
 from workers.appraisal.table import appraise
@@ -71,11 +71,13 @@ def test_crowding_is_the_share_of_strangers_that_match_at_a_real_threshold(readi
     rng, judge = np.random.default_rng(5), reading("m", COSINE)
     real = collection("mine", table_of(rng, 120, 2, common=0.2))
     reference = reference_of(real, [judge], name="ours")
-    point = reference.matchers["m"].at(1e-3)
-    assert point is not None
-    assert 0 < point.fmr.value <= 1e-3
-    assert reference.matchers["m"].at(1e-4) is not None
-    assert (reference.subjects, reference.pictures) == (120, 240)
+    assert [point.target_fmr for point in reference.thresholds] == [1e-2, 1e-3, 1e-4]
+    point = reference.of("m", judge.digest)[1]
+    assert (point.subjects, point.comparisons, point.source) == (120, 240 * 239 // 2 - 120, "ours")
+    assert reference.of("m", "f" * 64) == (), "another network of the name"
+    scores = real.tables["m"].templates @ real.tables["m"].templates.T
+    strangers = scores[np.less.outer(real.tables["m"].subjects, real.tables["m"].subjects)]
+    assert 0 < (strangers >= point.threshold).mean() <= 1e-3
     shares = []
     for common in (0.2, 1.5):
         made = judged(table_of(rng, 60, 2, common=common))
@@ -86,7 +88,6 @@ def test_crowding_is_the_share_of_strangers_that_match_at_a_real_threshold(readi
     assert shares[0] < 0.01
     assert shares[1] > 0.5
     assert Reference.model_validate_json(reference.model_dump_json()) == reference
-    assert "template" not in reference.model_dump_json()
 
 
 def pictures(folder: Path, subjects: int, each: int = 2) -> Path:
@@ -107,7 +108,7 @@ def test_a_folder_of_one_subject_is_told_what_is_needed(tmp_path: Path, reading:
         read_real_faces(pictures(tmp_path / "one", 1), [judge], detector=tell_tale())
     few = read_real_faces(pictures(tmp_path / "few", 5), [judge], detector=tell_tale())
     with pytest.raises(RequestRefused, match=r"few gives 40 comparisons of different people by m; .* needs 1,000"):
-        reference_of(few, [judge])
+        reference_of(few, [judge], "few")
     (tmp_path / "few" / "s000" / "broken.jpg").write_bytes(b"no picture")
     with pytest.raises(Unusable, match=r"1 pictures .*s000/broken.jpg is no picture"):
         read_real_faces(tmp_path / "few", [judge], detector=tell_tale())
@@ -143,11 +144,11 @@ def test_a_reference_holds_figures_alone_and_can_be_read(
     printed = capsys.readouterr().out
     assert "FACSIMILE_WORKER__REFERENCE" in printed
     found = read_reference(out)
-    assert (found.name, found.subjects, found.pictures, list(found.matchers)) == ("staff", 25, 50, ["m"])
+    assert {(point.matcher, point.source, point.subjects) for point in found.thresholds} == {("m", "staff", 25)}
     assert out.stat().st_size < 4_000
     assert "s000" not in out.read_text()
     assert run(["matchers", "reference", str(pictures(tmp_path / "one", 1)), "--out", str(out)]) == 2
     assert "46 subjects" in capsys.readouterr().err
     assert read_reference(out) == found
-    with pytest.raises(Corrupt, match="matchers reference FOLDER"):
+    with pytest.raises(Misconfigured, match="matchers reference FOLDER"):
         read_reference(folder / "s000" / "0.png")

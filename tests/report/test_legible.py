@@ -148,6 +148,12 @@ def test_thresholds_of_real_operation_are_told_on_the_first_page(
     assert points[1].fmr.errors == int((scores[upper & ~same] >= 0.5).sum())
     assert points[1].fnmr.by_subject is not None
     page = render_page(report).decode()
+    assert points[1].fmr.value > 10 * 1e-3
+    (sentence,) = [sentence for sentence in report.summary if "different real people" in sentence]
+    assert "No matcher can be tried at its real operating point" in sentence
+    near = judged_by(templates, real=(REAL.model_copy(update={"threshold": 0.9999}),))
+    (sentence,) = [s for s in make_report(evidence(subjects=50, judges=(near,))).summary if "real people" in s]
+    assert "No matcher" not in sentence
     summary = page[page.index("At a real operating point") : page.index("<h2")]
     assert "an airport&#39;s gallery: 347 people, 60,031 non-mated comparisons" in summary
 

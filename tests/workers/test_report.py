@@ -9,7 +9,8 @@ import pytest
 
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
-from app.dataset.report import Report
+from app.dataset.reference import Reference
+from app.dataset.report import RealThreshold, Report
 from app.errors import Cancelled
 from app.jobs.records import Accepted, write_json
 from workers.generator.trained_on import TemplatesOf, TrainedOn
@@ -141,6 +142,27 @@ def test_leakage_is_measured_with_templates_of_the_same_weights_only(
 
     assert told(reader.digest).judges[0].leakage.searched == 50
     assert told("b" * 64).judges[0].leakage is None
+
+
+def test_thresholds_on_real_faces_are_those_of_the_same_weights(
+    judged_plan: Any, blocks: Any, reader: Any, memory_store: Any
+) -> None:
+    plan = judged_plan()
+    make_set(plan, blocks, reader, memory_store)
+    given = RealThreshold(
+        matcher="reader",
+        matcher_digest=reader.digest,
+        target_fmr=1e-3,
+        threshold=-1.0,
+        source="ours",
+        subjects=50,
+        comparisons=1225,
+    )
+    other = given.model_copy(update={"matcher_digest": "b" * 64})
+    (point,) = write(plan, blocks, reader, memory_store, reference=Reference(thresholds=(given, other))).judges[0].real
+    assert point.at == given
+    assert point.fmr.trials > 0
+    assert write(plan, blocks, reader, memory_store).judges[0].real == ()
 
 
 def test_called_off_it_leaves_no_report(judged_plan: Any, blocks: Any, reader: Any, memory_store: Any) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from app.dataset.reference import REFERENCE_FMR, RealMatcher, RealThreshold, Reference
+from app.dataset.reference import REFERENCE_FMR, Reference
+from app.dataset.report import RealThreshold
 from app.dataset.resolution import subjects_needed
 from app.errors import RequestRefused
 from workers.appraisal.judged import Judged, metric_of, template_of
@@ -114,23 +115,25 @@ def read_real_faces(
     )
 
 
-def reference_of(faces: RealFaces, judges: Sequence[Matcher], name: str = "") -> Reference:
+def reference_of(faces: RealFaces, judges: Sequence[Matcher], name: str) -> Reference:
     """Thresholds of every judge on real faces; raises RequestRefused where REFERENCE_FMR is not resolved."""
-    matchers = {}
+    points = []
     for judge in judges:
         scores = faces.scores(judge)
-        points = []
-        for target in TARGETS:
-            if scores.non_mated_total * target >= 1:
-                threshold = threshold_at_fmr(scores, target)
-                points.append(RealThreshold(target_fmr=target, threshold=threshold, fmr=fmr(scores, threshold)))
-        matchers[judge.name] = RealMatcher(
-            version=judge.version,
-            digest=judge.digest,
-            pictures=int(faces.tables[judge.name].extracted.sum()),
-            thresholds=tuple(points),
-        )
-    return Reference(name=name, subjects=faces.subjects, pictures=faces.pictures, matchers=matchers)
+        points += [
+            RealThreshold(
+                matcher=judge.name,
+                matcher_digest=judge.digest,
+                target_fmr=target,
+                threshold=threshold_at_fmr(scores, target),
+                source=name,
+                subjects=faces.subjects,
+                comparisons=scores.non_mated_total,
+            )
+            for target in TARGETS
+            if scores.non_mated_total * target >= 1
+        ]
+    return Reference(thresholds=tuple(points))
 
 
 def tail_rows(judge: Matcher, judged: Judged, faces: RealFaces, threshold: float, subjects: int) -> list[Row]:

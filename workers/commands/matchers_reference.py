@@ -12,7 +12,7 @@ from workers.commands.bars import bar
 def reference_command(
     folder: Annotated[Path, typer.Argument(help="Real photographs: a folder for each subject.")],
     out: Annotated[Path, typer.Option(help="File for the thresholds.")] = Path("reference.json"),
-    name: Annotated[str, typer.Option(help="What to call the collection in reports.")] = "",
+    name: Annotated[str, typer.Option(help="What reports call the collection.")] = "the operator's real faces",
     matcher: Annotated[list[str] | None, typer.Option(help="Matcher; may be given again. The built-in ones.")] = None,
 ) -> None:
     """Measure matchers' thresholds on real faces; no face, template or name is kept. A seventh of a second a picture.
@@ -36,10 +36,9 @@ def reference_command(
         )
     found = reference_of(faces, judges, name)
     write_whole(out, f"{found.model_dump_json(indent=1)}\n".encode())
-    for judge, real in found.matchers.items():
-        for point in real.thresholds:
-            typer.echo(
-                f"{judge}: FMR {point.target_fmr:g} at {point.threshold:.4f} ({point.fmr.errors} of "
-                f"{point.fmr.trials:,} comparisons of {found.subjects} people)"
-            )
+    for point in found.thresholds:
+        typer.echo(
+            f"{point.matcher}: FMR {point.target_fmr:g} at {point.threshold:.4f}, of {point.comparisons:,} comparisons "
+            f"of {point.subjects} people"
+        )
     typer.echo(f"{out}: set FACSIMILE_WORKER__REFERENCE to it where workers run, and reports read sets against it")

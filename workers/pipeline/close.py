@@ -29,6 +29,7 @@ from app.dataset.products import (
     REPORT_PAGE,
     Product,
 )
+from app.dataset.reference import Reference
 from app.errors import Cancelled
 from app.jobs.records import JSON, Accepted, write_json
 from app.storage import ObjectStore
@@ -56,6 +57,7 @@ def close(
     *,
     matchers: Mapping[str, MatcherCard],
     trained_on: Mapping[str, TrainedOn] = MappingProxyType({}),
+    reference: Reference | None = None,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> None:
     """Write everything that tells about a set, the laid-aside manifest last; run twice, it leaves the same bytes.
@@ -94,6 +96,7 @@ def close(
             calibration=calibration,
             matchers=matchers,
             trained_on=trained_on,
+            reference=reference,
             should_cancel=should_cancel,
         )
         if should_cancel():

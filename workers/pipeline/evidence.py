@@ -9,6 +9,7 @@ from app.dataset.matcher import MatcherCard
 from app.dataset.model import ChoiceAttribute, ModelCard, RangeAttribute, ShareAttribute
 from app.dataset.names import parse_sample_name
 from app.dataset.plan import FinalPlan, Plan
+from app.dataset.reference import Reference
 from app.dataset.report import MatcherFacts
 from app.dataset.shard import AttributeValue, SampleRow, Shown
 from workers.biometrics.groups import age_bands
@@ -26,10 +27,12 @@ def gather(
     rows: Mapping[str, SampleRow],
     matchers: Mapping[str, MatcherCard],
     trained_on: Mapping[str, TrainedOn],
+    reference: Reference | None,
 ) -> Evidence:
     """Put together what the measures need; without judgements it is empty.
 
-    `matchers` are the cards that are published, `trained_on` the model's own templates by matcher.
+    `matchers` are the cards that are published, `trained_on` the model's own templates by matcher, `reference` the
+    operator's thresholds on real faces.
     Distractors' codes follow on those of the judged subjects.
     """
     count = len(judgements) if judgements else 0
@@ -37,7 +40,7 @@ def gather(
     # Codes of judged subjects are 0 … S − 1; distractors are numbered behind all subjects, judged or not.
     codes = np.where(subjects < plan.subjects, subjects, subjects - plan.subjects + plan.judged_subjects)
     return Evidence(
-        judges=tuple(_judges(plan, judgements, matchers, trained_on)) if judgements else (),
+        judges=tuple(_judges(plan, judgements, matchers, trained_on, reference)) if judgements else (),
         subjects=codes.astype(np.int64),
         samples=judgements.samples if judgements else np.zeros(0, np.int64),
         judged_subjects=plan.judged_subjects,
@@ -61,6 +64,7 @@ def _judges(
     judgements: Judgements,
     matchers: Mapping[str, MatcherCard],
     trained_on: Mapping[str, TrainedOn],
+    reference: Reference | None,
 ) -> list[JudgedBy]:
     """The plan's judges, those first that did not filter the set."""
     found = []
@@ -85,6 +89,7 @@ def _judges(
                 templates=templates,
                 failures=judgements.failures[planned.name],
                 trained_on=theirs if theirs and theirs.matcher_digest == planned.digest else None,
+                real=reference.of(planned.name, planned.digest) if reference else (),
             )
         )
     return sorted(found, key=lambda judge: not judge.facts.independent)

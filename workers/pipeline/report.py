@@ -13,6 +13,7 @@ from app.dataset.model import ModelCard
 from app.dataset.names import sample_name
 from app.dataset.plan import FinalPlan, Plan
 from app.dataset.products import COMPARISONS
+from app.dataset.reference import Reference
 from app.dataset.report import Listed, Report
 from app.jobs.records import Accepted
 from app.storage import ObjectStore
@@ -51,18 +52,19 @@ def make_report(
     calibration: Calibration | None,
     matchers: Mapping[str, MatcherCard],
     trained_on: Mapping[str, TrainedOn],
+    reference: Reference | None,
     should_cancel: Callable[[], bool],
 ) -> Report:
     """Measure a set; raises Cancelled when told to stop.
 
     `card` is the model's, `matchers` the cards of those on offer, `trained_on` by matcher the templates of what the
-    model was trained on.
+    model was trained on, `reference` the operator's thresholds on real faces.
     """
     contract = measure_contract(judgements, plan, calibration) if judgements and calibration else None
     return build_report(
         plan,
         card,
-        gather(plan, card, judgements, inventory.judged, matchers, trained_on),
+        gather(plan, card, judgements, inventory.judged, matchers, trained_on, reference),
         inventory.outcome(),
         name=accepted.name,
         created_at=accepted.created_at,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from app.dataset.calibration import Contract
+from app.dataset.reference import REFERENCE_FMR
 from app.dataset.report import Counts, JudgeReport, Leakage, Report
 from workers.report.wording import fmr_text, number, percent, plural, rate_text
 
@@ -11,6 +12,9 @@ AUC_OF_LEAKAGE = 0.55
 
 SHARE_OF_LEAKAGE = 0.1
 """So many samples beyond 99% of strangers are ten times what strangers do."""
+
+FAR = 10
+"""So many times the share of real strangers that match is called far from a real operating point."""
 
 
 def summarize(report: Report) -> tuple[str, ...]:
@@ -39,6 +43,7 @@ def _sentences(report: Report) -> Iterator[str]:
     else:
         yield from _difficulty(report, judge)
         yield from _identities(judge)
+        yield from _at_real_thresholds(report)
         yield from _leakage(judge)
     yield _came_out(report.counts, report)
 
@@ -98,6 +103,23 @@ def _identities(judge: JudgeReport) -> Iterator[str]:
             f"{percent(found.u_class)} of {found.identities:,} identities have no look-alike in the set by "
             f"{judge.matcher.name} at FMR {fmr_text(found.target_fmr)}; "
             f"{percent(found.by_chance)} is what chance alone would leave."
+        )
+
+
+def _at_real_thresholds(report: Report) -> Iterator[str]:
+    """How many of this set's strangers match where few real ones do, by the judge for which they are most."""
+    points = [point for judge in report.judges for point in judge.real if point.at.target_fmr == REFERENCE_FMR]
+    if points:
+        worst = max(points, key=lambda point: point.fmr.value)
+        times = worst.fmr.value / worst.at.target_fmr
+        far = (
+            f": {number(times)} times as many. No matcher can be tried at its real operating point on this set"
+            if times > FAR
+            else ""
+        )
+        yield (
+            f"At the threshold of {worst.at.matcher} at which {fmr_text(worst.at.target_fmr)} of the comparisons of "
+            f"different real people match, {rate_text(worst.fmr)} of this set's do{far}."
         )
 
 

@@ -168,7 +168,7 @@ def _services(settings: Settings, store: ObjectStore, queue: TaskQueue, clock: C
         matchers=matcher_catalogue,
         rate_limit=RateLimit(queue, settings.limits.requests_per_minute_per_tenant, clock),
         metrics=Metrics(store, queue, _version()),
-        backlog=BacklogCount(store, clock),
+        backlog=BacklogCount(store, queue, clock),
         closing=threading.Event(),
     )
 

@@ -18,25 +18,25 @@ def test_it_is_what_can_be_done_now_queued_or_not(memory_store: Any, memory_queu
     first = submit(checks={"unique": False})
     submit("other", checks={"unique": False})
     memory_queue.wipe()
-    assert count_backlog(memory_store) == Backlog(tasks=6, datasets=2, evaluations=0)
+    assert count_backlog(memory_store, memory_queue) == Backlog(tasks=6, datasets=2, evaluations=0)
     memory_store.put(DatasetKeys("acme", first).shard_report(1), b"{}")
     memory_store.put(keys.unfinished_evaluation("acme", "ev_1"), b"")
-    assert count_backlog(memory_store) == Backlog(tasks=6, datasets=2, evaluations=1)
+    assert count_backlog(memory_store, memory_queue) == Backlog(tasks=6, datasets=2, evaluations=1)
     memory_store.put(DatasetKeys("acme", first).cancelled, b"{}")
-    assert count_backlog(memory_store) == Backlog(tasks=4, datasets=1, evaluations=1)
+    assert count_backlog(memory_store, memory_queue) == Backlog(tasks=4, datasets=1, evaluations=1)
 
 
-def test_a_set_that_is_half_there_stops_no_count(memory_store: Any, submit: Submit) -> None:
+def test_a_set_that_is_half_there_stops_no_count(memory_store: Any, memory_queue: Any, submit: Submit) -> None:
     submit(checks={"unique": False})
     broken = submit(checks={"unique": False})
     memory_store.put(DatasetKeys("acme", broken).plan, b"{")
     memory_store.put(keys.unfinished("acme", "ds_half"), b"")
-    assert count_backlog(memory_store) == Backlog(tasks=3, datasets=1, evaluations=0)
+    assert count_backlog(memory_store, memory_queue) == Backlog(tasks=3, datasets=1, evaluations=0)
 
 
-def test_many_askers_cost_one_look(memory_store: Any, submit: Submit, clock: Any) -> None:
+def test_many_askers_cost_one_look(memory_store: Any, memory_queue: Any, submit: Submit, clock: Any) -> None:
     submit(checks={"unique": False})
-    count = BacklogCount(memory_store, clock)
+    count = BacklogCount(memory_store, memory_queue, clock)
     assert count.look().tasks == 3
     submit(checks={"unique": False})
     assert count.look().tasks == 3

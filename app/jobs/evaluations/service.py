@@ -25,7 +25,7 @@ from app.jobs.ids import EVALUATION, new_id
 from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import JSON, read_accepted, read_json, read_plan, write_json
 from app.jobs.releases.service import ReleaseService
-from app.jobs.state import State, read_facts, state_of
+from app.jobs.state import State, known_facts, state_of
 from app.jobs.uploads import UploadService
 from app.queue import EVALUATE, Task, TaskQueue
 from app.storage import ObjectStore
@@ -167,7 +167,7 @@ class EvaluationService:
             if request.release is None:
                 dataset, release = str(request.dataset), None
                 read_accepted(self._store, tenant, dataset)
-                facts = read_facts(self._store, tenant, dataset)
+                facts = known_facts(self._store, self._queue, tenant, dataset)
                 plan = read_plan(self._store, tenant, dataset)
                 if (state := state_of(facts, plan)) is not State.SUCCEEDED:
                     text = f"dataset {dataset!r} is {state}; only one that succeeded will do"

@@ -106,8 +106,8 @@ def checkpoint_command(
         cutoff=cutoff,
         label=label,
         alignment=alignment,
-        boundaries=_named_files("boundary", boundary or []),
-        held=_named_files("hold", hold or []),
+        boundaries=named_files("boundary", boundary or []),
+        held=named_files("hold", hold or []),
         cleared=cleared,
         force=force,
     )
@@ -215,7 +215,7 @@ def _import_folder(
         write_card(folder, card.model_copy(update={"licence": licence or card.licence, "provenance": said}))
 
 
-def _named_files(option: str, given: list[str]) -> dict[str, tuple[str | None, Path]]:
+def named_files(option: str, given: list[str]) -> dict[str, tuple[str | None, Path]]:
     """NAME[:SPACE]=FILE, each name once."""
     found: dict[str, tuple[str | None, Path]] = {}
     for text in given:

@@ -155,7 +155,7 @@ def test_halves_of_the_own_size_are_offered(models: dict[str, Path]) -> None:
     np.testing.assert_allclose(half, whole.reshape(2, 64, 2, 64, 2, 3).mean((2, 4)), atol=1e-6)
     with pytest.raises(ValueError, match="does not make"):
         generator.generate(who, how, 32, 32)
-    assert [chunk_of(side, "cpu") for side in (64, 256, 512, 1024)] == [8, 8, 2, 1]
+    assert [chunk_of(side, "cpu") for side in (64, 256, 512, 1024)] == [8, 4, 1, 1]
 
 
 @pytest.mark.parametrize(

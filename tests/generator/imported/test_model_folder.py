@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from app.cli.main import run
 from app.config import WorkerSettings
 from app.dataset.model import ModelCard
+from workers.generator.editing.directions import Direction
 from workers.generator.imported import model_folder
 from workers.generator.registry import load_generator, model_cards
 
@@ -225,3 +226,31 @@ def test_fixtures_come_in_by_the_same_command(
     rosinality = cards["stylegan2-rosi"].model_extra or {}
     assert "never_default" not in rosinality
     assert "sampled here" in rosinality["imported"]["notes"][0]
+
+
+def test_directions_need_faces_and_an_imported_model(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ["--name", "mine", "--out", str(tmp_path), *STATED, "--force"]
+    assert run(["models", "import", str(checkpoint), *given]) == 0
+    monkeypatch.setenv("FACSIMILE_WORKER__MODELS_DIR", str(tmp_path))
+    monkeypatch.setenv("FACSIMILE_WORKER__DEVICE", "cpu")
+    assert run(["models", "directions", "mine", "--samples", "100", "--bases", "8"]) != 0
+    assert "no face found in 100 of 100 pictures" in capsys.readouterr().err
+    assert run(["models", "directions", "sdgan"]) != 0
+    assert "sdgan is no imported model" in capsys.readouterr().err
+
+
+def test_other_directions_make_another_model(checkpoint: Path, tmp_path: Path) -> None:
+    given = ["--name", "mine", "--out", str(tmp_path), *STATED, "--force"]
+    assert run(["models", "import", str(checkpoint), *given]) == 0
+    settings = WorkerSettings(models_dir=str(tmp_path), device="cpu")
+    before = load_generator("mine", settings).card
+    one = Direction(name="yaw", factor="pose", space="Z", normal=np.eye(5)[2], unit=0.5, limit=1.0, centre=0.0)
+    model_folder.replace_directions(tmp_path / "mine", [one], noise=False)
+    generator = load_generator("mine", settings)
+    assert (before.version, generator.card.version) == ("1.0", "1.1")
+    assert generator.card.digest != before.digest
+    assert dict(generator.card.latent.observation) == {"pose": (0, 1)}
+    who = np.random.default_rng(2).standard_normal((3, 5)).astype(np.float32)
+    assert generator.mapped(who, np.float32([[0], [1], [-9]]))[:, 2] == pytest.approx(np.tanh([0, 0.5, -4.5]), abs=1e-5)

@@ -61,6 +61,12 @@ class Imported:
         """What paints."""
         return self._network
 
+    def without_directions(self) -> "Imported":
+        """The same network with nothing that z_O moves but the noise: what directions are sought with."""
+        return Imported(
+            self._card, self._network, [], self._device, psi=self._psi, cutoff=self._cutoff, label=self._label
+        )
+
     def generate(self, identity: Latents, observation: Latents, width: int, height: int) -> FloatImages:
         """See Generator."""
         check_size(self._card, width, height)
@@ -112,7 +118,7 @@ class Imported:
 def chunk_of(resolution: int, device: str) -> int:
     """Images that run through a network at once: as many as a few GiB hold, and for one size always the same."""
     pixels = (resolution / 256) ** 2
-    return max(1, min(8, int(8 / pixels))) if device == "cpu" else max(4, min(128, int(64 / pixels)))
+    return max(1, min(8, int(4 / pixels))) if device == "cpu" else max(4, min(128, int(64 / pixels)))
 
 
 def sizes_of(resolution: int) -> list[list[int]]:

@@ -94,24 +94,31 @@ def fir(taps: Sequence[float]) -> Tensor:
 
 def filtered(x: Tensor, kernel: Tensor, padding: tuple[int, int], gain: float = 1.0) -> Tensor:
     """Convolve every channel with a kernel [n, n], with `padding` before and behind (negative: cropped)."""
-    batch, channels, height, width = x.shape
     low, high = padding
-    flat = functional.pad(x.reshape(batch * channels, 1, height, width), (low, high, low, high))
-    out = functional.conv2d(flat, (kernel.flip(0, 1) * gain)[None, None])
-    return out.view(batch, channels, out.shape[2], out.shape[3])
+    return each_channel(functional.pad(x, (low, high, low, high)), kernel.flip(0, 1) * gain)
+
+
+def each_channel(x: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1)) -> Tensor:
+    """Correlate every channel of [B, C, H, W] with one kernel [h, w]."""
+    channels = x.shape[1]
+    return functional.conv2d(x, kernel.expand(channels, 1, -1, -1), stride=stride, groups=channels)
+
+
+def each_channel_up(x: Tensor, kernel: Tensor, stride: tuple[int, int]) -> Tensor:
+    """Zeros between the pixels of every channel, and the whole convolution with one kernel [h, w]."""
+    channels = x.shape[1]
+    return functional.conv_transpose2d(x, kernel.expand(channels, 1, -1, -1), stride=stride, groups=channels)
 
 
 def doubled(x: Tensor, kernel: Tensor) -> Tensor:
     """Enlarge ×2: zeros between the pixels, then the kernel with gain 4, so that sizes double exactly."""
-    batch, channels, height, width = x.shape
+    height, width = x.shape[2:]
     taps = kernel.shape[0]
-    flat = x.reshape(batch * channels, 1, height, width)
-    # A transposed convolution is zero insertion and the whole convolution behind it: crop to what padding would give.
-    out = functional.conv_transpose2d(flat, (kernel * 4)[None, None], stride=2)
+    out = each_channel_up(x, kernel * 4, (2, 2))
+    # That is the whole convolution: what padding would have kept is cut out of it.
     start = taps - 1 - (taps + 1) // 2
-    stop = 2 * height - (out.shape[2] - start)
-    out = functional.pad(out, (-start, 2 * width - (out.shape[3] - start), -start, stop))
-    return out.view(batch, channels, 2 * height, 2 * width)
+    bottom, right = 2 * height - (out.shape[2] - start), 2 * width - (out.shape[3] - start)
+    return functional.pad(out, (-start, right, -start, bottom))
 
 
 def shifted_sum(weight: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import nn
 
 from app.dataset.model import ModelCard
 from app.errors import Conflict, Misconfigured, RequestRefused
-from workers.generator.cards import check_name
+from workers.generator.cards import check_name, read_card, write_card
 from workers.generator.draw import draw_identity
 from workers.generator.editing.boundaries import orthogonal_to, read_boundary
 from workers.generator.editing.directions import NOISE_DIMENSIONS, Direction, factors_of, save_directions
@@ -176,6 +176,18 @@ def import_checkpoint(
     except (OSError, SafetensorError) as exc:
         raise Misconfigured(f"{folder} cannot be written: {exc}") from exc
     return Made(folder=folder, card=written, faces=faces)
+
+
+def replace_directions(folder: Path, directions: Sequence[Direction], *, noise: bool) -> ModelCard:
+    """Give a model other directions, and with them other factors; returns its new card, which is another model's."""
+    card = read_card(folder)
+    major, _, minor = card.version.rpartition(".")
+    version = f"{major}.{int(minor) + 1}" if major and minor.isdigit() else f"{card.version}.1"
+    latent = card.latent.model_copy(update={"observation": factors_of(directions, noise=noise)})
+    update = {"version": version, "latent": latent, "directions": save_directions(folder, directions)}
+    made = ModelCard.model_validate(card.model_copy(update=update).model_dump(mode="json"))
+    write_card(folder, made)
+    return made
 
 
 def check_asked(asked: Asked) -> None:

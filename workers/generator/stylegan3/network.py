@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.generator.imported.checks import MOST_CHANNELS, MOST_WIDTH, check_resolution, check_whole
-from workers.generator.imported.layers import EPSILON, SLOPE, Dense, Mapping
+from workers.generator.imported.layers import EPSILON, SLOPE, Dense, Mapping, each_channel, each_channel_up
 from workers.generator.imported.network import Noise
 
 RATE = 0.01
@@ -229,39 +229,29 @@ class Layer(nn.Module):
 
 def enlarged(x: Tensor, taps: Tensor | None, times: int, padding: tuple[int, int]) -> Tensor:
     """Zeros between the pixels, padding, a filter [n] along both axes, gain `times`²; without taps, padding only."""
-    batch, channels, height, width = x.shape
     low, high = padding
     if taps is None:
         if times != 1:
             raise ValueError("a picture cannot be enlarged without a filter")
         return functional.pad(x, (low, high, low, high))
-    flat = x.reshape(batch * channels, 1, height, width)
-    count = len(taps)
-    for axis in (0, 1):
-        kernel = (taps * times).view(1, 1, *((count, 1) if axis == 0 else (1, count)))
-        stride = (times, 1) if axis == 0 else (1, times)
-        length = flat.shape[2 + axis] * times + low + high - count + 1
-        # The transposed convolution gives the whole convolution: what padding would have kept is cut out of it.
-        flat = functional.conv_transpose2d(flat, kernel, stride=stride)
-        start = count - 1 - low
-        stop = length - (flat.shape[2 + axis] - start)
-        flat = functional.pad(flat, (0, 0, -start, stop) if axis == 0 else (-start, stop, 0, 0))
-    return flat.view(batch, channels, flat.shape[2], flat.shape[3])
+    count, line = len(taps), taps * times
+    # Each transposed convolution gives the whole convolution: what padding would have kept is cut out of it.
+    start = count - 1 - low
+    height, width = (side * times + low + high - count + 1 for side in x.shape[2:])
+    x = each_channel_up(x, line[:, None], (times, 1))
+    x = functional.pad(x, (0, 0, -start, height - (x.shape[2] - start)))
+    x = each_channel_up(x, line[None], (1, times))
+    return functional.pad(x, (-start, width - (x.shape[3] - start)))
 
 
 def shrunk(x: Tensor, taps: Tensor | None, times: int) -> Tensor:
     """A filter [n] along both axes or [n, n], and every `times`-th pixel of what is whole."""
-    batch, channels, height, width = x.shape
-    flat = x.reshape(batch * channels, 1, height, width)
     if taps is None:
-        flat = flat[:, :, ::times, ::times]
-    elif taps.ndim == 2:
-        flat = functional.conv2d(flat, taps.flip(0, 1)[None, None], stride=times)
-    else:
-        line = taps.flip(0)
-        flat = functional.conv2d(flat, line.view(1, 1, -1, 1), stride=(times, 1))
-        flat = functional.conv2d(flat, line.view(1, 1, 1, -1), stride=(1, times))
-    return flat.reshape(batch, channels, flat.shape[2], flat.shape[3])
+        return x[:, :, ::times, ::times]
+    if taps.ndim == 2:
+        return each_channel(x, taps.flip(0, 1), (times, times))
+    line = taps.flip(0)
+    return each_channel(each_channel(x, line[:, None], (times, 1)), line[None], (1, times))
 
 
 class StyleGan3(nn.Module):

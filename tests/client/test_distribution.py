@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
@@ -117,6 +118,31 @@ def test_what_both_need_both_need_in_the_same_versions() -> None:
         }
 
     assert all_of(client) <= all_of(service)
+
+
+def test_every_package_that_its_modules_import_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("stage", CLIENT / "stage.py")
+    assert spec
+    assert spec.loader
+    stage = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(stage)
+    imported = set()
+    for module in stage.modules():
+        for node in ast.walk(ast.parse(stage._file(module).read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.partition(".")[0])
+    imported -= {*sys.stdlib_module_names, "app", "workers"}
+    # The user's own, and a matcher that says itself what to install.
+    imported -= {"pytest", "dlib", "google"}  # google: protobuf, which onnx brings
+    project = tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]
+    groups = (project["dependencies"], *project["optional-dependencies"].values())
+    declared = {re.sub(r"[-_.]+", "-", Requirement(item).name).lower() for group in groups for item in group}
+    owners = importlib.metadata.packages_distributions()
+    for name in sorted(imported):
+        names = {re.sub(r"[-_.]+", "-", owner).lower() for owner in owners.get(name, [])}
+        assert names & declared, f"{name} is imported, and none of {sorted(names)} is declared"
 
 
 def in_project(environment: Path, project: Path, *command: str) -> subprocess.CompletedProcess[str]:

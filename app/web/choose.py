@@ -11,7 +11,8 @@ from app.web.ask import ApiProblem
 from app.web.draft import as_command, as_curl, calibration_of, form_of, preview_of, request_of
 from app.web.figures import calibration_chart, model_chart
 from app.web.forms import Form
-from app.web.pages import Asked, Page, PageRoute, as_json
+from app.web.pages import Asked, Page, PageRoute
+from app.web.say import json_text
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -114,9 +115,9 @@ async def _draft(page: Page, form: Form) -> dict[str, Any]:
     return {
         "problems": problems,
         "estimate": estimate,
-        "text": as_json(request),
+        "text": json_text(request),
         "curl": as_curl(request, base),
         "command": as_command(request, base),
-        "preview": as_json(preview_of(request, float(scale) if scale.replace(".", "", 1).isdigit() else None)),
-        "calibration": as_json(calibration) if calibration else "",
+        "preview": json_text(preview_of(request, float(scale) if scale.replace(".", "", 1).isdigit() else None)),
+        "calibration": json_text(calibration) if calibration else "",
     }

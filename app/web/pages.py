@@ -1,6 +1,5 @@
 """What every page is made with: the session, the API, templates that escape, and headers that let nothing in."""
 
-import json
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -186,8 +185,3 @@ def wants_json(request: Request) -> bool:
 
 def _request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", ""))
-
-
-def as_json(value: Any) -> str:
-    """JSON as people read it."""
-    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -8,6 +8,7 @@ from app.dataset.keys import DatasetKeys
 from app.errors import NotFound, StoreUnavailable
 from app.jobs.datasets import listing
 from app.jobs.datasets.listing import Filter, Listing
+from app.jobs.records import Accepted, write_json
 from app.jobs.state import State
 
 ALL = Filter(None, None)
@@ -29,7 +30,8 @@ class Sets:
         }
         self.looked: list[str] = []
         for dataset in self.sets:
-            store.put(DatasetKeys("acme", dataset).request, b"{}")
+            accepted = Accepted(id=dataset, tenant="acme", name=self.sets[dataset].name, created_at="", request={})
+            write_json(store, DatasetKeys("acme", dataset).request, accepted)
 
     def show(self, dataset: str) -> Shown:
         self.looked.append(dataset)
@@ -80,6 +82,26 @@ def test_what_has_ended_and_is_not_wanted_is_looked_at_once(sets: Sets, memory_s
     assert sorted(sets.looked) == [
         name for name, shown in sets.sets.items() if shown.state in (State.FAILED, State.RUNNING)
     ]
+
+
+def test_by_name_only_names_are_read_of_the_others_and_each_once(sets: Sets, memory_store: Any) -> None:
+    listed = Listing(memory_store)
+    wanted = Filter(None, "set 3")
+    assert sets.all(listed, wanted, 100) == ["ds_033", "ds_023", "ds_013", "ds_003"]
+    assert sorted(sets.looked) == ["ds_003", "ds_013", "ds_023", "ds_033"]
+    assert memory_store.reads == 40
+    sets.all(listed, wanted, 100)
+    assert memory_store.reads == 40
+
+
+def test_names_are_read_up_to_a_limit_and_the_next_page_goes_on(
+    sets: Sets, memory_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "NAMES_AT_ONCE", 4)
+    monkeypatch.setattr(listing, "NAME_SCAN_LIMIT", 8)
+    page, after = Listing(memory_store).page("acme", sets.show, Filter(None, "set 0"), limit=5, after=None)
+    assert (page, after) == ([], "ds_032")
+    assert sets.all(Listing(memory_store), Filter(None, "set 0"), 2) == ["ds_030", "ds_020", "ds_010", "ds_000"]
 
 
 def test_what_goes_on_is_looked_at_again(sets: Sets, memory_store: Any) -> None:

@@ -8,16 +8,21 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
 from app.dataset import keys
 from app.errors import NotFound
+from app.jobs.records import read_accepted
 from app.jobs.state import State
 from app.storage import ObjectStore
 
 PAGE_SCAN_LIMIT = 500
 """Datasets looked at for one filtered page at the most; the cursor goes on from there."""
+
+NAME_SCAN_LIMIT = 2_000
+"""Datasets whose name alone is read for one page at the most: that is a fifth of the questions of a whole look."""
+
+NAMES_AT_ONCE = 128
 
 AT_ONCE = 8
 """Datasets looked at together: each look is a few questions to the store, one after another."""
@@ -61,6 +66,8 @@ class Listing:
         self._lock = threading.Lock()
         self._ended: OrderedDict[tuple[str, str], tuple[State, str]] = OrderedDict()
         """State and name of datasets that have ended, by (tenant, id)."""
+        self._names: OrderedDict[tuple[str, str], str] = OrderedDict()
+        """Names by (tenant, id); they never change."""
 
     def page(
         self, tenant: str, show: Callable[[str], ShownT], wanted: Filter, *, limit: int, after: str | None
@@ -71,20 +78,55 @@ class Listing:
         """
         ids = sorted(self._store.folders(keys.datasets(tenant)), reverse=True)
         unlike = self._known_unlike(tenant, wanted)
-        candidates = iter([dataset for dataset in ids if (after is None or dataset < after) and dataset not in unlike])
+        left = [dataset for dataset in ids if (after is None or dataset < after) and dataset not in unlike]
         found: list[ShownT] = []
-        looked = 0
-        # Never more together than may still be shown: without a filter none is looked at in vain.
-        while chunk := list(islice(candidates, min(limit - len(found), PAGE_SCAN_LIMIT - looked))):
-            for dataset, shown in zip(chunk, self._look(show, chunk), strict=True):
-                looked += 1
-                if shown is not None:
-                    self._remember(tenant, dataset, shown)
-                    if wanted.fits(shown.state, shown.name):
-                        found.append(shown)
-                if dataset != ids[-1] and (len(found) == limit or looked == PAGE_SCAN_LIMIT):
-                    return found, dataset
+        looked = named = 0
+        while left:
+            some = left[: PAGE_SCAN_LIMIT if wanted.name is None else NAMES_AT_ONCE]
+            left = left[len(some) :]
+            named += len(some)
+            for chunk in self._chunks(self._called(tenant, some, wanted.name), lambda: limit - len(found)):
+                for dataset, shown in zip(chunk, self._look(show, chunk), strict=True):
+                    looked += 1
+                    if shown is not None:
+                        self._remember(tenant, dataset, shown)
+                        if wanted.fits(shown.state, shown.name):
+                            found.append(shown)
+                    if dataset != ids[-1] and (len(found) == limit or looked == PAGE_SCAN_LIMIT):
+                        return found, dataset
+            if left and named >= NAME_SCAN_LIMIT:
+                return found, some[-1]
         return found, None
+
+    def _chunks(self, datasets: list[str], most: Callable[[], int]) -> Iterator[list[str]]:
+        """Never more together than may still be shown: without a filter none is looked at in vain."""
+        while datasets:
+            chunk = datasets[: max(1, most())]
+            yield chunk
+            datasets = datasets[len(chunk) :]
+
+    def _called(self, tenant: str, datasets: list[str], part: str | None) -> list[str]:
+        """Those of some datasets whose name has this part; only their names are read, and each once."""
+        if part is None:
+            return datasets
+        with self._lock:
+            names = {dataset: self._names[tenant, dataset] for dataset in datasets if (tenant, dataset) in self._names}
+
+        def read(dataset: str) -> str | None:
+            try:
+                return read_accepted(self._store, tenant, dataset).name
+            except NotFound:
+                return None
+
+        unread = [dataset for dataset in datasets if dataset not in names]
+        read_now = zip(unread, self._pool.map(read, unread), strict=True)
+        names |= {dataset: name for dataset, name in read_now if name is not None}
+        with self._lock:
+            for dataset, name in names.items():
+                self._names[tenant, dataset] = name
+                if len(self._names) > REMEMBERED:
+                    self._names.popitem(last=False)
+        return [dataset for dataset in datasets if part in names.get(dataset, "")]
 
     def _look(self, show: Callable[[str], ShownT], chunk: list[str]) -> Iterator[ShownT | None]:
         def one(dataset: str) -> ShownT | None:

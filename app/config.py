@@ -91,6 +91,8 @@ class LimitSettings(BaseModel):
     """Accepted and not ended."""
     unfinished_calibrations: int = Field(100, gt=0)
     """Of all tenants together: a calibration is the model's."""
+    unfinished_calibrations_per_tenant: int = Field(10, gt=0)
+    """Of those, so many may have been asked for by one tenant."""
     requests_per_minute_per_tenant: int = Field(6_000, gt=0)
     """Beyond, 429 with Retry-After."""
     retention_days_per_tenant: int | None = Field(None, ge=1)
@@ -109,8 +111,18 @@ class LimitSettings(BaseModel):
     """Of one file of scores or templates; 100 million scores are about 4 GB of CSV."""
     uploads_per_tenant: int = Field(100, gt=0)
     """Kept at a time."""
+    upload_bytes_per_tenant: int = Field(256 * 2**30, gt=0)
+    """Of all uploads of a tenant that are kept at a time; one more is not begun where they are used up."""
     uploads_at_once: int = Field(8, gt=0)
     """Being received by one process of the API: each holds a thread while it lasts."""
+    uploads_at_once_per_tenant: int = Field(2, gt=0)
+    """Of those, so many may be one tenant's."""
+    upload_bytes_per_second: int = Field(8 * 1024, ge=0)
+    """A body that comes more slowly over half a minute is broken off; what waits for the store does not count."""
+    streams_at_once: int = Field(500, gt=0)
+    """Event streams that one process of the API keeps open."""
+    streams_per_tenant: int = Field(50, gt=0)
+    """Of those, so many may be one tenant's."""
     upload_hours: float = Field(168.0, gt=0)
     """An upload that no evaluation was asked of is removed after so long."""
     unfinished_evaluations_per_tenant: int = Field(100, gt=0)

@@ -23,8 +23,16 @@ class NotAuthenticated(FacsimileError):
     """No API key, or one that is not known."""
 
 
+class NotAllowed(FacsimileError):
+    """The key is known, and its role does not allow this."""
+
+
 class TooLarge(FacsimileError):
     """More was sent than is taken."""
+
+
+class TooSlow(FacsimileError):
+    """What was to be sent comes so slowly that it would hold a place that others need."""
 
 
 class WrongMediaType(FacsimileError):

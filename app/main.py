@@ -25,6 +25,7 @@ from app.api import (
     evaluations,
     events,
     health,
+    keys,
     matchers,
     models,
     parts,
@@ -41,6 +42,7 @@ from app.api import (
 from app.api.deps import Services
 from app.api.error_handlers import install_error_handlers
 from app.api.limits import BodyLimit, RateLimit
+from app.api.looks import Looks
 from app.api.metrics import Metrics
 from app.api.observe import Observe
 from app.api.openapi import DESCRIPTION, TAGS, DescribedAPI
@@ -59,6 +61,7 @@ from app.jobs.datasets.samples import SampleList
 from app.jobs.datasets.service import DatasetService
 from app.jobs.estimates import EstimateService
 from app.jobs.evaluations.service import EvaluationService
+from app.jobs.places import Places
 from app.jobs.previews import PreviewService
 from app.jobs.releases.products import ReleaseProducts
 from app.jobs.releases.service import ReleaseService
@@ -125,6 +128,7 @@ def create_app(
         matchers,
         whoami,
         service_state,
+        keys,
         health,
         docs,
     )
@@ -133,13 +137,19 @@ def create_app(
     install_error_handlers(app)
     install_console(app)
     # The last added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.limits.body_bytes, upload_bytes=settings.limits.upload_bytes)
+    limits = settings.limits
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=limits.body_bytes,
+        upload_bytes=limits.upload_bytes,
+        bytes_per_second=limits.upload_bytes_per_second,
+    )
     app.add_middleware(Observe, metrics=services.metrics)
     return app
 
 
 def _services(settings: Settings, store: ObjectStore, queue: TaskQueue, clock: Callable[[], float]) -> Services:
-    api_keys = ApiKeys(store)
+    api_keys = ApiKeys(store, wall=clock)
     catalogue, matcher_catalogue = ModelCatalogue(store), MatcherCatalogue(store)
     asked_for = DatasetService(store, queue, catalogue, settings, clock)
     released = ReleaseService(store, clock)
@@ -169,6 +179,8 @@ def _services(settings: Settings, store: ObjectStore, queue: TaskQueue, clock: C
         rate_limit=RateLimit(queue, settings.limits.requests_per_minute_per_tenant, clock),
         metrics=Metrics(store, queue, _version()),
         backlog=BacklogCount(store, queue, clock),
+        streams=Places(settings.limits.streams_at_once, settings.limits.streams_per_tenant, "event streams"),
+        looks=Looks(),
         closing=threading.Event(),
     )
 

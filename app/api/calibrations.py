@@ -30,7 +30,7 @@ _THERE = {"description": "The answer, or why there is none (`failure`).", "heade
     openapi_extra=json_body(CalibrationRequest),
 )
 def ask_calibration(
-    _: Tenant,
+    tenant: Tenant,
     asked: Annotated[Posted[CalibrationRequest], Depends(posted(CalibrationRequest))],
     services: Serving,
     response: Response,
@@ -40,7 +40,7 @@ def ask_calibration(
     Its subjects are the calibration's own; a dataset with a target is calibrated once more, on its own subjects.
     Questions that differ in their target alone share what was measured. One that failed is tried again.
     """
-    return _answer(services.calibrations.ask(asked.value, asked.document), response)
+    return _answer(services.calibrations.ask(tenant, asked.value, asked.document), response)
 
 
 @router.get(

@@ -9,8 +9,9 @@ from fastapi import Depends, Path, Request, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator
 
-from app.access import ApiKeys, key_id_of
+from app.access import ApiKeys, Holder, Role
 from app.api.limits import RateLimit
+from app.api.looks import Looks
 from app.api.metrics import Metrics
 from app.config import Settings
 from app.dataset.content import SHA256
@@ -18,7 +19,7 @@ from app.dataset.evaluation import EVALUATION_ID
 from app.dataset.model import CARD_NAME
 from app.dataset.names import DATASET_ID
 from app.dataset.version import LATEST, RELEASE_NAME, VERSION, is_release_name, is_version
-from app.errors import NotAuthenticated, NotFound
+from app.errors import NotAllowed, NotAuthenticated, NotFound, Unavailable
 from app.jobs.audit import AuditLog
 from app.jobs.backlog import BacklogCount
 from app.jobs.calibrations.service import CalibrationService
@@ -32,6 +33,7 @@ from app.jobs.datasets.samples import SampleList
 from app.jobs.datasets.service import DatasetService
 from app.jobs.estimates import EstimateService
 from app.jobs.evaluations.service import EvaluationService
+from app.jobs.places import Places
 from app.jobs.previews import PreviewService
 from app.jobs.releases.products import ReleaseProducts
 from app.jobs.releases.service import ReleaseService
@@ -73,6 +75,9 @@ class Services:
     rate_limit: RateLimit
     metrics: Metrics
     backlog: BacklogCount
+    streams: Places
+    """Event streams that are open."""
+    looks: Looks
     closing: threading.Event
     """Set when the server has been told to stop; long answers end then."""
 
@@ -120,18 +125,54 @@ def _tenant(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     cookie: Annotated[str | None, Security(_cookie)],
 ) -> str:
-    if credentials is not None:
-        tenant = services.api_keys.tenant_of(credentials.credentials)
-        key_id = key_id_of(credentials.credentials)
-    elif cookie is not None and "authorization" not in request.headers:
-        session = session_of(request, services, cookie)
-        tenant, key_id = session.tenant, session.key_id
-    else:
+    holder = _holder(request, services, credentials.credentials if credentials else None, cookie)
+    request.state.tenant = holder.tenant  # for the log line
+    request.state.key_id = holder.key_id
+    services.rate_limit.check(holder.tenant, must_count=request.method == "POST")
+    needed = needed_role(request.method, request.scope["route"].path)
+    if not holder.role.allows(needed):
+        raise NotAllowed(
+            f"this key has the role {holder.role.value!r}; this needs a key with the role {needed.value!r}"
+        )
+    return holder.tenant
+
+
+def _holder(request: Request, services: Services, key: str | None, cookie: str | None) -> Holder:
+    if key is not None:
+        return services.api_keys.holder_of(key)
+    if cookie is None or "authorization" in request.headers:
         raise NotAuthenticated("no API key was sent; send 'Authorization: Bearer fcs_…'")
-    request.state.tenant = tenant  # for the log line
-    request.state.key_id = key_id
-    services.rate_limit.check(tenant, must_count=request.method == "POST")
-    return tenant
+    session = session_of(request, services, cookie)
+    holder = services.api_keys.by_id(session.key_id)
+    if holder is None:
+        raise NotAuthenticated("the session has ended; sign in again")
+    return holder
+
+
+def still_allowed(request: Request, services: Services) -> bool:
+    """Whether the key or the session that a long answer was asked with still holds; it blocks. True if nobody knows."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    try:
+        _holder(request, services, key.strip() if scheme else None, request.cookies.get(COOKIE))
+    except NotAuthenticated:
+        return False
+    except Unavailable:
+        return True
+    return True
+
+
+ROLES = {
+    ("POST", "/v1/estimates"): Role.READ,
+    ("GET", "/v1/keys"): Role.ADMIN,
+    ("POST", "/v1/keys"): Role.ADMIN,
+    ("DELETE", "/v1/keys/{key_id}"): Role.ADMIN,
+}
+"""What a route needs where its method does not tell: what only looks needs `read`, all else `write`."""
+
+
+def needed_role(method: str, path: str) -> Role:
+    """The least role that a route takes; `path` as it is declared."""
+    return ROLES.get((method, path), Role.READ if method in SAFE else Role.WRITE)
 
 
 Tenant = Annotated[str, Depends(_tenant)]

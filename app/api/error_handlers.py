@@ -17,6 +17,7 @@ from app.errors import (
     Corrupt,
     FacsimileError,
     Misconfigured,
+    NotAllowed,
     NotAuthenticated,
     NotFound,
     NotReady,
@@ -25,6 +26,7 @@ from app.errors import (
     QuotaExceeded,
     RequestRefused,
     TooLarge,
+    TooSlow,
     Unavailable,
     Unfinished,
     Withdrawn,
@@ -36,6 +38,7 @@ log = structlog.get_logger()
 STATUSES: dict[type[FacsimileError], int] = {
     RequestRefused: 422,
     NotAuthenticated: 401,
+    NotAllowed: 403,
     NotFound: 404,
     ObjectNotFound: 404,
     Conflict: 409,
@@ -44,6 +47,7 @@ STATUSES: dict[type[FacsimileError], int] = {
     NotReady: 409,
     Withdrawn: 410,
     TooLarge: 413,
+    TooSlow: 408,
     WrongMediaType: 415,
     QuotaExceeded: 429,
     Unavailable: 503,
@@ -102,6 +106,8 @@ def answer_error(request: Request, exc: FacsimileError) -> Response:
     headers: dict[str, str] = {}
     if isinstance(exc, NotAuthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="facsimile"'
+    if isinstance(exc, TooSlow):
+        headers["Connection"] = "close"  # the rest of the body would be taken for the next request
     if isinstance(exc, Unavailable | QuotaExceeded):
         headers["Retry-After"] = str(exc.retry_after_s)
     if isinstance(exc, ObjectNotFound):

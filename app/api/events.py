@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import anyio
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.api.datasets import DatasetBody
-from app.api.deps import DatasetId, Serving, Tenant
+from app.api.deps import DatasetId, Serving, Tenant, still_allowed
 from app.api.openapi import errors
 from app.errors import NotFound, Unavailable
 from app.jobs.datasets.service import Dataset
@@ -17,6 +19,9 @@ from app.jobs.datasets.service import Dataset
 router = APIRouter(tags=["datasets"])
 
 LOOK_EVERY_S = 1.0
+KEY_EVERY_S = 2.0
+"""How often it is asked whether the key, or the session, still holds; what is known of it may be some seconds old."""
+
 HEARTBEAT_S = 10.0
 """Silence longer than this makes proxies close the connection."""
 
@@ -58,26 +63,53 @@ _EXAMPLE = 'event: progress\ndata: {"id": "ds_06fa3k9x2m7q0v4c8d1e", "state": "r
 async def watch_dataset(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
     """Server-sent events. Connect again at any time: the first event says how things stand."""
 
-    def look() -> Dataset:
-        return services.datasets.get(tenant, dataset_id)
+    async def look() -> Dataset:
+        return await services.looks.see(
+            tenant, dataset_id, lambda: services.datasets.get(tenant, dataset_id), LOOK_EVERY_S / 2
+        )
+
+    allowed_until = time.monotonic() + KEY_EVERY_S
 
     async def wanted() -> bool:
-        return not services.closing.is_set() and not await request.is_disconnected()
+        nonlocal allowed_until
+        if services.closing.is_set() or await request.is_disconnected():
+            return False
+        if time.monotonic() >= allowed_until:
+            if not await run_in_threadpool(still_allowed, request, services):
+                return False
+            allowed_until = time.monotonic() + KEY_EVERY_S
+        return True
 
-    first = await run_in_threadpool(look)
-    return StreamingResponse(
+    first = await look()
+    services.streams.take(tenant)
+    return _Stream(
         events_of(first, look, wanted),
+        leave=lambda: services.streams.leave(tenant),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
+class _Stream(StreamingResponse):
+    """An answer that gives its place back however it ends, even before its first byte."""
+
+    def __init__(self, content: AsyncIterator[str], leave: Callable[[], None], **more: Any) -> None:
+        super().__init__(content, **more)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
+
+
 async def events_of(
-    shown: Dataset, look: Callable[[], Dataset], wanted: Callable[[], Awaitable[bool]]
+    shown: Dataset, look: Callable[[], Awaitable[Dataset]], wanted: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[str]:
     """Yield a dataset's events as text, until its end or until they are not `wanted` any more.
 
-    `look` blocks, so it is called in a thread. While the store does not answer there is nothing new to tell.
+    While the store does not answer there is nothing new to tell.
     """
     if not shown.state.final:
         yield _event("progress", DatasetBody.of(shown).model_dump_json())
@@ -87,7 +119,7 @@ async def events_of(
         if not await wanted():
             return
         try:
-            seen = await run_in_threadpool(look)
+            seen = await look()
         except NotFound:
             yield _event("end", '{"state":"deleted"}')
             return

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.error_handlers import answer_error
+from app.api.error_handlers import answer_error, error_response
+from app.api.patience import Pace
 from app.errors import QueueUnavailable, QuotaExceeded, TooLarge
 from app.queue import TaskQueue
 
@@ -19,13 +20,16 @@ BELIEVED_DOWN_S = 5.0
 class BodyLimit:
     """Middleware that refuses bodies beyond a size, whether or not they say beforehand how long they are.
 
-    Uploads go straight to the store, so theirs may be far longer than those that are read into memory.
+    Bodies that come too slowly are broken off, and those whose length is said in two ways are not read: what stands
+    before us may read it the other way. Uploads go straight to the store, so theirs may be far longer than those that
+    are read into memory.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, upload_bytes: int, bytes_per_second: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
         self._upload_bytes = upload_bytes
+        self._bytes_per_second = bytes_per_second
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 413 at once where Content-Length is too much; else count what is read."""
@@ -36,15 +40,21 @@ class BodyLimit:
         streamed = scope["method"] == "PUT" and scope["path"].startswith(UPLOADS)
         most = self._upload_bytes if streamed else self._max_bytes
         said = request.headers.get("content-length", "")
+        if said and "transfer-encoding" in request.headers:
+            detail = "Content-Length and Transfer-Encoding are both given; send one of them"
+            await error_response(request, 400, "BadRequest", detail, {"Connection": "close"})(scope, receive, send)
+            return
         # int() is spared what is long enough to be too much in any case.
         if said.isascii() and said.isdigit() and (len(said) > 18 or int(said) > most):
             await answer_error(request, _too_large(most))(scope, receive, send)
             return
         seen = 0
+        # A small body has its window, whatever its rate.
+        pace = Pace(receive, self._bytes_per_second if streamed else most)
 
         async def counted() -> Message:
             nonlocal seen
-            message = await receive()
+            message = await pace.receive()
             seen += len(message.get("body", b""))
             if seen > most:
                 raise _too_large(most)

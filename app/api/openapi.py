@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.access import KeyRequest
 from app.api.error_handlers import ErrorBody
 from app.dataset.calibration import CalibrationRequest
 from app.dataset.evaluation import EvaluationRequest
@@ -34,6 +35,7 @@ _REF = "#/components/schemas/"
 
 _DESCRIPTIONS = {
     401: "No API key, or one that is not known.",
+    403: "The key's role does not allow this.",
     404: "There is no such thing, or it belongs to another tenant.",
     409: "The state it is in does not allow this.",
     410: "The release was withdrawn for good; the detail says why.",
@@ -47,6 +49,7 @@ _DESCRIPTIONS = {
 
 _EXAMPLES = {
     401: ("NotAuthenticated", "no API key was sent; send 'Authorization: Bearer fcs_…'"),
+    403: ("NotAllowed", "this key has the role 'read'; this needs a key with the role 'write'"),
     404: ("NotFound", "there is no dataset 'ds_06fa3k9x2m7q0v4c8d1e'"),
     409: ("Conflict", "this Idempotency-Key was used with another body; use a new key for a new request"),
     410: ("Withdrawn", "gate-smoke@1.2.0 was withdrawn: two subjects look alike; its version is not used again"),
@@ -74,8 +77,8 @@ def headers(**described: str) -> dict[str, Any]:
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Document the errors that a route with a key can answer: 401, 429, 503 and these."""
-    return {status: _error(status) for status in sorted({401, 429, 503, *statuses})}
+    """Document the errors that a route with a key can answer: 401, 403, 429, 503 and these."""
+    return {status: _error(status) for status in sorted({401, 403, 429, 503, *statuses})}
 
 
 def open_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -131,6 +134,7 @@ class DescribedAPI(FastAPI):
                 (CalibrationRequest, "validation"),
                 (EvaluationRequest, "validation"),
                 (ModelCard, "validation"),
+                (KeyRequest, "validation"),
                 (ReleaseRequest, "validation"),
                 (WithdrawalRequest, "validation"),
                 (ErrorBody, "serialization"),

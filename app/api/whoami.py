@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from app.access import Role
 from app.api.deps import KeyId, Serving, Tenant
 from app.api.openapi import errors
 
@@ -14,6 +15,8 @@ class WhoAmI(BaseModel):
 
     tenant: str
     key_id: str = Field(description="Id of the API key; it is no secret, and stands in the audit log.")
+    role: Role = Field(description="What the key may do: `read`, `write` (and read), or `admin` (and write).")
+    expires_at: str | None = Field(description="When the key ends, in UTC; null: when it is revoked.")
     limits: dict[str, int | None] = Field(description="Of one request and of the tenant, by name.")
 
 
@@ -33,4 +36,11 @@ def who_am_i(tenant: Tenant, key_id: KeyId, services: Serving) -> WhoAmI:
         "uploads_per_tenant",
         "unfinished_evaluations_per_tenant",
     )
-    return WhoAmI(tenant=tenant, key_id=key_id, limits={name: getattr(limits, name) for name in named})
+    holder = services.api_keys.by_id(key_id)
+    return WhoAmI(
+        tenant=tenant,
+        key_id=key_id,
+        role=holder.role if holder else Role.READ,
+        expires_at=holder.expires_at if holder else None,
+        limits={name: getattr(limits, name) for name in named},
+    )

@@ -18,6 +18,7 @@ MARKING = "marking.json"
 """What samples can be marked with, as the workers published it."""
 API_KEYS = "api-keys/"
 STOPPED_BOOTS = "stopped-boots/"
+API_KEYS_USED = "api-keys-used/"
 SESSIONS = "sessions/"
 
 SERVICE = "_service"
@@ -52,6 +53,16 @@ def default_model() -> str:
 def api_key(key_id: str) -> str:
     """Record of an API key: tenant and hash, never the key."""
     return f"{API_KEYS}{key_id}.json"
+
+
+def api_key_used(key_id: str) -> str:
+    """When an API key was last used; apart from its record, so that writing it never brings back a revoked key."""
+    return f"{API_KEYS_USED}{key_id}.json"
+
+
+def calibration_asked(tenant: str, calibration: str) -> str:
+    """Mark that a tenant asked for a calibration; with "" the prefix of all its marks."""
+    return f"calibrations-asked/{tenant}/{calibration}"
 
 
 def sessions(key_id: str) -> str:

@@ -1,4 +1,4 @@
-"""The audit log: who released, withdrew or deleted what, when and why. Entries are added, never changed or removed."""
+"""The audit log: who released, withdrew, deleted, or made a key, when and why. Entries are added, never changed."""
 
 import hashlib
 import secrets
@@ -25,6 +25,8 @@ class Action(StrEnum):
     WITHDRAWN = "release.withdrawn"
     DELETED = "dataset.deleted"
     EXPIRED = "dataset.expired"
+    KEY_MADE = "key.made"
+    KEY_REVOKED = "key.revoked"
 
 
 class Entry(BaseModel):
@@ -37,7 +39,7 @@ class Entry(BaseModel):
     """ISO 8601, UTC."""
     action: Action
     subject: str
-    """A dataset's id, or NAME@VERSION of a release."""
+    """A dataset's or key's id, or NAME@VERSION of a release."""
     by: str
     """Id of the API key, or `retention`."""
     reason: str

@@ -8,10 +8,8 @@ keep what they need by a marker of their own.
 import hashlib
 import io
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
@@ -20,7 +18,8 @@ from pydantic import BaseModel, ConfigDict
 from app.config import LimitSettings
 from app.dataset import keys
 from app.dataset.keys import UploadKeys
-from app.errors import Conflict, NotFound, ObjectNotFound, QuotaExceeded, RequestRefused, Unavailable
+from app.errors import Conflict, NotFound, ObjectNotFound, QuotaExceeded, RequestRefused
+from app.jobs.places import Places
 from app.jobs.records import JSON, write_json
 from app.storage import ObjectStore
 
@@ -49,7 +48,7 @@ class UploadService:
         self._store = store
         self._limits = limits
         self._clock = clock
-        self._under_way = threading.BoundedSemaphore(limits.uploads_at_once)
+        self._under_way = Places(limits.uploads_at_once, limits.uploads_at_once_per_tenant, "uploads")
 
     def put(self, tenant: str, digest: str, stream: BinaryIO) -> tuple[Upload, bool]:
         """Take in bytes, and tell whether they were new here.
@@ -58,7 +57,7 @@ class UploadService:
         being received; whatever `stream` raises breaks it off.
         """
         at = UploadKeys(tenant, digest)
-        with self._turn():
+        with self._under_way.taken(tenant):
             if known := self._record(at):
                 _read_out(stream)  # a client that is cut off while it sends would not see the answer
                 return _shown(known), False
@@ -160,19 +159,18 @@ class UploadService:
             return None
 
     def _check_room(self, tenant: str) -> None:
-        most = self._limits.uploads_per_tenant
-        for count, _ in enumerate(self._store.folders(f"{keys.UPLOADS}{tenant}/"), start=1):
-            if count >= most:
+        """Count uploads and their bytes; what is being received belongs to them, once it is stored."""
+        most, bytes_left = self._limits.uploads_per_tenant, self._limits.upload_bytes_per_tenant
+        prefix = f"{keys.UPLOADS}{tenant}/"
+        seen: set[str] = set()
+        for info in self._store.list(prefix):
+            seen.add(info.key[len(prefix) :].partition("/")[0])
+            bytes_left -= info.size
+            if len(seen) >= most:
                 raise QuotaExceeded(f"there are {most} uploads already; evaluate them, or delete some")
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if not self._under_way.acquire(blocking=False):
-            raise Unavailable("as many uploads are being received as this process takes at a time; try again", 5)
-        try:
-            yield
-        finally:
-            self._under_way.release()
+            if bytes_left <= 0:
+                taken = f"{self._limits.upload_bytes_per_tenant:,} bytes of uploads are kept already"
+                raise QuotaExceeded(f"{taken}; evaluate them, or delete some")
 
 
 class _Counted(io.RawIOBase):

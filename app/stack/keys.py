@@ -1,4 +1,4 @@
-"""`facsimile keys`: issuing and revoking API keys. For operators: it needs the store's settings."""
+"""`facsimile keys`: issuing, listing and revoking API keys. For operators: it needs the store's settings."""
 
 import re
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import Annotated
 import typer
 from pydantic_settings import DotEnvSettingsSource
 
-from app.access import ApiKeys
+from app.access import ApiKeys, Role
 from app.cli.options import JsonOption
-from app.cli.output import as_json, say
+from app.cli.output import as_json, say, show
 from app.client.errors import UsageProblem
 from app.config import Settings
 from app.storage import open_store
 
 keys = typer.Typer(
     no_args_is_help=True,
-    help="Issue and revoke API keys (operators; needs FACSIMILE_STORE__* or --data).",
+    help="Issue, list and revoke API keys (operators; needs FACSIMILE_STORE__* or --data).",
     rich_markup_mode="rich",
 )
 
@@ -29,15 +29,38 @@ DataOption = Annotated[
 def issue(
     tenant: Annotated[str, typer.Argument(help="Whom the key is for: a-z, 0-9 and '-'.")],
     label: Annotated[str, typer.Option(help="What for; for people.")] = "",
+    role: Annotated[Role, typer.Option(help="What it may do: read, write (and read), admin (and write).")] = Role.WRITE,
+    days: Annotated[
+        float | None, typer.Option(help="It ends after so many days; left out, when it is revoked.")
+    ] = None,
     data: DataOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Make a key and write it to standard output; it cannot be shown again."""
-    key = _api_keys(data).issue(tenant, label)
+    key = _api_keys(data).issue(tenant, label, role=role, days=days)
     if json_:
-        as_json({"tenant": tenant, "key": key})
+        as_json({"tenant": tenant, "key": key, "role": role.value})
     else:
         typer.echo(key)
+
+
+@keys.command("list")
+def list_keys(
+    tenant: Annotated[str | None, typer.Argument(help="Whose; left out, everybody's.")] = None,
+    data: DataOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """List keys by their ids: whose they are, what they may do, when they end, and when they were last used."""
+    found = list(_api_keys(data).list(tenant))
+    if json_:
+        as_json({"keys": [key.model_dump(mode="json") for key in found]})
+        return
+    for key in found:
+        ends = "expired" if key.expired else f"until {key.expires_at}" if key.expires_at else "without an end"
+        used = f"last used {key.last_used_at}" if key.last_used_at else "never used"
+        show("  ".join(filter(None, [key.key_id, key.tenant, key.role.value, ends, used, key.label])))
+    if not found:
+        say("there is no key")
 
 
 @keys.command()

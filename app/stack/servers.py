@@ -10,7 +10,7 @@ from signal import SIGINT, SIGQUIT, SIGTERM
 import httpx
 import redis
 
-from app.access import ApiKeys
+from app.access import ApiKeys, Role
 from app.config import Settings
 from app.errors import FacsimileError
 from app.jobs.catalogues.models import ModelCatalogue
@@ -252,6 +252,6 @@ def known_api_key(settings: Settings, path: Path, tenant: str = "local") -> str:
             return key
     except (OSError, FacsimileError):
         pass
-    key = keys.issue(tenant, "made by the embedded stack")
+    key = keys.issue(tenant, "made by the embedded stack", role=Role.ADMIN)
     write_private(path, f"{key}\n")
     return key

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.dataset import keys
@@ -166,3 +167,17 @@ def test_calibrations_have_a_quota(api: Any, client: TestClient, memory_store: A
     answer = client.post("/v1/calibrations", json=BODY)
     assert answer.status_code == 429
     assert "100 calibrations are unfinished" in answer.json()["detail"]
+
+
+def test_one_tenants_questions_leave_room_for_others(
+    api: FastAPI, client: TestClient, stranger: TestClient, memory_store: Any
+) -> None:
+    most = api.state.services.settings.limits.unfinished_calibrations_per_tenant
+    asked = [{"target": {**BODY["target"], "fnmr": 0.1 + number / 1000}} for number in range(most + 1)]
+    made = [client.post("/v1/calibrations", json=body).json()["id"] for body in asked[:most]]
+    refused = client.post("/v1/calibrations", json=asked[most])
+    assert (refused.status_code, refused.json()["error"]) == (429, "QuotaExceeded")
+    assert client.post("/v1/calibrations", json=asked[0]).status_code == 202, "what is asked already is no more"
+    assert stranger.post("/v1/calibrations", json=asked[most]).status_code == 202
+    memory_store.delete(keys.unfinished(keys.SERVICE, made[0]))  # as a worker does at its end
+    assert client.post("/v1/calibrations", json={"target": {**BODY["target"], "fnmr": 0.3}}).status_code == 202

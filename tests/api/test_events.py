@@ -12,9 +12,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.api import events
+from app.api.looks import Looks
 from app.dataset.keys import DatasetKeys
 from app.errors import NotFound, StoreUnavailable
 from app.jobs.datasets.service import Dataset
+from app.jobs.places import Places
 from app.jobs.state import State
 
 
@@ -47,7 +49,7 @@ def stream(first: Dataset, looks: list[Any], wanted: int = 10**6) -> list[tuple[
     left = list(looks)
     asked = 0
 
-    def look() -> Dataset:
+    async def look() -> Dataset:
         seen = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(seen, Exception):
             raise seen
@@ -149,6 +151,7 @@ def test_it_ends_when_the_service_does(api: FastAPI, client: TestClient, submit:
 def test_a_hundred_watchers_hold_no_threads(api: FastAPI, client: TestClient, submit: Callable[..., str]) -> None:
     """All are told of the end, though there are fewer threads than watchers, and others are served meanwhile."""
     made = submit()
+    object.__setattr__(api.state.services, "streams", Places(200, 200, "event streams"))
 
     async def watch(http: httpx.AsyncClient) -> str:
         return (await http.get(f"/v1/datasets/{made}/events")).text
@@ -175,3 +178,71 @@ def test_a_hundred_watchers_hold_no_threads(api: FastAPI, client: TestClient, su
     texts = anyio.run(everybody)
     assert len(texts) == 100
     assert all(parsed(text)[-1][0] == "end" for text in texts)
+
+
+def test_who_watches_one_dataset_shares_a_look(dataset: Dataset) -> None:
+    looks = 0
+
+    def look() -> Dataset:
+        nonlocal looks
+        looks += 1
+        return dataset
+
+    async def watch() -> None:
+        shared = Looks()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(200):
+                tasks.start_soon(shared.see, "acme", dataset.id, look, 60.0)
+        assert await shared.see("acme", dataset.id, look, 60.0) == dataset
+        await shared.see("rival", dataset.id, look, 60.0)
+
+    anyio.run(watch)
+    assert looks == 2, "one for each tenant: whose a dataset is, the look itself tells"
+
+
+def test_a_look_that_fails_is_shared_and_forgotten() -> None:
+    seen: list[Any] = [NotFound("gone"), StoreUnavailable("away")]
+
+    def look() -> Dataset:
+        raise seen.pop(0)
+
+    async def watch() -> None:
+        shared = Looks()
+        for error in (NotFound, NotFound):
+            with pytest.raises(error):
+                await shared.see("acme", "ds", look, 60.0)
+        with pytest.raises(StoreUnavailable):
+            await shared.see("acme", "ds", look, 0.0)
+
+    anyio.run(watch)
+
+
+def test_one_tenants_streams_leave_places_for_others(
+    api: FastAPI, client: TestClient, stranger: TestClient, submit: Callable[..., str], finish: Callable[[str], None]
+) -> None:
+    services = api.state.services
+    made = submit()
+    for _ in range(services.settings.limits.streams_per_tenant):
+        services.streams.take("acme")
+    answer = client.get(f"/v1/datasets/{made}/events")
+    assert (answer.status_code, answer.json()["error"]) == (429, "QuotaExceeded")
+    services.streams.leave("acme")
+    finish(made)
+    for _ in range(3):  # a stream that has ended has left its place
+        assert client.get(f"/v1/datasets/{made}/events").status_code == 200
+    assert stranger.get(f"/v1/datasets/{made}/events").status_code == 404
+    assert services.streams.held() == {"acme": services.settings.limits.streams_per_tenant - 1}
+
+
+def test_a_revoked_keys_stream_ends(
+    api: FastAPI, client: TestClient, submit: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "KEY_EVERY_S", 0.02)
+    made = submit()
+    key_id = client.headers["authorization"].split("_")[1]
+    timer = threading.Timer(0.2, api.state.services.api_keys.revoke, [key_id])
+    timer.start()
+    told = parsed(client.get(f"/v1/datasets/{made}/events").text)
+    timer.join()
+    assert [name for name, _ in told] == ["progress"], "no end is told: the dataset goes on"
+    assert api.state.services.streams.held() == {}

@@ -220,7 +220,7 @@ def test_without_judged_subjects_nothing_is_judged(house: House) -> None:
 
 def ask(house: House, **fields: Any) -> Any:
     body = {"model": "blocks", "target": TARGET, "subjects": 40, "samples_per_subject": 4} | fields
-    return house.calibrations.ask(CalibrationRequest.model_validate(body), body)
+    return house.calibrations.ask("acme", CalibrationRequest.model_validate(body), body)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
 from app.dataset.planning import calibration_question, make_plan, shard_size_for
 from app.dataset.request import DatasetRequest
-from app.errors import Corrupt, NotFound, ObjectNotFound
+from app.errors import Corrupt, NotFound, ObjectNotFound, QuotaExceeded
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
 from app.jobs.datasets.advance import accept
@@ -69,7 +69,7 @@ class CalibrationService:
         self._clock = clock
         self._quota = UnfinishedQuota(store, settings.limits.unfinished_calibrations, clock, what="calibrations")
 
-    def ask(self, request: CalibrationRequest, body: dict[str, Any]) -> CalibrationJob:
+    def ask(self, tenant: str, request: CalibrationRequest, body: dict[str, Any]) -> CalibrationJob:
         """Find the answer, or put the question on its way; one that failed before is tried again.
 
         Raises RequestRefused, QuotaExceeded and Unavailable; then nothing was accepted.
@@ -81,6 +81,7 @@ class CalibrationService:
             known = None
         if known and known.state is not State.FAILED:
             return known.model_copy(update={"from_cache": known.state is State.SUCCEEDED})
+        self._check_share(tenant)
         self._quota.admit(keys.SERVICE)
         self._queue.ping()
         at = DatasetKeys(keys.SERVICE, plan.dataset)
@@ -94,8 +95,21 @@ class CalibrationService:
             created_at=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
             request=body,
         )
+        self._store.put(keys.calibration_asked(tenant, plan.dataset), b"")
         accept(self._store, self._queue, accepted, plan)
         return self.get(plan.dataset)
+
+    def _check_share(self, tenant: str) -> None:
+        """Refuse a tenant that has asked for as many unfinished ones as it may; marks of those that ended go."""
+        prefix = keys.calibration_asked(tenant, "")
+        asked = {info.key[len(prefix) :] for info in self._store.list(prefix)}
+        under_way = f"{keys.UNFINISHED}{keys.SERVICE}/"
+        left = asked & {info.key[len(under_way) :] for info in self._store.list(under_way)} if asked else set()
+        for ended in asked - left:
+            self._store.delete(prefix + ended)
+        most = self._settings.limits.unfinished_calibrations_per_tenant
+        if len(left) >= most:
+            raise QuotaExceeded(f"{most} calibrations that you asked for are unfinished; wait for one to end")
 
     def get(self, calibration: str) -> CalibrationJob:
         """Show one calibration; raises NotFound."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from app.errors import Misconfigured
 from workers.biometrics.errors import ScoresRefused
+from workers.verdict import reading_child
 from workers.verdict.blocks import Block
 from workers.verdict.parquet import MOST_DIMENSIONS
 from workers.verdict.reading_child import Kind
@@ -42,7 +43,7 @@ MOST_ROWS = 1 << 20
 def read_apart(path: Path, kind: Kind, most: int) -> Iterator[Block | TemplateBlock]:
     """As `read_columns` does, elsewhere; raises ScoresRefused for whatever is wrong with the file."""
     seconds = SECONDS + 120 * path.stat().st_size // GIB
-    command = [sys.executable, "-m", "workers.verdict.reading_child"]
+    command = [sys.executable, "-P", "-m", reading_child.__name__]  # -P: what lies where the user stands is not ours
     command += [str(path.absolute()), kind, str(most), str(MEMORY), str(seconds)]
     with tempfile.TemporaryFile() as errors:
         try:

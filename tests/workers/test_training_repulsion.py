@@ -97,8 +97,11 @@ def test_only_strangers_above_the_margin_are_repelled() -> None:
 
 def test_mated_templates_that_differ_cost_what_their_cosine_lacks() -> None:
     one, other = torch.eye(128)[:2]
-    assert mated_loss(torch.stack([one, other, one, other])) == 0
-    assert mated_loss(torch.stack([one, other, one, one])).item() == pytest.approx(0.5)
+    both, first = torch.tensor([True, True]), torch.tensor([True, False])
+    assert mated_loss(torch.stack([one, other, one, other]), both) == 0
+    assert mated_loss(torch.stack([one, other, one, one]), both).item() == pytest.approx(0.5)
+    assert mated_loss(torch.stack([one, other, one, one]), first) == 0, "a pair that differs in glasses does not count"
+    assert mated_loss(torch.stack([one, other, one, one]), ~both) == 0
 
 
 def test_the_newest_templates_are_kept() -> None:

@@ -17,7 +17,7 @@ from workers.generator.sdgan.network import profiles
 COARSE = 9
 """Side of the squares, in pixels of 128, over which colours and shapes are compared."""
 
-WORN_SPOT, WORN_WEIGHT = 0.02, 5
+WORN_SPOT, WORN_WEIGHT = 0.02, 30
 """Width of the spots about glasses that are worn, over the image's width, and how much a pixel weighs there."""
 
 EYES_ALIKE, EYES_CONTRAST = 0.85, 0.9

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from workers.generator import latents as lt
 from workers.generator.sdgan.network import GeneratorNetwork
 from workers.training.disturbance import disturbed
 from workers.training.holding import held_losses
@@ -32,6 +33,9 @@ TAIL = 2.0
 
 FRESH_SIGMA = (0.2, 1.6)
 """σ of pairs that are drawn afresh, uniform between these: mated pairs at every σ keep the knob in order."""
+
+WEARERS = 3
+"""One in so many pairs that are drawn afresh has glasses, more than are usual: frames are thin, and easily lost."""
 
 Draw = Callable[[GeneratorNetwork, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(network, z_I, z_O, flags) → images and landmarks."""
@@ -95,8 +99,11 @@ class Repulsion:
         """What a checkpoint must hold of it."""
         return {"held": self.held, "kept": self._kept}
 
-    def step(self, iteration: int, generator: GeneratorNetwork, made: Tensor) -> Repelled:
-        """Draw pairs afresh and push all identities apart, those of the batch's images `made` [2 P, 4, R, R] too."""
+    def step(self, iteration: int, generator: GeneratorNetwork, made: Tensor, flags: Tensor) -> Repelled:
+        """Draw pairs afresh and push all identities apart, those of the batch's images `made` [2 P, 4, R, R] too.
+
+        `flags` [2 P, F] are the batch's.
+        """
         spec = self._spec
         rng = stream(spec.seed, REPELLED, iteration)
         latents = self._latents(rng)
@@ -110,7 +117,9 @@ class Repulsion:
             disturbed(_before_grey(torch.cat([new_first, first, new_second, second]), random), random)
         )
         repulsion = repulsion_loss(templates, self._kept.filled, spec.repulsion_margin)
-        mated = mated_loss(templates)
+        # To draw a face with glasses to itself without them would teach the network to fade them.
+        alike = torch.cat([_same_glasses(latents[2]), _same_glasses(flags)])
+        mated = mated_loss(templates, alike)
         firsts, seconds = templates.chunk(2)
         self._kept.add(torch.cat([firsts[: len(new_first)], seconds[: len(new_first)]]))
         return Repelled(
@@ -127,6 +136,9 @@ class Repulsion:
         """z_I, z_O and flags of pairs, each sample with a σ of its own."""
         pairs = self._spec.repulsion_pairs
         identity = np.tile(rng.standard_normal((pairs, self._layout.identity), np.float32), (2, 1))
+        if self._layout.meaning is not None:
+            worn, wearers = self._layout.meaning.who["glasses"], np.tile(np.arange(pairs) % WEARERS == 0, 2)
+            identity[wearers, worn] = lt.GLASSES_THRESHOLD + np.abs(identity[wearers, worn])
         sigma = rng.uniform(*FRESH_SIGMA, (2 * pairs, 1)).astype(np.float32)
         observation = sigma * rng.standard_normal((2 * pairs, self._layout.observation), np.float32)
         flags = self._layout.flags(identity, observation)
@@ -141,10 +153,16 @@ def repulsion_loss(templates: Tensor, others: Tensor, margin: float) -> Tensor:
     return (loss + _excess(templates @ others.T, margin)) / 2 if len(others) else loss
 
 
-def mated_loss(templates: Tensor) -> Tensor:
-    """One less the cosine of each pair's two templates, mean over pairs [B, D]."""
+def mated_loss(templates: Tensor, alike: Tensor) -> Tensor:
+    """One less the cosine of both templates of a pair [B, D], mean over the pairs that are marked, bool [P]."""
     first, second = templates.chunk(2)
-    return (1 - (first * second).sum(1)).mean()
+    return ((1 - (first * second).sum(1)) * alike).sum() / alike.sum().clamp(min=1)
+
+
+def _same_glasses(flags: Tensor) -> Tensor:
+    """Which pairs [P] wear glasses in both images or in neither."""
+    first, second = (flags[:, lt.GLASSES_FLAG] > 0).chunk(2)
+    return first == second
 
 
 def _excess(cosines: Tensor, margin: float) -> Tensor:

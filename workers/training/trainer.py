@@ -144,8 +144,8 @@ class Trainer:
             if landmarks.requires_grad:
                 total = total + 10 * losses["landmarks"]
         fresh = None
-        if self._repulsion is not None and made is not None:
-            repelled = self._repulsion.step(self.iteration, self.generator, made)
+        if self._repulsion is not None and made is not None and batch.labels is not None:
+            repelled = self._repulsion.step(self.iteration, self.generator, made, batch.labels.flags)
             total, fresh = total + repelled.loss, repelled.images
             losses |= repelled.told
         adversary = self._adversary()
@@ -227,7 +227,13 @@ class Trainer:
         shown[:, [point for point in FEATURES if point not in free]] = 1
         worn = (labels.flags[:, lt.GLASSES_FLAG] > 0).to(shown.dtype)
         shown[:, GLASSES.start : GLASSES.stop] = worn[:, None, None]
-        return 1 + 3 * ((down * shown).transpose(1, 2) @ across).clamp(max=1)[:, None]
+        weight = 1 + 3 * ((down * shown).transpose(1, 2) @ across).clamp(max=1)[:, None]
+        if self._repulsion is None:
+            return weight
+        # What repulsion fades first: frames differ between images of one person.
+        part = slice(GLASSES.start, GLASSES.stop)
+        glasses = ((down * shown)[:, part].transpose(1, 2) @ across[:, part]).clamp(max=1)[:, None]
+        return weight + 12 * glasses
 
     def _fake_pairs(self, number: int, made: Tensor | None, batch: Batch) -> Tensor:
         """Pairs [pairs, 2 C, R, R] that share z_I. Beside labelled ones, half are drawn afresh, as they are in use."""

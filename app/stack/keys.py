@@ -12,7 +12,7 @@ from app.cli.options import JsonOption
 from app.cli.output import as_json, say, show
 from app.client.errors import UsageProblem
 from app.config import Settings
-from app.storage import open_store
+from app.storage import ObjectStore, open_store
 
 keys = typer.Typer(
     no_args_is_help=True,
@@ -80,14 +80,19 @@ def revoke(
         say(f"key {match[1]} is revoked")
 
 
-def _api_keys(data: Path | None) -> ApiKeys:
+def open_store_of(data: Path | None) -> ObjectStore:
+    """The store that the settings name, or that of a stack's folder; raises UsageProblem."""
     if data is None:
-        return ApiKeys(open_store(Settings().store))
+        return open_store(Settings().store)
     file = data / "settings.env"
     if not file.is_file():
         raise UsageProblem(f"{data} is not the folder of a stack that has been started")
     # What stands in the file is to win over the environment, as it does for the stack's own children.
-    return ApiKeys(open_store(_settings_in(file).store))
+    return open_store(_settings_in(file).store)
+
+
+def _api_keys(data: Path | None) -> ApiKeys:
+    return ApiKeys(open_store_of(data))
 
 
 def _settings_in(file: Path) -> Settings:

@@ -62,7 +62,7 @@ def test_the_store_fails_at_each_step_of_a_submission(
         assert_nothing_is_accepted(client, memory_store, memory_queue)
         # Each round begins where no memory of the last one helps; a reservation left behind has run out.
         client.app.state.services.models._remembered = None  # type: ignore[attr-defined]
-        client.app.state.services.api_keys._remembered.clear()  # type: ignore[attr-defined]
+        client.app.state.services.api_keys._known.clear()  # type: ignore[attr-defined]
         clock.now += 1000
     assert number > 5
     assert answer.status_code == 202

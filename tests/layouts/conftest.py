@@ -119,7 +119,8 @@ def make_set(
 ) -> Made:
     """Make a set with all that a dataset has; `reject` makes samples missing."""
     sheet = Sheet()
-    body = {"name": "faces", "subjects": 12, "samples_per_subject": 3, "distractors": 2, **fields}
+    body: dict[str, Any] = {"name": "faces", "subjects": 12, "samples_per_subject": 3, "distractors": 2}
+    body = {**body, "comparisons": {"selection": "balanced"}, **fields}
     body["checks"] = {"unique": False, "face_found": False}
     plan = make_plan(
         DatasetRequest.model_validate(body),

@@ -237,7 +237,7 @@ class TestTraining:
         trainer = Trainer(source, TrainingSpec(iterations=2, **RUN))
         train(trainer, tmp_path / "run")
         figures = Measured(face_found_sigma_1=0.0, samples=2, unique_threshold=None, identities=3, non_mated_mean=None)
-        monkeypatch.setattr("workers.training.export.measure", lambda generator, on_progress: figures)
+        monkeypatch.setattr("workers.training.export.measure", lambda *_, on_progress: figures)
         card = export(trainer, tmp_path / "models" / "ours", name="ours", version="1")
         assert "user's own photographs" in card.provenance
         assert card.licence == "the user's own"

@@ -38,7 +38,7 @@ def mine(tmp_path: Path) -> Path:
 
 def test_photographs_become_a_model(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures = Measured(face_found_sigma_1=0.0, samples=2, unique_threshold=None, identities=3, non_mated_mean=None)
-    monkeypatch.setattr("workers.training.export.measure", lambda generator, on_progress: figures)
+    monkeypatch.setattr("workers.training.export.measure", lambda *_, on_progress: figures)
     packed, out = tmp_path / "packed", tmp_path / "run"
     assert "3 subjects" in run("photographs", mine, packed, "--as-is", "--size", 16)
     options = ("run", packed, "--out", out, "--iterations", 4, "--pairs", 2, "--base", 4, "--sheet-every", 2)

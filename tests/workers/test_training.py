@@ -503,7 +503,7 @@ class TestRuns:
         figures = Measured(
             face_found_sigma_1=0.5, samples=2, unique_threshold=0.61234, identities=3, non_mated_mean=0.2
         )
-        monkeypatch.setattr("workers.training.export.measure", lambda generator, on_progress: figures)
+        monkeypatch.setattr("workers.training.export.measure", lambda *_, on_progress: figures)
         card = export(trainer, tmp_path / "tiny", name="tiny", version="0.1.0")
         assert card.checks.unique is not None
         assert card.checks.unique.threshold == 0.6123

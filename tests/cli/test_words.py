@@ -108,7 +108,7 @@ def commands() -> Iterator[tuple[str, Any]]:
         names = command.list_commands(context) if hasattr(command, "list_commands") else []
         for inner in names:
             yield from walk(command.get_command(context, inner), f"{name} {inner}".strip())
-        if not names:
+        if not names or getattr(command, "invoke_without_command", False):
             yield name, command
 
     yield from walk(root, "")

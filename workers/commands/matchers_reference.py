@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from app.cli.options import JsonOption
+from app.cli.output import as_json
 from app.config import worker_settings
 from workers.commands.bars import bar
 
@@ -14,6 +16,7 @@ def reference_command(
     out: Annotated[Path, typer.Option(help="File for the thresholds.")] = Path("reference.json"),
     name: Annotated[str, typer.Option(help="What reports call the collection.")] = "the operator's real faces",
     matcher: Annotated[list[str] | None, typer.Option(help="Matcher; may be given again. The built-in ones.")] = None,
+    json_: JsonOption = False,
 ) -> None:
     """Measure matchers' thresholds on real faces; no face, template or name is kept. A seventh of a second a picture.
 
@@ -36,6 +39,9 @@ def reference_command(
         )
     found = reference_of(faces, judges, name)
     write_whole(out, f"{found.model_dump_json(indent=1)}\n".encode())
+    if json_:
+        as_json(found.model_dump(mode="json"))
+        return
     for point in found.thresholds:
         typer.echo(
             f"{point.matcher}: FMR {point.target_fmr:g} at {point.threshold:.4f}, of {point.comparisons:,} comparisons "

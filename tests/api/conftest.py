@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from app.access import ApiKeys
 from app.config import Settings
+from app.dataset import keys
 from app.dataset.model import ModelCard
 from app.jobs.catalogues.models import ModelCatalogue
 from app.main import create_app
@@ -101,3 +102,9 @@ def finished(submit: Callable[..., str], finish: Callable[[str], None]) -> str:
     dataset = submit()
     finish(dataset)
     return dataset
+
+
+@pytest.fixture
+def kept(memory_store: Any) -> Callable[[], dict[str, bytes]]:
+    """What the store holds, but for when a key was last used, which every request may note."""
+    return lambda: {key: data for key, data in memory_store.objects.items() if not key.startswith(keys.API_KEYS_USED)}

@@ -65,9 +65,9 @@ def test_without_a_good_key_everything_is_401(
 
 @pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if "{id}" in route[1]])
 def test_another_tenants_dataset_is_not_there(
-    client: TestClient, stranger: TestClient, finished: str, memory_store: Any, method: str, path: str
+    client: TestClient, stranger: TestClient, finished: str, kept: Any, method: str, path: str
 ) -> None:
-    before = dict(memory_store.objects)
+    before = kept()
     answer = stranger.request(method, path.format(id=finished))
     assert answer.status_code == 404
     unknown = stranger.request(method, path.format(id="ds_" + "0" * 20))
@@ -75,7 +75,7 @@ def test_another_tenants_dataset_is_not_there(
     if method != "HEAD":
         # Nor does the answer differ from that for a dataset that never was.
         assert answer.json()["detail"].replace(finished, "") == unknown.json()["detail"].replace("ds_" + "0" * 20, "")
-    assert memory_store.objects == before
+    assert kept() == before
     assert stranger.get("/v1/datasets").json() == {"datasets": [], "next": None}
     assert client.get(f"/v1/datasets/{finished}").status_code == 200
 

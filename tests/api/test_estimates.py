@@ -15,8 +15,8 @@ def estimate(client: TestClient, **fields: Any) -> dict[str, Any]:
     return found
 
 
-def test_counts_are_the_plans(client: TestClient, memory_store: Any, memory_queue: Any) -> None:
-    before = dict(memory_store.objects)
+def test_counts_are_the_plans(client: TestClient, kept: Any, memory_queue: Any) -> None:
+    before = kept()
     found = estimate(client)
     assert (found["samples"], found["subjects"], found["distractors"]) == (1510, 300, 10)
     assert (found["listed"]["mated"], found["listed"]["non_mated"]) == (1200, 1200 * 309)  # crossed
@@ -27,7 +27,7 @@ def test_counts_are_the_plans(client: TestClient, memory_store: Any, memory_queu
     assert by_fmr[1e-4]["resolved"]
     assert not by_fmr[1e-5]["resolved"]
     assert by_fmr[1e-5]["needed"] == 3_000_000
-    assert memory_store.objects == before  # nothing is kept
+    assert kept() == before  # nothing is kept
     assert not memory_queue.sent
 
 

@@ -13,6 +13,7 @@ from workers.generator import latents as lt
 from workers.generator.background import LATENTS, background
 from workers.generator.base import FloatImages, Latents, check_size
 from workers.generator.network import device_name, in_chunks
+from workers.generator.parametric.composing import compose
 from workers.generator.sdgan import FAMILY
 from workers.generator.sdgan.network import Architecture, GeneratorNetwork
 from workers.generator.weights import load_weights
@@ -55,7 +56,10 @@ class SdGan:
         shape = (architecture.resolution, architecture.resolution, architecture.colours)
         heads = _smaller(in_chunks(self._paint, identity, observation, flags, shape=shape, device=self._device), width)
         if architecture.colours == 4:
-            heads = before_backdrop(heads, observation[:, slice(*self._card.latent.observation["background"])])
+            if lt.layout_of(self._card) is lt.SECOND:
+                heads = compose(heads, identity, observation)
+            else:
+                heads = before_backdrop(heads, observation[:, slice(*self._card.latent.observation["background"])])
         return np.asarray(heads.clip(0, 1) * 2 - 1, np.float32)
 
     def _paint(self, identity: Tensor, observation: Tensor, flags: Tensor) -> Tensor:

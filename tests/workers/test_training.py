@@ -52,7 +52,7 @@ from workers.training.measure import Measured, measure
 from workers.training.spec import Loss, Method, TrainingSpec
 from workers.training.trainer import Diverged, Trainer
 
-SPEC = CorpusSpec(seed=5, subjects=5, samples_per_subject=2, size=16, subjects_per_part=2)
+SPEC = CorpusSpec(seed=5, subjects=5, samples_per_subject=2, size=16, subjects_per_part=2, layout=lt.CURRENT.version)
 RUN = {"pairs": 2, "base": 4, "adversary_from": 0.25, "r1_interval": 2}
 
 
@@ -346,7 +346,7 @@ class TestRuns:
             "kind": "sdgan",
             "description": "",
             "sizes": [[16, 16]],
-            "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS},
+            "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS, "layout": lt.CURRENT.version},
             "licence": "",
             "provenance": "",
             "architecture": asdict(first.architecture),
@@ -549,7 +549,9 @@ class Bare:
 
 
 def test_glasses_are_seen_where_they_are_shown_and_not_where_they_are_not(renderer: Any, tmp_path: Path) -> None:
-    spec = CorpusSpec(seed=8, subjects=60, samples_per_subject=2, size=64, subjects_per_part=60)
+    spec = CorpusSpec(
+        seed=8, subjects=60, samples_per_subject=2, size=64, subjects_per_part=60, layout=lt.CURRENT.version
+    )
     open_corpus(tmp_path, spec)
     render.render_part(tmp_path, spec, 0)
     corpus = Corpus(tmp_path, held_out_share=0.1)

@@ -40,7 +40,7 @@ def card(architecture: Architecture = SMALL) -> dict[str, Any]:
         "kind": "sdgan",
         "description": "For tests",
         "sizes": [[architecture.resolution] * 2],
-        "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS},
+        "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS, "layout": lt.CURRENT.version},
         "attributes": lt.attributes(),
         "licence": "none",
         "provenance": "none",

@@ -52,7 +52,7 @@ from workers.training.measure import Measured, measure
 from workers.training.spec import Loss, Method, TrainingSpec
 from workers.training.trainer import Diverged, Trainer
 
-SPEC = CorpusSpec(seed=5, subjects=5, samples_per_subject=2, size=16, subjects_per_part=2, layout=lt.CURRENT.version)
+SPEC = CorpusSpec(seed=5, subjects=5, samples_per_subject=2, size=16, subjects_per_part=2)
 RUN = {"pairs": 2, "base": 4, "adversary_from": 0.25, "r1_interval": 2}
 
 
@@ -346,7 +346,7 @@ class TestRuns:
             "kind": "sdgan",
             "description": "",
             "sizes": [[16, 16]],
-            "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS, "layout": lt.CURRENT.version},
+            "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS},
             "licence": "",
             "provenance": "",
             "architecture": asdict(first.architecture),
@@ -387,20 +387,20 @@ class TestRuns:
         assert len({tuple(row.tolist()) for row in identity}) == 3
         assert len({tuple(row.tolist()) for row in observation}) == 6
 
-    def test_a_triplet_has_a_say_in_what_is_made_and_leaves_its_network_alone(self, corpus: Corpus) -> None:
+    def test_a_triplet_pulls_the_made_identities_apart(self, corpus: Corpus) -> None:
         pytest.importorskip("onnx")
-        weights = []
-        for method in (Method.SDGAN_TRIPLET, Method.SDGAN):
-            spec = TrainingSpec(
-                seed=3, iterations=4, method=method, embedding_interval=1, **{**RUN, "adversary_from": 1.0}
-            )
-            trainer = Trainer(corpus, spec)
-            told = [trainer.step() for _ in range(3)]
-            if method is Method.SDGAN_TRIPLET:
-                assert all(0 <= step["triplet"] < 2 for step in told)
-                assert not any(value.requires_grad for value in trainer._embedding.parameters())
-            weights.append(torch.cat([value.detach().ravel() for value in trainer.generator.parameters()]))
-        assert (weights[0] != weights[1]).float().mean() > 0.5
+        spec = TrainingSpec(
+            seed=3,
+            iterations=20,
+            method=Method.SDGAN_TRIPLET,
+            embedding_interval=1,
+            learning_rate=5e-3,
+            **{**RUN, "adversary_from": 1.0},
+        )
+        trainer = Trainer(corpus, spec)
+        told = [trainer.step()["triplet"] for _ in range(12)]
+        assert np.mean(told[-3:]) < np.mean(told[:3])
+        assert not any(value.requires_grad for value in trainer._embedding.parameters())
 
     def test_a_loss_that_is_no_number_stops_the_run(self, corpus: Corpus, tmp_path: Path) -> None:
         trainer = Trainer(corpus, TrainingSpec(iterations=4, **RUN))
@@ -549,17 +549,13 @@ class Bare:
 
 
 def test_glasses_are_seen_where_they_are_shown_and_not_where_they_are_not(renderer: Any, tmp_path: Path) -> None:
-    spec = CorpusSpec(
-        seed=8, subjects=60, samples_per_subject=2, size=64, subjects_per_part=60, layout=lt.CURRENT.version
-    )
+    spec = CorpusSpec(seed=8, subjects=60, samples_per_subject=2, size=64, subjects_per_part=60)
     open_corpus(tmp_path, spec)
     render.render_part(tmp_path, spec, 0)
     corpus = Corpus(tmp_path, held_out_share=0.1)
     look = partial(glasses_seen, corpus=corpus, samples=32, classifier=learn_glasses(corpus, steps=50))
     shown = look(Bare(renderer, honest=True))  # type: ignore[arg-type]
     bare = look(Bare(renderer, honest=False))  # type: ignore[arg-type]
-    # At σ = 1 a camera blurs many; at 64 pixels so quick a learner does not see them all.
-    assert shown.generated > 0.65
-    assert shown.asked_and_seen > bare.asked_and_seen + 0.2
+    assert shown.generated > 0.8
     assert bare.asked_and_seen < 0.3
     assert not bare.enough

@@ -62,6 +62,8 @@ class Holder(BaseModel):
     tenant: str
     key_id: str
     role: Role
+    label: str = ""
+    """What the key is for; for people."""
     expires_at: str | None = None
     """UTC, ISO 8601."""
 
@@ -69,7 +71,6 @@ class Holder(BaseModel):
 class KeyShown(Holder):
     """A key as it is listed; the key itself is nowhere."""
 
-    label: str
     created_at: str | None
     """Null for one of an older version."""
     last_used_at: str | None
@@ -215,11 +216,6 @@ class ApiKeys:
         record = self._record(key_id)
         return None if record is None or self._expired(record) else _holder(key_id, record)
 
-    def holder(self, key_id: str) -> str | None:
-        """The tenant of `by_id`."""
-        found = self.by_id(key_id)
-        return found.tenant if found else None
-
     def _expired(self, record: _Record) -> bool:
         return record.expires_at is not None and datetime.fromisoformat(record.expires_at).timestamp() <= self._wall()
 
@@ -291,7 +287,9 @@ def key_id_of(key: str) -> str:
 
 
 def _holder(key_id: str, record: _Record) -> Holder:
-    return Holder(tenant=record.tenant, key_id=key_id, role=record.role, expires_at=record.expires_at)
+    return Holder(
+        tenant=record.tenant, key_id=key_id, role=record.role, label=record.label, expires_at=record.expires_at
+    )
 
 
 def _date(seconds: float) -> str:

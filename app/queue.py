@@ -106,6 +106,15 @@ class TaskQueue(Protocol):
     def on_their_way(self, subjects: Sequence[tuple[str, str]]) -> list[int]:
         """How many tasks of each (tenant, subject) wait or are worked on."""
 
+    def at_work(self, tenant: str, subject: str) -> int:
+        """How many tasks of a subject workers are at."""
+
+    def note_pace(self, name: str, amount: float, seconds: float) -> None:
+        """Note that a worker took so many seconds for so much of what goes by this name."""
+
+    def paces(self, names: Sequence[str]) -> list[float | None]:
+        """Seconds that one of each takes a worker, by those noted last; None where none was."""
+
     def ahead(self) -> int:
         """How many tasks of one subject may be on their way at a time."""
 
@@ -262,6 +271,21 @@ class CeleryQueue:
         """See TaskQueue."""
         with _translated():
             return self._turns.live(subjects)
+
+    def at_work(self, tenant: str, subject: str) -> int:
+        """See TaskQueue."""
+        with _translated():
+            return self._turns.at_work(tenant, subject)
+
+    def note_pace(self, name: str, amount: float, seconds: float) -> None:
+        """See TaskQueue."""
+        with _translated():
+            self._turns.note_pace(name, amount, seconds)
+
+    def paces(self, names: Sequence[str]) -> list[float | None]:
+        """See TaskQueue."""
+        with _translated():
+            return self._turns.paces(names)
 
     def ahead(self) -> int:
         """See TaskQueue."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.access import ApiKeys, key_id_of
+from app.access import ApiKeys, Holder, Role, key_id_of
 from app.dataset import keys
 from app.errors import NotAuthenticated, ObjectNotFound
 from app.storage import ObjectStore
@@ -43,6 +43,9 @@ class Session:
 
     tenant: str
     key_id: str
+    role: Role
+    label: str
+    """Of the key."""
     expires: float
     """Seconds since the epoch."""
     csrf: str
@@ -93,10 +96,10 @@ class Sessions:
         if match is None:
             raise ended
         until = self._remembered_until(keys.session(*_parts(cookie)))
-        tenant = self._api_keys.holder(match[1])
-        if until is None or until < self._clock() or tenant is None:
+        holder = self._api_keys.by_id(match[1])
+        if until is None or until < self._clock() or holder is None:
             raise ended
-        return Session(tenant=tenant, key_id=match[1], expires=until, csrf=_csrf(cookie))
+        return _session(holder, until, cookie)
 
     def end(self, cookie: str) -> None:
         """Make a cookie worthless; no error if it is already."""
@@ -107,14 +110,14 @@ class Sessions:
                 self._remembered.pop(at, None)
 
     def _begin(self, key_id: str) -> tuple[str, Session]:
-        tenant = self._api_keys.holder(key_id)
-        if tenant is None:
+        holder = self._api_keys.by_id(key_id)
+        if holder is None:
             raise NotAuthenticated("the API key that this is for is not known any more")
         self._sweep(key_id)
         token = _token(key_id)
         until = self._clock() + LIFETIME_S
         self._write(keys.session(*_parts(token)), until)
-        return token, Session(tenant=tenant, key_id=key_id, expires=until, csrf=_csrf(token))
+        return token, _session(holder, until, token)
 
     def _sweep(self, key_id: str) -> None:
         """Remove what is left of the key's sessions and invitations that are over."""
@@ -149,6 +152,17 @@ class Sessions:
 def same_csrf(session: Session, said: str) -> bool:
     """Whether what was sent is the session's second secret."""
     return hmac.compare_digest(session.csrf.encode(), said.encode())
+
+
+def _session(holder: Holder, until: float, token: str) -> Session:
+    return Session(
+        tenant=holder.tenant,
+        key_id=holder.key_id,
+        role=holder.role,
+        label=holder.label,
+        expires=until,
+        csrf=_csrf(token),
+    )
 
 
 def _token(key_id: str) -> str:

@@ -7,6 +7,7 @@ is one script, so it happens whole or not at all.
     waiting:LANE:TENANT        tasks, the oldest first
     flight:TENANT:SUBJECT      task → `w` while it waits, or until when its worker is believed to be at it
     done:TENANT:SUBJECT        parts that are stored, as far as they were told (`app.jobs.state`)
+    pace:NAME                  seconds that workers took for how much of what goes by this name, the last most
 
 A worker takes the task of the tenant that has had least; who comes with his first task has had as much as the one
 served last, so nobody saves turns up and nobody waits behind another's backlog.
@@ -24,6 +25,9 @@ TOLD_S = 7 * 86_400
 
 WORKER_S = 600
 """A worker that has taken nothing for so long is not counted any more."""
+
+KEPT = 0.8
+"""What is left, each time, of what was noted of a pace before: the last five or so decide."""
 
 _PREFIX = "facsimile:"
 
@@ -102,6 +106,15 @@ end
 return live
 """
 
+_PACE = """
+local pace = P .. 'pace:' .. ARGV[1]
+for at, field in ipairs({'amount', 'seconds'}) do
+  local before = tonumber(redis.call('HGET', pace, field) or 0)
+  redis.call('HSET', pace, field, tostring(KEPT * before + tonumber(ARGV[at + 1])))
+end
+redis.call('EXPIRE', pace, TOLD)
+"""
+
 
 class Waiting(NamedTuple):
     """A task as it waits."""
@@ -135,11 +148,11 @@ class Turns:
         self._redis = redis
 
         def script(body: str) -> Any:
-            head = f"local P, TOLD, CHARGE = '{_PREFIX}', {TOLD_S}, {CHARGE_S}\n"
+            head = f"local P, TOLD, CHARGE = '{_PREFIX}', {TOLD_S}, {CHARGE_S}\nlocal KEPT = {KEPT}\n"
             return redis.register_script(head + body)
 
         self._put, self._take, self._working = script(_PUT), script(_TAKE), script(_WORKING)
-        self._end, self._live = script(_END), script(_LIVE)
+        self._end, self._live, self._pace = script(_END), script(_LIVE), script(_PACE)
 
     def put(self, task: Waiting) -> bool:
         """Let a task wait, unless it is on its way already."""
@@ -171,6 +184,26 @@ class Turns:
         for tenant, subject in subjects:
             self._live(args=[tenant, subject], client=pipe)
         return [int(count) for count in pipe.execute()]
+
+    def at_work(self, tenant: str, subject: str) -> int:
+        """How many tasks of a subject a worker is believed to be at."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.hvals(f"{_PREFIX}flight:{tenant}:{subject}")
+            (now, _), states = pipe.execute()
+        return sum(state != b"w" and float(state) > now for state in states)
+
+    def note_pace(self, name: str, amount: float, seconds: float) -> None:
+        """Note that a worker took so many seconds for so much of what goes by this name."""
+        self._pace(args=[name, amount, seconds])
+
+    def paces(self, names: Iterable[str]) -> list[float | None]:
+        """Seconds that one of each takes, by those noted last; None where none was."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hmget(f"{_PREFIX}pace:{name}", "seconds", "amount")
+            found = pipe.execute()
+        return [float(seconds) / float(amount) if seconds and amount else None for seconds, amount in found]
 
     def waiting(self, lane: str, tenant: str) -> int:
         """How many tasks of a tenant wait in a lane."""

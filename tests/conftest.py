@@ -140,6 +140,8 @@ class MemoryQueue:
         """Whether it keeps what it is told; else everybody looks at the store."""
         self.notes: dict[tuple[str, str], dict[str, set[str]]] = {}
         self.locks: set[str] = set()
+        self.noted: dict[str, float] = {}
+        """Paces: seconds for one."""
         self.fault: Callable[[str], FacsimileError | None] = lambda operation: None
         """Asked before every operation; an error that it returns is raised."""
         self.on_preview: Callable[[str, str], None] = lambda tenant, digest: None
@@ -187,6 +189,17 @@ class MemoryQueue:
     def on_their_way(self, subjects: Sequence[tuple[str, str]]) -> list[int]:
         self._begin("on_their_way")
         return [sum(f":{tenant}:{subject}:" in marker for marker in self.markers) for tenant, subject in subjects]
+
+    def at_work(self, tenant: str, subject: str) -> int:
+        self._begin("at_work")
+        return 1
+
+    def note_pace(self, name: str, amount: float, seconds: float) -> None:
+        self.noted[name] = seconds / amount
+
+    def paces(self, names: Sequence[str]) -> list[float | None]:
+        self._begin("paces")
+        return [self.noted.get(name) for name in names]
 
     def ahead(self) -> int:
         return self.most_ahead

@@ -166,3 +166,26 @@ def test_workers_are_counted_by_what_they_take(turns: Turns) -> None:
     for worker in ("one", "two", "one"):
         turns.take(worker, worker, HOLD_S)
     assert turns.workers() == 2
+
+
+def test_a_pace_is_that_of_the_last_few(turns: Turns) -> None:
+    assert turns.paces(["a", "b"]) == [None, None]
+    turns.note_pace("a", 100, 50.0)
+    assert turns.paces(["a", "b"]) == [pytest.approx(0.5), None]
+    turns.note_pace("a", 10, 5.0)  # a small part counts as little as it is
+    assert turns.paces(["a"]) == [pytest.approx(0.5)]
+    for _ in range(20):
+        turns.note_pace("a", 100, 200.0)
+    assert turns.paces(["a"]) == [pytest.approx(2.0, rel=0.02)]
+
+
+def test_those_at_work_are_told_from_those_that_wait(turns: Turns) -> None:
+    for number in range(3):
+        turns.put(shard("acme", number))
+    assert turns.at_work("acme", "ds_1") == 0
+    task = turns.take("t1", "worker", HOLD_S)
+    turns.take("t2", "other", -1)  # its worker has not been heard of in time
+    assert task is not None
+    assert turns.at_work("acme", "ds_1") == 1
+    turns.end(task, 1.0)
+    assert turns.at_work("acme", "ds_1") == 0

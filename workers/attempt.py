@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -20,6 +20,7 @@ from app.errors import NotFound, ObjectNotFound, QueueUnavailable, Unavailable
 from app.jobs.attempts import Ending, counted, ending_of, given_up, reason_of
 from app.jobs.datasets.advance import advance_after, fail
 from app.jobs.datasets.removal import clear_away, still_wanted
+from app.jobs.eta import note_pace
 from app.jobs.evaluations.ends import fail_evaluation, settle
 from app.jobs.evaluations.records import AcceptedEvaluation, read_evaluation
 from app.jobs.phases import CALIBRATE, LAYOUT, PHASES
@@ -95,8 +96,18 @@ class Subject(Protocol):
         """Remove what was written after it was deleted."""
 
 
+class Took(NamedTuple):
+    """What was made, and how long it took."""
+
+    plan: Plan
+    seconds: float
+
+
 class DatasetSubject:
     """A dataset's or a calibration's task."""
+
+    took: Took | None = None
+    """Once the work is done."""
 
     def __init__(
         self, resources: Resources, task: Task, work: Callable[[Attempt], None], meanwhile: Callable[[], None]
@@ -104,7 +115,7 @@ class DatasetSubject:
         self._meanwhile = meanwhile
         self._resources = resources
         self._store = resources.store
-        self._task = task
+        self.task = self._task = task
         self._work = work
         self._at = DatasetKeys(task.tenant, task.subject)
         self.marks = self._at.attempts(task.label)
@@ -119,7 +130,7 @@ class DatasetSubject:
 
     def work(self) -> None:
         """See Subject."""
-        plan = read_plan(self._store, self._task.tenant, self._task.subject)
+        plan, began = read_plan(self._store, self._task.tenant, self._task.subject), time.monotonic()
         self._work(
             Attempt(
                 task=self._task,
@@ -130,6 +141,7 @@ class DatasetSubject:
                 meanwhile=self._meanwhile,
             )
         )
+        self.took = Took(plan, time.monotonic() - began)
 
     def fail(self, error: str, reason: str) -> None:
         """See Subject. One that has succeeded stays so, and only its layout is not to be had."""
@@ -206,16 +218,19 @@ def attempt_dataset(
     if _attempt(resources, task, subject) is Ending.DONE:
         with suppress(NotFound, Unavailable):  # the reconciler sees to what is left
             # What left nothing behind is not given out again at once; the last step of a calibration leaves its result.
-            if _tell(resources, task) or task.kind == CALIBRATE.kind:
+            if _tell(resources, subject) or task.kind == CALIBRATE.kind:
                 advance_after(resources.store, resources.queue, task)
 
 
-def _tell(resources: Resources, task: Task) -> bool:
+def _tell(resources: Resources, subject: DatasetSubject) -> bool:
     """Note that a part is done, so that nobody need list the store to know; returns whether it is stored."""
+    task = subject.task
     phase = next(phase for phase in PHASES if phase.kind == task.kind)
     stored = resources.store.exists(DatasetKeys(task.tenant, task.subject).prefix + phase.stored.format(task.part))
     if stored:
         resources.queue.tell(task.tenant, task.subject, [(task.kind.name, task.part)], all_of_it=False)
+        if subject.took:
+            note_pace(resources.queue, phase, subject.took.plan, task.part, subject.took.seconds)
     return stored
 
 

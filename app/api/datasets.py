@@ -7,12 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from app.api.bodies import Posted, posted
-from app.api.deps import DatasetId, KeyId, Serving, Tenant
+from app.api.deps import Asking, DatasetId, KeyId, Serving, Tenant
 from app.api.openapi import errors, headers, json_body
 from app.dataset import products
 from app.dataset.names import DATASET_ID
 from app.dataset.request import DatasetRequest
 from app.jobs.datasets.service import Dataset
+from app.jobs.records import AskedBy
 from app.jobs.state import State
 
 router = APIRouter(tags=["datasets"])
@@ -85,6 +86,7 @@ def path_of(dataset: str) -> str:
 )
 def submit_dataset(
     tenant: Tenant,
+    holder: Asking,
     asked: Annotated[Posted[DatasetRequest], Depends(posted(DatasetRequest))],
     services: Serving,
     response: Response,
@@ -94,7 +96,8 @@ def submit_dataset(
 
     With an `Idempotency-Key`, a repeat gives the same dataset, and the same key with another body gives 409.
     """
-    dataset = services.datasets.submit(tenant, asked.value, asked.document, idempotency_key)
+    by = AskedBy(key_id=holder.key_id, label=holder.label)
+    dataset = services.datasets.submit(tenant, asked.value, asked.document, idempotency_key, by)
     response.headers["Location"] = path_of(dataset.id)
     return DatasetBody.of(dataset)
 

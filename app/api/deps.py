@@ -127,7 +127,7 @@ def _tenant(
 ) -> str:
     holder = _holder(request, services, credentials.credentials if credentials else None, cookie)
     request.state.tenant = holder.tenant  # for the log line
-    request.state.key_id = holder.key_id
+    request.state.holder = holder
     services.rate_limit.check(holder.tenant, must_count=request.method == "POST")
     needed = needed_role(request.method, request.scope["route"].path)
     if not holder.role.allows(needed):
@@ -179,9 +179,17 @@ Tenant = Annotated[str, Depends(_tenant)]
 """The tenant whose key was sent, the request counted. First in every signature: 401 comes before all else."""
 
 
-async def _key_id(request: Request, _: Tenant) -> str:
-    found: str = request.state.key_id
+async def _asking(request: Request, _: Tenant) -> Holder:
+    found: Holder = request.state.holder
     return found
+
+
+Asking = Annotated[Holder, Depends(_asking)]
+"""Whose key was sent, and what it may do."""
+
+
+async def _key_id(holder: Asking) -> str:
+    return holder.key_id
 
 
 KeyId = Annotated[str, Depends(_key_id)]

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from app.access import Role
-from app.api.deps import KeyId, Serving, Tenant
+from app.api.deps import Asking, Serving
 from app.api.openapi import errors
 
 router = APIRouter(tags=["operations"])
@@ -15,13 +15,14 @@ class WhoAmI(BaseModel):
 
     tenant: str
     key_id: str = Field(description="Id of the API key; it is no secret, and stands in the audit log.")
+    label: str = Field(description="What the key is for.")
     role: Role = Field(description="What the key may do: `read`, `write` (and read), or `admin` (and write).")
     expires_at: str | None = Field(description="When the key ends, in UTC; null: when it is revoked.")
     limits: dict[str, int | None] = Field(description="Of one request and of the tenant, by name.")
 
 
 @router.get("/v1/whoami", summary="See whose key this is", responses=errors())
-def who_am_i(tenant: Tenant, key_id: KeyId, services: Serving) -> WhoAmI:
+def who_am_i(holder: Asking, services: Serving) -> WhoAmI:
     """The tenant, the key's id, and the limits that hold."""
     limits = services.settings.limits
     named = (
@@ -36,11 +37,11 @@ def who_am_i(tenant: Tenant, key_id: KeyId, services: Serving) -> WhoAmI:
         "uploads_per_tenant",
         "unfinished_evaluations_per_tenant",
     )
-    holder = services.api_keys.by_id(key_id)
     return WhoAmI(
-        tenant=tenant,
-        key_id=key_id,
-        role=holder.role if holder else Role.READ,
-        expires_at=holder.expires_at if holder else None,
+        tenant=holder.tenant,
+        key_id=holder.key_id,
+        label=holder.label,
+        role=holder.role,
+        expires_at=holder.expires_at,
         limits={name: getattr(limits, name) for name in named},
     )

@@ -33,6 +33,8 @@ class Progress(BaseModel):
     judged_done: int
     """Samples whose shard the judges have seen."""
     judged_total: int
+    eta_s: float | None = None
+    """Seconds until it is done, by how long such parts took here; null where that is not known (`app.jobs.eta`)."""
 
     @classmethod
     def none(cls, plan: Plan) -> Self:
@@ -40,7 +42,7 @@ class Progress(BaseModel):
         return cls.of(NOTHING, plan)
 
     @classmethod
-    def of(cls, facts: Facts, plan: Plan) -> Self:
+    def of(cls, facts: Facts, plan: Plan, eta_s: float | None = None) -> Self:
         """Count what is done."""
         samples = sum(len(plan.shard(int(shard))) for shard in GENERATE.done(facts))
         tried = Counter(part.partition("/")[0] for part in TRY.done(facts))
@@ -55,6 +57,7 @@ class Progress(BaseModel):
             scales_most=MOST_SCALES if plan.target else 0,
             judged_done=_judged(plan, [int(shard) for shard in JUDGE.done(facts)]),
             judged_total=_judged(plan),
+            eta_s=None if eta_s is None else round(eta_s, 1),
         )
 
 

@@ -13,6 +13,16 @@ from app.storage import ObjectStore
 JSON = "application/json"
 
 
+class AskedBy(BaseModel):
+    """Whose request it was: a key, which is no secret by its id."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key_id: str
+    label: str
+    """What the key was said to be for when it asked."""
+
+
 class Accepted(BaseModel):
     """`request.json`: what was accepted, written before anything is enqueued. Its existence is the acceptance."""
 
@@ -24,6 +34,8 @@ class Accepted(BaseModel):
     created_at: str
     request: dict[str, Any]
     """As the user wrote it."""
+    by: AskedBy | None = None
+    """None of sets of before, and of the service's own."""
 
 
 def read_accepted(store: ObjectStore, tenant: str, dataset: str) -> Accepted:

@@ -1,7 +1,5 @@
 """Datasets: the list, one of them live, and what it consists of."""
 
-import time
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -19,9 +17,6 @@ STATES = ("accepted", "running", "assembling", "succeeded", "failed", "cancelled
 FINAL = ("succeeded", "failed", "cancelled")
 PHASES = ("survey", "choose", "calibrate", "generate", "judge", "report", "layout", "assemble")
 
-LEAST_TO_GO_BY = 0.02
-"""Share of a set that must be done before what is left can be reckoned from it."""
-
 
 @router.get("/")
 async def show_home(page: Asked) -> Response:
@@ -37,14 +32,13 @@ async def show_datasets(page: Asked) -> Response:
     found = await page.api.get(
         "/v1/datasets", state=state, name=form["name"][:100], after=form["after"], limit=PER_PAGE
     )
-    rows = [{**dataset, "remaining_s": remaining_s(dataset)} for dataset in found["datasets"]]
     values = {
-        "datasets": rows,
+        "datasets": found["datasets"],
         "next": found["next"],
         "state": state,
         "name": form["name"],
         "states": STATES,
-        "live": any(dataset["state"] not in FINAL for dataset in rows),
+        "live": any(dataset["state"] not in FINAL for dataset in found["datasets"]),
         "first": not form["after"] and not state and not form["name"],
     }
     return page.show("_datasets.html" if page.is_fragment else "datasets.html", **values)
@@ -94,7 +88,6 @@ async def _show(page: Page, dataset: str, refused: ApiProblem | None = None) -> 
     values = {
         "dataset": found,
         "refused": refused,
-        "remaining_s": remaining_s(found),
         "phases": phases_of(found),
         "waits": await _why_it_waits(page, found),
         "final": found["state"] in FINAL,
@@ -136,18 +129,6 @@ def phases_of(dataset: dict[str, Any]) -> list[dict[str, Any]]:
         stands = "done" if number < at else "now" if number == at and dataset["state"] not in FINAL else "later"
         found.append({"name": phase, "stands": stands, "done": done, "total": total})
     return found
-
-
-def remaining_s(dataset: dict[str, Any]) -> float | None:
-    """Seconds until its samples are made, if they go on as they came since it was accepted; None without a basis."""
-    progress = dataset["progress"]
-    if dataset["state"] != "running" or progress["phase"] != "generate":
-        return None
-    fraction = float(progress["fraction"])
-    if fraction < LEAST_TO_GO_BY:
-        return None
-    spent = time.time() - datetime.fromisoformat(dataset["created_at"]).timestamp()
-    return max(0.0, spent * (1 - fraction) / fraction)
 
 
 async def _why_it_waits(page: Page, dataset: dict[str, Any]) -> str:

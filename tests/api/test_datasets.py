@@ -29,6 +29,7 @@ def test_a_request_is_accepted(client: TestClient, body: dict[str, Any], memory_
         "scales_most": 0,
         "judged_done": 0,
         "judged_total": 0,
+        "eta_s": None,
     }
     assert shown["links"] == {
         "self": answer.headers["location"],

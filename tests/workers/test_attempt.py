@@ -13,8 +13,9 @@ from app.dataset.layout import Layout
 from app.dataset.plan import Plan
 from app.errors import Cancelled, Misconfigured, OutOfReach, StoreUnavailable, Unfinished
 from app.jobs import attempts
+from app.jobs.eta import pace_name
 from app.jobs.phases import GENERATE, LAYOUT
-from app.jobs.records import Accepted, read_json, write_json
+from app.jobs.records import Accepted, read_json, read_plan, write_json
 from app.queue import Kind, Task
 from workers.attempt import Attempt, attempt_dataset
 from workers.tasks import perform
@@ -54,6 +55,15 @@ def test_work_that_ends_well_leaves_no_mark(place: Place) -> None:
     assert seen[0].task == TASK
     assert marks(place) == []
     assert TASK.marker not in place.queue.markers
+
+
+def test_how_long_a_part_took_is_noted_once_it_is_stored(place: Place) -> None:
+    attempt_dataset(place, TASK, lambda attempt: None)  # left nothing
+    assert place.queue.noted == {}
+    attempt_dataset(place, TASK, lambda attempt: place.store.put(AT.shard_report(1), b"{}"))
+    ((name, pace),) = place.queue.noted.items()
+    assert name == pace_name(GENERATE, read_plan(place.store, "acme", "ds_test"), "000001")
+    assert 0 < pace < 1
 
 
 def test_the_attempt_is_counted_while_it_lasts(place: Place) -> None:

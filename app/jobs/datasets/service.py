@@ -35,11 +35,12 @@ from app.jobs.datasets.advance import accept
 from app.jobs.datasets.listing import Filter, Listing
 from app.jobs.datasets.removal import remove_dataset
 from app.jobs.datasets.retention import expiry_of
+from app.jobs.eta import eta_of
 from app.jobs.idempotency import IdempotencyKeys
 from app.jobs.ids import DATASET, new_id
 from app.jobs.progress import Progress
 from app.jobs.quota import UnfinishedQuota
-from app.jobs.records import Accepted, read_accepted, read_json, read_plan, write_json
+from app.jobs.records import Accepted, AskedBy, read_accepted, read_json, read_plan, write_json
 from app.jobs.state import State, known_facts, state_of
 from app.queue import TaskQueue
 from app.storage import ObjectStore
@@ -54,6 +55,8 @@ class Dataset(BaseModel):
     name: str
     state: State
     created_at: str
+    asked_by: AskedBy | None = None
+    """The key that asked for it; null of sets of an older version."""
     expires_at: str | None
     """When it may be deleted by its retention rule; None where it is kept, or has not ended yet."""
     model: dict[str, Any]
@@ -90,7 +93,14 @@ class DatasetService:
         self._keys = IdempotencyKeys(store, "dataset", clock)
         self._quota = UnfinishedQuota(store, settings.limits.unfinished_datasets_per_tenant, clock)
 
-    def submit(self, tenant: str, request: DatasetRequest, body: dict[str, Any], key: str | None) -> Dataset:
+    def submit(
+        self,
+        tenant: str,
+        request: DatasetRequest,
+        body: dict[str, Any],
+        key: str | None,
+        by: AskedBy | None = None,
+    ) -> Dataset:
         """Accept a request: plan it, write it to the store, put its first task on its way.
 
         `body` is the request as the user wrote it. With an idempotency `key`, a repeat returns the same dataset
@@ -114,6 +124,7 @@ class DatasetService:
             name=request.name,
             created_at=iso(self._clock()),
             request=body,
+            by=by,
         )
         try:
             accept(self._store, self._queue, accepted, plan)
@@ -132,7 +143,8 @@ class DatasetService:
         plan = read_plan(self._store, tenant, dataset)
         facts = known_facts(self._store, self._queue, tenant, dataset)
         try:
-            return self._show(accepted, plan, state_of(facts, plan), Progress.of(facts, plan))
+            progress = Progress.of(facts, plan, eta_of(self._queue, tenant, plan, facts))
+            return self._show(accepted, plan, state_of(facts, plan), progress)
         except ObjectNotFound as exc:  # deleted while we looked
             raise NotFound(f"there is no dataset {dataset!r}") from exc
 
@@ -228,6 +240,7 @@ class DatasetService:
             name=accepted.name,
             state=state,
             created_at=accepted.created_at,
+            asked_by=accepted.by,
             expires_at=expiry.at if expiry else None,
             model=plan.model.model_dump(),
             seed=plan.seed,

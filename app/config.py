@@ -150,6 +150,9 @@ class C2paSettings(BaseModel):
         return self
 
 
+EMBEDDED_TENANT = "local"
+"""Whose the embedded stack's own key is."""
+
 DEVELOPMENT_WATERMARK_KEY = "facsimile development watermark"
 """Used in development where no key is set; everybody knows it, so what it marks proves nothing."""
 
@@ -203,6 +206,9 @@ class Settings(BaseSettings):
     """Samples a task makes at the most; about a minute of work or less. Best a multiple of the batch."""
     shards_per_dataset: int = Field(16, gt=0)
     """A set too small for so many full shards is cut finer, so that all workers help and progress is seen."""
+    operators: str | None = None
+    """The tenant that runs the service: its admins see what every tenant has. Left out, on the embedded stack its own
+    (`local`), elsewhere none."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
@@ -239,6 +245,11 @@ class Settings(BaseSettings):
                 "FACSIMILE_WORKER__C2PA__CERTIFICATE and FACSIMILE_WORKER__C2PA__KEY to your own"
             )
         return self
+
+    @property
+    def operating_tenant(self) -> str | None:
+        """The tenant that runs the service; None where none was named."""
+        return EMBEDDED_TENANT if self.operators is None and self.environment == "embedded" else self.operators
 
     @property
     def watermark_key(self) -> str | None:

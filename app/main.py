@@ -18,6 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.access import ApiKeys
 from app.api import (
+    administration,
     calibrations,
     datasets,
     docs,
@@ -66,6 +67,7 @@ from app.jobs.previews import PreviewService
 from app.jobs.releases.products import ReleaseProducts
 from app.jobs.releases.service import ReleaseService
 from app.jobs.uploads import UploadService
+from app.jobs.usage import Usage
 from app.logs import configure_logging
 from app.queue import TaskQueue, open_queue
 from app.sessions import Sessions
@@ -129,6 +131,7 @@ def create_app(
         whoami,
         service_state,
         keys,
+        administration,
         health,
         docs,
     )
@@ -179,6 +182,7 @@ def _services(settings: Settings, store: ObjectStore, queue: TaskQueue, clock: C
         rate_limit=RateLimit(queue, settings.limits.requests_per_minute_per_tenant, clock),
         metrics=Metrics(store, queue, _version()),
         backlog=BacklogCount(store, queue, clock),
+        usage=Usage(store),
         streams=Places(settings.limits.streams_at_once, settings.limits.streams_per_tenant, "event streams"),
         looks=Looks(),
         closing=threading.Event(),

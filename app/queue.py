@@ -109,6 +109,12 @@ class TaskQueue(Protocol):
     def at_work(self, tenant: str, subject: str) -> int:
         """How many tasks of a subject workers are at."""
 
+    def workers(self) -> int:
+        """How many worker processes have taken something of late."""
+
+    def flights(self) -> dict[str, tuple[int, int]]:
+        """Kind of task to how many of all tenants' wait, and how many workers are at."""
+
     def note_pace(self, name: str, amount: float, seconds: float) -> None:
         """Note that a worker took so many seconds for so much of what goes by this name."""
 
@@ -276,6 +282,16 @@ class CeleryQueue:
         """See TaskQueue."""
         with _translated():
             return self._turns.at_work(tenant, subject)
+
+    def workers(self) -> int:
+        """See TaskQueue."""
+        with _translated():
+            return self._turns.workers()
+
+    def flights(self) -> dict[str, tuple[int, int]]:
+        """See TaskQueue."""
+        with _translated():
+            return self._turns.flights()
 
     def note_pace(self, name: str, amount: float, seconds: float) -> None:
         """See TaskQueue."""

@@ -193,6 +193,23 @@ class Turns:
             (now, _), states = pipe.execute()
         return sum(state != b"w" and float(state) > now for state in states)
 
+    def flights(self) -> dict[str, tuple[int, int]]:
+        """Kind of task to how many of all tenants' wait, and how many a worker is believed to be at."""
+        now = self._redis.time()[0]
+        found: dict[str, tuple[int, int]] = {}
+        names = list(self._redis.scan_iter(match=f"{_PREFIX}flight:*", count=1000))
+        for start in range(0, len(names), 500):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for name in names[start : start + 500]:
+                    pipe.hgetall(name)
+                flights = pipe.execute()
+            for task, state in (item for flight in flights for item in flight.items()):
+                kind = task.decode().partition("|")[0]
+                waiting, at_work = found.get(kind, (0, 0))
+                waits = state == b"w"
+                found[kind] = (waiting + waits, at_work + (not waits and float(state) > now))
+        return found
+
     def note_pace(self, name: str, amount: float, seconds: float) -> None:
         """Note that a worker took so many seconds for so much of what goes by this name."""
         self._pace(args=[name, amount, seconds])

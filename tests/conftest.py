@@ -194,6 +194,20 @@ class MemoryQueue:
         self._begin("at_work")
         return 1
 
+    def workers(self) -> int:
+        self._begin("workers")
+        return 1
+
+    def flights(self) -> dict[str, tuple[int, int]]:
+        self._begin("flights")
+        found: dict[str, tuple[int, int]] = {}
+        for marker in self.markers:
+            kind = marker.partition(":")[0]
+            waiting, at_work = found.get(kind, (0, 0))
+            waits = any(task.marker == marker for task in self.sent)
+            found[kind] = (waiting + waits, at_work + (not waits))
+        return found
+
     def note_pace(self, name: str, amount: float, seconds: float) -> None:
         self.noted[name] = seconds / amount
 

@@ -187,5 +187,8 @@ def test_those_at_work_are_told_from_those_that_wait(turns: Turns) -> None:
     turns.take("t2", "other", -1)  # its worker has not been heard of in time
     assert task is not None
     assert turns.at_work("acme", "ds_1") == 1
+    turns.put(preview("rival", 1))
+    # The third's worker is silent for too long: it is neither waiting nor at work.
+    assert turns.flights() == {"facsimile.generate_shard": (1, 1), "facsimile.make_preview": (1, 0)}
     turns.end(task, 1.0)
     assert turns.at_work("acme", "ds_1") == 0

@@ -38,6 +38,7 @@ from app.jobs.previews import PreviewService
 from app.jobs.releases.products import ReleaseProducts
 from app.jobs.releases.service import ReleaseService
 from app.jobs.uploads import UploadService
+from app.jobs.usage import Usage
 from app.queue import TaskQueue
 from app.sessions import COOKIE, CSRF_HEADER, Session, Sessions, same_csrf
 from app.storage import ObjectStore
@@ -75,6 +76,7 @@ class Services:
     rate_limit: RateLimit
     metrics: Metrics
     backlog: BacklogCount
+    usage: Usage
     streams: Places
     """Event streams that are open."""
     looks: Looks
@@ -166,6 +168,8 @@ ROLES = {
     ("GET", "/v1/keys"): Role.ADMIN,
     ("POST", "/v1/keys"): Role.ADMIN,
     ("DELETE", "/v1/keys/{key_id}"): Role.ADMIN,
+    ("GET", "/v1/usage"): Role.ADMIN,
+    ("GET", "/v1/workload"): Role.ADMIN,
 }
 """What a route needs where its method does not tell: what only looks needs `read`, all else `write`."""
 

@@ -11,7 +11,7 @@ import httpx
 import redis
 
 from app.access import ApiKeys, Role
-from app.config import Settings
+from app.config import EMBEDDED_TENANT, Settings
 from app.errors import FacsimileError
 from app.jobs.catalogues.models import ModelCatalogue
 from app.queue import QUEUES, make_celery
@@ -243,7 +243,7 @@ def api_ready(port: int) -> Check:
     return check
 
 
-def known_api_key(settings: Settings, path: Path, tenant: str = "local") -> str:
+def known_api_key(settings: Settings, path: Path, tenant: str = EMBEDDED_TENANT) -> str:
     """The key in the file, if the store knows it; else a new one, written there."""
     keys = ApiKeys(open_store(settings.store))
     try:

@@ -114,7 +114,19 @@ def test_every_page_can_be_read_by_everyone(watch: Callable[..., Any], made: str
     watched = watch(color_scheme=scheme)
     if scheme == "dark":
         watched.page.set_viewport_size({"width": 390, "height": 844})
-    paths = ["/", "/new", "/models", "/releases", "/verdicts", "/verdicts/new", "/promote", "/compare", "/service"]
+    paths = [
+        "/",
+        "/new",
+        "/models",
+        "/releases",
+        "/verdicts",
+        "/verdicts/new",
+        "/promote",
+        "/compare",
+        "/service",
+        "/service/keys",
+        "/you",
+    ]
     if scheme == "dark":
         paths = ["/new", "/models", f"/datasets/{made}/gallery"]
     for path in paths:

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 import app.web
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}'&\u202e"
-PAGES = ["/", "/datasets", "/datasets?state=failed&name=x", "/new", "/models", "/service"]
+PAGES = ["/", "/datasets", "/datasets?state=failed&name=x", "/new", "/models", "/you"]
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/signin", "/datasets/ds_00000000000000000000"])

@@ -126,6 +126,13 @@ class MatcherFacts(Data):
     """Whether it is another network than the one that filtered the set."""
 
 
+class SamplePair(Data):
+    """Two samples and their comparison score."""
+
+    score: float
+    samples: tuple[str, str]
+
+
 class LookAlike(Data):
     """Two different subjects that score high."""
 
@@ -319,6 +326,10 @@ class JudgeReport(Data):
     real: tuple[RealPoint, ...] = ()
     """At thresholds found on real people, where the operator has given some for this matcher."""
     tail: tuple[TailPoint, ...]
+    worst_mated: tuple[SamplePair, ...] = ()
+    """Of each of the subjects that are hardest to recognise the two samples least alike; the lowest score first."""
+    most_alike: tuple[SamplePair, ...] = ()
+    """Of each of the pairs of subjects most alike the two samples that score highest; the highest first."""
     uniqueness: Uniqueness | None
     consistency: Consistency | None
     capacity: Capacity | None

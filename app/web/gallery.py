@@ -168,8 +168,19 @@ async def _pairs(page: Page, found: ShownSet) -> Response:
     report = await page.api.maybe(f"{found.api}/report", format="json") or {}
     judges = []
     for judge in report.get("judges", []):
-        alike = ((judge.get("uniqueness") or {}).get("look_alikes") or [])[:LISTED_PAIRS]
-        worst = (judge.get("worst_mated") or [])[:LISTED_PAIRS]
-        absent = (judge.get("absent") or {}).get("uniqueness", "")
-        judges.append({"name": judge["matcher"]["name"], "alike": alike, "worst": worst, "absent": absent})
+        alike = [(*pair["samples"], pair["score"]) for pair in judge.get("most_alike") or []]
+        if not alike:  # reports of before name subjects alone
+            listed = (judge.get("uniqueness") or {}).get("look_alikes") or []
+            alike = [(*(f"{subject}_0000" for subject in pair["subjects"]), pair["score"]) for pair in listed]
+        judges.append(
+            {
+                "name": judge["matcher"]["name"],
+                "named": bool(judge.get("most_alike")),
+                "alike": alike[:LISTED_PAIRS],
+                "worst": [(*pair["samples"], pair["score"]) for pair in (judge.get("worst_mated") or [])][
+                    :LISTED_PAIRS
+                ],
+                "absent": (judge.get("absent") or {}).get("difficulty", ""),
+            }
+        )
     return page.show("pairs.html", set=found, tab="pairs", judges=judges)

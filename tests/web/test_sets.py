@@ -158,7 +158,7 @@ def test_a_condition_that_is_none_is_told_in_place(browser: TestClient, finished
 
 
 def test_the_pairs_are_those_of_the_report(browser: TestClient, finished: str, memory_store: Any) -> None:
-    report = {
+    report: dict[str, Any] = {
         "judges": [
             {
                 "matcher": {"name": "m"},
@@ -171,6 +171,17 @@ def test_the_pairs_are_those_of_the_report(browser: TestClient, finished: str, m
     page = browser.get(f"/datasets/{finished}/pairs").text
     assert f"/v1/datasets/{finished}/samples/S0000002_0000" in page
     assert "0.61" in page
+    assert "the references, and the highest score" in page  # an older report names no samples
+    judge = report["judges"][0]
+    judge["worst_mated"] = [{"score": 0.07, "samples": ["S0000001_0000", "S0000001_0001"]}]
+    judge["most_alike"] = [{"score": 0.62, "samples": ["S0000000_0001", "S0000002_0001"]}]
+    memory_store.put(DatasetKeys("acme", finished).report, json.dumps(report).encode())
+    page = browser.get(f"/datasets/{finished}/pairs").text
+    assert re.findall(rf"/v1/datasets/{finished}/samples/(S\d+_\d+)", page) == [
+        *judge["worst_mated"][0]["samples"],
+        *judge["most_alike"][0]["samples"],
+    ]
+    assert ("0.07" in page, "0.62" in page, "0.61" in page) == (True, True, False)
 
 
 def test_two_sets_stand_side_by_side(browser: TestClient, finished: str, released: str) -> None:

@@ -11,6 +11,7 @@ from workers.biometrics.rates import failure_to_enrol, failure_to_extract
 from workers.biometrics.scores import Failures
 from workers.report import difficulty, figures
 from workers.report.evidence import Evidence, JudgedBy
+from workers.report.extremes import most_alike, worst_mated
 from workers.report.grouping import differentials
 from workers.report.identities import capacity, consistent, unique
 from workers.report.leaking import leaked
@@ -66,6 +67,8 @@ def judge(
         eer=difficulty.equal_error_rate(scores, evidence, absent),
         real=difficulty.real_points(scores, by, evidence, absent),
         tail=difficulty.tail(scores, absent),
+        worst_mated=worst_mated(evidence, by),
+        most_alike=most_alike(evidence, by, scores),
         uniqueness=unique(evidence, by, scores, working, absent) if working else None,
         consistency=consistent(evidence, by, working, absent) if working else None,
         capacity=capacity(evidence, by, working, absent) if working else None,

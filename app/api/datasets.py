@@ -63,9 +63,12 @@ IdempotencyKey = Annotated[
         max_length=255,
         pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$",
         description="A name of your own for this request, printable ASCII. Sent again with it, the request "
-        "gives the same dataset.",
+        "gives what it gave before, and `Idempotent-Replayed` says so.",
+        examples=["gate-7-smoke-2026-11"],
     ),
 ]
+REPLAYED = "Idempotent-Replayed"
+REPLAYED_TEXT = "`true` where this Idempotency-Key was used before: this is what was made then. Else it is not there."
 
 
 def path_of(dataset: str) -> str:
@@ -79,7 +82,7 @@ def path_of(dataset: str) -> str:
     summary="Ask for a dataset",
     response_description="Accepted; it is being made.",
     responses={
-        202: {"headers": headers(Location="The dataset's path.")},
+        202: {"headers": headers(Location="The dataset's path.", Idempotent_Replayed=REPLAYED_TEXT)},
         **errors(409, 413, 415, 422),
     },
     openapi_extra=json_body(DatasetRequest),
@@ -97,8 +100,10 @@ def submit_dataset(
     With an `Idempotency-Key`, a repeat gives the same dataset, and the same key with another body gives 409.
     """
     by = AskedBy(key_id=holder.key_id, label=holder.label)
-    dataset = services.datasets.submit(tenant, asked.value, asked.document, idempotency_key, by)
+    dataset, made = services.datasets.submit(tenant, asked.value, asked.document, idempotency_key, by)
     response.headers["Location"] = path_of(dataset.id)
+    if not made:
+        response.headers[REPLAYED] = "true"
     return DatasetBody.of(dataset)
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from app.api.bodies import Posted, posted
-from app.api.datasets import IdempotencyKey
+from app.api.datasets import REPLAYED, REPLAYED_TEXT, IdempotencyKey
 from app.api.deps import EvaluationId, Serving, Tenant
 from app.api.openapi import bytes_of, errors, headers, json_body
 from app.dataset.evaluation import EVALUATION_ID, EvaluationRequest
@@ -77,7 +77,10 @@ def path_of(evaluation: str) -> str:
     status_code=202,
     summary="Ask for an evaluation",
     response_description="Accepted; it is being made.",
-    responses={202: {"headers": headers(Location="The evaluation's path.")}, **errors(409, 413, 415, 422)},
+    responses={
+        202: {"headers": headers(Location="The evaluation's path.", Idempotent_Replayed=REPLAYED_TEXT)},
+        **errors(409, 413, 415, 422),
+    },
     openapi_extra=json_body(EvaluationRequest),
 )
 def submit_evaluation(
@@ -92,8 +95,10 @@ def submit_evaluation(
     Each matcher's FNMR is taken at its own threshold of the rule's FMR, on the same comparisons; failed mated
     comparisons count as non-matches. With an `Idempotency-Key`, a repeat gives the same evaluation.
     """
-    found = services.evaluations.submit(tenant, asked.value, asked.document, idempotency_key)
+    found, made = services.evaluations.submit(tenant, asked.value, asked.document, idempotency_key)
     response.headers["Location"] = path_of(found.id)
+    if not made:
+        response.headers[REPLAYED] = "true"
     return EvaluationBody.of(found)
 
 

@@ -1,11 +1,12 @@
 """Watching a dataset: server-sent events, from a look at the store every second."""
 
+import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import anyio
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -17,6 +18,11 @@ from app.errors import NotFound, Unavailable
 from app.jobs.datasets.service import Dataset
 
 router = APIRouter(tags=["datasets"])
+
+LastEventId = Annotated[
+    str | None,
+    Header(description="`id` of the last event that was heard.", examples=["5b1f0c9e2d7a4f38"]),
+]
 
 LOOK_EVERY_S = 1.0
 KEY_EVERY_S = 2.0
@@ -36,15 +42,16 @@ _EVENT = {
     "type": "object",
     "properties": {
         "event": {"enum": ["progress", "end"]},
+        "id": {"type": "string", "description": "Of what is told: a word for the same state of things is the same."},
         "data": {
             "type": "string",
             "contentMediaType": "application/json",
             "contentSchema": {"anyOf": [{"$ref": "#/components/schemas/DatasetBody"}, _DELETED]},
         },
     },
-    "required": ["event", "data"],
+    "required": ["event", "id", "data"],
 }
-_EXAMPLE = 'event: progress\ndata: {"id": "ds_06fa3k9x2m7q0v4c8d1e", "state": "running", …}\n\n'
+_EXAMPLE = 'event: progress\nid: 5b1f0c9e2d7a4f38\ndata: {"id": "ds_06fa3k9x2m7q0v4c8d1e", "state": "running", …}\n\n'
 
 
 @router.get(
@@ -57,11 +64,18 @@ _EXAMPLE = 'event: progress\ndata: {"id": "ds_06fa3k9x2m7q0v4c8d1e", "state": "r
             'ended, or with `{"state": "deleted"}`, and the stream closes. Comments keep it open.',
             "content": {"text/event-stream": {"schema": _EVENT, "example": _EXAMPLE}},
         },
+        204: {"description": "`Last-Event-ID` is that of the end: there will be no more events."},
         **errors(404),
     },
 )
-async def watch_dataset(request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving) -> Response:
-    """Server-sent events. Connect again at any time: the first event says how things stand."""
+async def watch_dataset(
+    request: Request, tenant: Tenant, dataset_id: DatasetId, services: Serving, last_event_id: LastEventId = None
+) -> Response:
+    """Server-sent events. Connect again at any time: the first event says how things stand.
+
+    Every event holds the whole state, so none that was missed is needed. With the `Last-Event-ID` of the last one heard
+    (browsers send it by themselves), what was told already is not told again.
+    """
 
     async def look() -> Dataset:
         return await services.looks.see(
@@ -81,9 +95,11 @@ async def watch_dataset(request: Request, tenant: Tenant, dataset_id: DatasetId,
         return True
 
     first = await look()
+    if first.state.final and _Event.of(first).id == last_event_id:
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
     services.streams.take(tenant)
     return _Stream(
-        events_of(first, look, wanted),
+        events_of(first, look, wanted, last_event_id),
         leave=lambda: services.streams.leave(tenant),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
@@ -104,15 +120,44 @@ class _Stream(StreamingResponse):
             self._leave()
 
 
+class _Event(NamedTuple):
+    """One event of a stream."""
+
+    name: str
+    data: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "_Event":
+        """What there is to tell of a dataset."""
+        return cls("end" if dataset.state.final else "progress", DatasetBody.of(dataset).model_dump_json())
+
+    @property
+    def id(self) -> str:
+        """Known without a record of what was told to whom: it is what is told that has it."""
+        return hashlib.sha256(f"{self.name} {self.data}".encode()).hexdigest()[:16]
+
+    @property
+    def text(self) -> str:
+        # JSON has no line breaks outside its strings, and none inside them: one data line holds it.
+        return f"event: {self.name}\nid: {self.id}\ndata: {self.data}\n\n"
+
+
+DELETED = _Event("end", '{"state":"deleted"}')
+
+
 async def events_of(
-    shown: Dataset, look: Callable[[], Awaitable[Dataset]], wanted: Callable[[], Awaitable[bool]]
+    shown: Dataset,
+    look: Callable[[], Awaitable[Dataset]],
+    wanted: Callable[[], Awaitable[bool]],
+    heard: str | None = None,
 ) -> AsyncIterator[str]:
     """Yield a dataset's events as text, until its end or until they are not `wanted` any more.
 
-    While the store does not answer there is nothing new to tell.
+    `heard` is the id of an event that was told before: it is not told again at the beginning. While the store does not
+    answer there is nothing new to tell.
     """
-    if not shown.state.final:
-        yield _event("progress", DatasetBody.of(shown).model_dump_json())
+    if not shown.state.final and (first := _Event.of(shown)).id != heard:
+        yield first.text
     spoke = time.monotonic()
     while not shown.state.final:
         await anyio.sleep(LOOK_EVERY_S)
@@ -121,20 +166,15 @@ async def events_of(
         try:
             seen = await look()
         except NotFound:
-            yield _event("end", '{"state":"deleted"}')
+            yield DELETED.text
             return
         except Unavailable:
             seen = shown
         if seen != shown and not seen.state.final:
-            yield _event("progress", DatasetBody.of(seen).model_dump_json())
+            yield _Event.of(seen).text
             spoke = time.monotonic()
         elif time.monotonic() - spoke > HEARTBEAT_S:
             yield ": still here\n\n"
             spoke = time.monotonic()
         shown = seen
-    yield _event("end", DatasetBody.of(shown).model_dump_json())
-
-
-def _event(name: str, data: str) -> str:
-    # JSON has no line breaks outside its strings, and none inside them: one data line holds it.
-    return f"event: {name}\ndata: {data}\n\n"
+    yield _Event.of(shown).text

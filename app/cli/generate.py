@@ -134,9 +134,10 @@ def generate(
 def make(client: Client, request: Json, out: Path, *, new: bool = False) -> Json:
     """From a request to a verified folder; returns the dataset, what was verified, and how long each part took."""
     begun = time.monotonic()
-    dataset = _submit(client, request, out, new)
+    dataset, is_new = _submit(client, request, out, new)
     demand_free(out, dataset["id"])  # before the wait: a wrong folder is to be told at once
-    say(f"dataset {dataset['id']}: {request['name']}")
+    before = "" if is_new else f", already asked for and {dataset['state']} (--new asks for another)"
+    say(f"dataset {dataset['id']}: {request['name']}{before}")
     for warning in dataset.get("warnings", ()):
         say(f"warning: {warning}")
     with Bars() as bars:
@@ -176,14 +177,14 @@ def make(client: Client, request: Json, out: Path, *, new: bool = False) -> Json
     }
 
 
-def _submit(client: Client, request: Json, out: Path, new: bool) -> Json:
-    """Ask for the dataset; one that this same command asked for before and that failed does not count."""
+def _submit(client: Client, request: Json, out: Path, new: bool) -> tuple[Json, bool]:
+    """Ask for the dataset, and hear whether it is new; one of this same command that failed before does not count."""
     text = json.dumps([request, str(out.absolute())], sort_keys=True)
     stem = secrets.token_hex(16) if new else hashlib.sha256(text.encode()).hexdigest()[:32]
     for number in range(MAX_ENDED):
-        dataset = client.submit(request, f"cli-{stem}-{number}")
+        dataset, is_new = client.submit(request, f"cli-{stem}-{number}")
         if dataset["state"] not in ("failed", "cancelled"):
-            return dataset
+            return dataset, is_new
     raise DatasetEnded(f"dataset {dataset['id']} {_ending(dataset)}; --new asks for another")
 
 

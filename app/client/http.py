@@ -75,7 +75,11 @@ class Http:
             raise self._unreachable(exc) from exc
 
     def json(self, method: str, path: str, **more: Any) -> Json:
-        answer = self.call(method, path, **more)
+        """Call as `call` does, and read what is answered."""
+        return self.json_of(self.call(method, path, **more))
+
+    def json_of(self, answer: httpx.Response) -> Json:
+        """The JSON of an answer; raises ServiceUnreachable for what is none."""
         try:
             found: Json = answer.json()
         except ValueError as exc:

@@ -18,14 +18,17 @@ class ServerEvent(NamedTuple):
 
     name: str
     data: str
+    id: str
+    """Send it to `events` to go on after this one; empty where a service gives none."""
 
 
 class Client(Http):
     """Calls one service with one API key. Raises ServiceUnreachable, ServiceRefused."""
 
-    def submit(self, request: Json, idempotency_key: str) -> Json:
-        """Ask for a dataset; repeated with the same key it is the same dataset."""
-        return self.json("POST", "/v1/datasets", json=request, headers={"Idempotency-Key": idempotency_key})
+    def submit(self, request: Json, idempotency_key: str) -> tuple[Json, bool]:
+        """Ask for a dataset, and hear whether it is new; repeated with the same key it is the same dataset."""
+        answer = self.call("POST", "/v1/datasets", json=request, headers={"Idempotency-Key": idempotency_key})
+        return self.json_of(answer), answer.headers.get("Idempotent-Replayed") != "true"
 
     def dataset(self, dataset: str) -> Json:
         """One dataset."""
@@ -66,8 +69,7 @@ class Client(Http):
         """Make a dataset a release; returns the record, and whether it is new."""
         body = {"dataset": dataset, **({"notes": notes} if notes else {})}
         answer = self.call("PUT", f"/v1/releases/{_segment(name)}/{_segment(version)}", json=body)
-        found: Json = answer.json()
-        return found, answer.status_code == 201
+        return self.json_of(answer), answer.status_code == 201
 
     def release_names(self) -> Iterator[Json]:
         """Every name with its versions."""
@@ -127,24 +129,32 @@ class Client(Http):
                 answer = self.call("POST", "/v1/previews", json=request)
         return answer.content
 
-    def events(self, dataset: str) -> Iterator[ServerEvent]:
-        """The event stream of a dataset until it ends or breaks; breaking raises ServiceUnreachable."""
+    def events(self, dataset: str, heard: str = "") -> Iterator[ServerEvent]:
+        """The event stream of a dataset until it ends or breaks; breaking raises ServiceUnreachable.
+
+        `heard` is the id of the last event of a stream before; what that told is not told again.
+        """
         path = f"/v1/datasets/{_segment(dataset)}/events"
-        with self.stream("GET", path, headers={"Accept": "text/event-stream"}, read_s=SILENCE_S) as answer:
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": heard} if heard else {})}
+        with self.stream("GET", path, headers=headers, read_s=SILENCE_S) as answer:
+            if answer.status_code == 204:
+                return
             if answer.headers.get("Content-Type", "").partition(";")[0] != "text/event-stream":
                 raise ServiceUnreachable("the service sends no event stream")
-            name = "message"
+            name, told = "message", ""
             data: list[str] = []
             for line in answer.iter_lines():
                 if not line:
                     if data:
-                        yield ServerEvent(name, "\n".join(data))
+                        yield ServerEvent(name, "\n".join(data), told)
                     name, data = "message", []
                 elif not line.startswith(":"):
                     field, _, value = line.partition(":")
                     value = value.removeprefix(" ")
                     if field == "event":
                         name = value
+                    elif field == "id":
+                        told = value
                     elif field == "data":
                         data.append(value)
 

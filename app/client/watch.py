@@ -54,12 +54,14 @@ def watch(
 ) -> Json:
     """Follow a dataset to its end and return it; raises ServiceUnreachable after a long silence."""
     failures = 0
+    last = ""  # id of the last event
     heard = clock()
     report.dataset(dataset)
     while dataset["state"] not in FINAL:
         if failures < STREAM_TRIES:
             try:
-                for event in client.events(dataset["id"]):
+                for event in client.events(dataset["id"], last):
+                    last = event.id
                     if event.name in ("progress", "end") and event.data.startswith("{"):
                         found = json.loads(event.data)
                         if "state" in found:

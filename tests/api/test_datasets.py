@@ -74,6 +74,8 @@ def test_the_same_key_gives_the_same_dataset(client: TestClient, body: dict[str,
     assert (first.status_code, again.status_code) == (202, 202)
     assert again.json() == first.json()
     assert again.headers["location"] == first.headers["location"]
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
     assert len(memory_queue.sent) == 1
     assert len(client.get("/v1/datasets").json()["datasets"]) == 1
 

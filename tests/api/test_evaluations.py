@@ -229,9 +229,11 @@ def test_a_repeat_with_its_key_is_the_same_evaluation(
 ) -> None:
     body = {"dataset": dataset, "scores": {"upload": send()}}
     headers = {"Idempotency-Key": "build-17"}
-    first = client.post("/v1/evaluations", json=body, headers=headers).json()
+    first = client.post("/v1/evaluations", json=body, headers=headers)
     worker.work()
-    assert client.post("/v1/evaluations", json=body, headers=headers).json()["id"] == first["id"]
+    again = client.post("/v1/evaluations", json=body, headers=headers)
+    assert again.json()["id"] == first.json()["id"]
+    assert [answer.headers.get("idempotent-replayed") for answer in (first, again)] == [None, "true"]
     other = client.post("/v1/evaluations", json=body | {"name": "x"}, headers=headers)
     assert (other.status_code, other.json()["error"]) == (409, "Conflict")
     # The same key for a dataset is another thing.

@@ -1,6 +1,7 @@
 """Watching: what is told, when the stream ends, and what it costs."""
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,8 @@ def parsed(text: str) -> list[tuple[str, Any]]:
         if block.startswith(":"):
             found.append(("", block))
             continue
-        event, data = block.split("\n")
+        event, told, data = block.split("\n")
+        assert re.fullmatch("id: [0-9a-f]{16}", told)
         found.append((event.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
     return found
 
@@ -131,6 +133,48 @@ def test_over_http(
     told = parsed(answer.text)
     assert told[0][0] == "progress"
     assert told[-1] == ("end", client.get(f"/v1/datasets/{made}").json())
+
+
+def ids(text: str) -> list[str]:
+    return re.findall("^id: (.+)$", text, re.MULTILINE)
+
+
+def test_what_was_heard_is_not_told_again(
+    client: TestClient, submit: Callable[..., str], finish: Callable[[str], None]
+) -> None:
+    made = submit()
+    path = f"/v1/datasets/{made}/events"
+    timer = threading.Timer(0.2, finish, [made])
+    timer.start()
+    whole = client.get(path).text
+    timer.join()
+    begun, ended = ids(whole)[0], ids(whole)[-1]
+    assert begun != ended
+    # What happened since is told, and an id that nobody knows is no reason to tell nothing.
+    for heard in (begun, "f" * 16, "ü"):
+        again = client.get(path, headers={"Last-Event-ID": heard.encode()})
+        assert (parsed(again.text), ids(again.text)) == (parsed(whole)[-1:], [ended])
+    over = client.get(path, headers={"Last-Event-ID": ended})
+    assert (over.status_code, over.content) == (204, b"")
+
+
+def test_a_resumed_stream_begins_with_what_is_new(dataset: Dataset) -> None:
+    def told(first: Dataset, heard: str | None) -> str:
+        async def look() -> Dataset:
+            return running(dataset, 4)
+
+        async def once() -> bool:
+            return next(left, False)
+
+        async def collect() -> str:
+            return "".join([text async for text in events.events_of(first, look, once, heard)])
+
+        left = iter([True])
+        return anyio.run(collect)
+
+    whole = told(dataset, None)
+    assert len(ids(whole)) == 2
+    assert ids(told(dataset, ids(whole)[0])) == ids(whole)[1:]
 
 
 def test_deleted_while_watched(client: TestClient, submit: Callable[..., str], memory_store: Any) -> None:

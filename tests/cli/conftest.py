@@ -64,6 +64,10 @@ class FakeService:
         """Bytes after which the next archive connections break."""
         self.fault: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
         self.events_work = True
+        self.break_events: int | None = None
+        """After so many events the next stream breaks."""
+        self.heard: list[str] = []
+        """What streams were asked to go on after."""
         self.more_members: list[tuple[tarfile.TarInfo, bytes]] = []
         self.changed: dict[str, bytes] = {}
         """Files whose bytes in the archive and by name are others than the manifest says."""
@@ -94,8 +98,9 @@ class FakeService:
             body = json.loads(request.content)
             if "bogus" in body:
                 return error(422, "RequestRefused", "bogus: Extra inputs are not permitted")
+            replayed = {"Idempotent-Replayed": "true"} if key in self.keys else {}
             self.keys.setdefault(key, body)
-            return httpx.Response(202, json=self.dataset(self.final.get(key) or self.states[0]))
+            return httpx.Response(202, json=self.dataset(self.final.get(key) or self.states[0]), headers=replayed)
         if path == "/v1/datasets":
             return httpx.Response(200, json={"datasets": [self.dataset(self.states[0])], "next": None})
         if path == "/v1/datasets/ds_1":
@@ -104,6 +109,7 @@ class FakeService:
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
             return httpx.Response(200, json=self.dataset(state))
         if path == "/v1/datasets/ds_1/events" and self.events_work:
+            self.heard.append(request.headers.get("Last-Event-ID", ""))
             return self.events()
         if path == "/v1/datasets/ds_1/cancel":
             return httpx.Response(200, json=self.dataset("cancelled"))
@@ -168,8 +174,12 @@ class FakeService:
 
     def events(self) -> httpx.Response:
         text = ": hello\n\n"
-        for state in self.states[:-1]:
-            text += f"event: progress\ndata: {json.dumps(self.dataset(state))}\n\n"
+        whole = self.break_events is None
+        for state in self.states[:-1] if whole else self.states[: self.break_events]:
+            text += f"event: progress\nid: told-{state}\ndata: {json.dumps(self.dataset(state))}\n\n"
+        if not whole:
+            self.states, self.break_events = self.states[self.break_events :], None
+            return httpx.Response(200, text=text, headers={"Content-Type": "text/event-stream"})
         self.states = self.states[-1:]
         text += f"event: end\ndata: {json.dumps(self.dataset(self.states[0]))}\n\n"
         return httpx.Response(200, text=text, headers={"Content-Type": "text/event-stream"})

@@ -119,6 +119,23 @@ def test_a_shortfall_is_told_after_everything_is_there(service: Any, whole: set[
     assert generate(tmp_path / "a", "--allow-shortfall") == 0
 
 
+def test_a_broken_event_stream_is_gone_on_with_after_what_was_heard(service: Any, tmp_path: Path) -> None:
+    service.states = ["accepted", "running", "running", "running", "succeeded"]
+    service.break_events = 1
+    assert generate(tmp_path / "faces") == 0
+    assert service.heard == ["", "told-accepted"]
+
+
+def test_a_command_given_again_says_that_the_set_was_asked_for_before(
+    service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "faces"
+    assert generate(out) == 0
+    assert "already asked for" not in capsys.readouterr().err
+    assert generate(out) == 0
+    assert "ds_1: faces, already asked for and succeeded (--new asks for another)" in capsys.readouterr().err
+
+
 def test_without_an_event_stream_it_asks_again_and_again(service: Any, tmp_path: Path) -> None:
     service.events_work = False
     service.states = ["accepted"] + ["running"] * 8 + ["succeeded"]

@@ -57,6 +57,6 @@ def submit(datasets: DatasetService) -> Callable[..., str]:
 
     def make(tenant: str = "acme", key: str | None = None, **fields: Any) -> str:
         body = {"name": "set", "subjects": 4, "samples_per_subject": 2, "distractors": 2, "seed": 7} | fields
-        return datasets.submit(tenant, DatasetRequest.model_validate(body), body, key).id
+        return datasets.submit(tenant, DatasetRequest.model_validate(body), body, key)[0].id
 
     return make

@@ -66,7 +66,7 @@ class House:
 
     def submit(self, **fields: Any) -> str:
         body = BODY | fields
-        return self.datasets.submit("acme", DatasetRequest.model_validate(body), body, None).id
+        return self.datasets.submit("acme", DatasetRequest.model_validate(body), body, None)[0].id
 
     def work(self) -> None:
         """Do what waits until nothing does."""

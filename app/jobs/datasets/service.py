@@ -100,15 +100,15 @@ class DatasetService:
         body: dict[str, Any],
         key: str | None,
         by: AskedBy | None = None,
-    ) -> Dataset:
-        """Accept a request: plan it, write it to the store, put its first task on its way.
+    ) -> tuple[Dataset, bool]:
+        """Accept a request: plan it, write it to the store, put its first task on its way; and whether it is new.
 
-        `body` is the request as the user wrote it. With an idempotency `key`, a repeat returns the same dataset
-        and the same key with another body raises Conflict. Raises RequestRefused, QuotaExceeded, Unavailable;
-        then nothing was accepted.
+        `body` is the request as the user wrote it. With an idempotency `key`, a repeat returns the same dataset, which
+        is not new, and the same key with another body raises Conflict. Raises RequestRefused, QuotaExceeded,
+        Unavailable; then nothing was accepted.
         """
         if key is not None and (known := self._known(tenant, key, body)):
-            return known
+            return known, False
         card = self._models.asked_for(request.model)
         dataset = new_id(DATASET, self._clock())
         plan = self._plan(request, card, dataset)
@@ -117,7 +117,7 @@ class DatasetService:
         if key is not None:
             made = self._keys.reserve(tenant, key, body, dataset, lambda known: self._exists(tenant, known))
             if made != dataset:
-                return self.get(tenant, made)
+                return self.get(tenant, made), False
         accepted = Accepted(
             id=dataset,
             tenant=tenant,
@@ -131,7 +131,7 @@ class DatasetService:
         except FacsimileError:
             self._take_back(tenant, dataset, key)
             raise
-        return self._show(accepted, plan, State.ACCEPTED, Progress.none(plan))
+        return self._show(accepted, plan, State.ACCEPTED, Progress.none(plan)), True
 
     def plan_only(self, request: DatasetRequest) -> Plan:
         """Plan a request without accepting it; raises RequestRefused as `submit` does."""

@@ -90,15 +90,17 @@ class EvaluationService:
             store, limits.unfinished_evaluations_per_tenant, clock, "evaluations", keys.UNFINISHED_EVALUATIONS
         )
 
-    def submit(self, tenant: str, request: EvaluationRequest, body: dict[str, Any], key: str | None) -> ShownWhole:
-        """Accept an evaluation: check what it names, write it to the store, put it on its way.
+    def submit(
+        self, tenant: str, request: EvaluationRequest, body: dict[str, Any], key: str | None
+    ) -> tuple[ShownWhole, bool]:
+        """Accept an evaluation: check what it names, write it to the store, put it on its way; and whether it is new.
 
-        `body` is the request as the user wrote it. With an idempotency `key`, a repeat returns the same evaluation and
-        the same key with another body raises Conflict. Raises RequestRefused, QuotaExceeded, Unavailable; then nothing
-        was accepted.
+        `body` is the request as the user wrote it. With an idempotency `key`, a repeat returns the same evaluation,
+        which is not new, and the same key with another body raises Conflict. Raises RequestRefused, QuotaExceeded,
+        Unavailable; then nothing was accepted.
         """
         if key is not None and (known := self._known(tenant, key, body)):
-            return known
+            return known, False
         dataset, release = self._set(tenant, request)
         evaluation = new_id(EVALUATION, self._clock())
         self._quota.admit(tenant)
@@ -106,14 +108,14 @@ class EvaluationService:
         if key is not None:
             made = self._keys.reserve(tenant, key, body, evaluation, lambda known: self._exists(tenant, known))
             if made != evaluation:
-                return self.get(tenant, made)
+                return self.get(tenant, made), False
         try:
             accepted = self._accepted(tenant, evaluation, request, body, dataset, release)
             self._accept(accepted)
         except FacsimileError:
             self._take_back(tenant, evaluation, request, key)
             raise
-        return self.get(tenant, evaluation)
+        return self.get(tenant, evaluation), True
 
     def get(self, tenant: str, evaluation: str) -> ShownWhole:
         """Show one evaluation; raises NotFound."""

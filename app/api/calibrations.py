@@ -38,9 +38,29 @@ def ask_calibration(
     """A calibration belongs to the model, not to who asks: the same question has the same answer, made once.
 
     Its subjects are the calibration's own; a dataset with a target is calibrated once more, on its own subjects.
-    Questions that differ in their target alone share what was measured. One that failed is tried again.
+    Questions that differ in their target alone share what was measured. One that failed or was cancelled
+    begins again.
     """
     return _answer(services.calibrations.ask(tenant, asked.value, asked.document), response)
+
+
+@router.post(
+    "/v1/calibrations/{calibration_id}/cancel",
+    summary="Cancel a calibration",
+    responses={
+        200: {**_THERE, "description": "It is cancelled."},
+        202: {**_RUNS, "description": "It goes on, for others who asked for it, too."},
+        **errors(404, 409),
+    },
+)
+def cancel_calibration(
+    tenant: Tenant, calibration_id: CalibrationId, services: Serving, response: Response
+) -> CalibrationJob:
+    """Within two seconds no new batch starts, unless others asked the same. Asked for again it begins again.
+
+    Again does no harm; what has ended otherwise, or what only others asked for, gives 409.
+    """
+    return _answer(services.calibrations.cancel(tenant, calibration_id), response)
 
 
 @router.get(

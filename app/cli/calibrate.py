@@ -7,6 +7,7 @@ import typer
 
 from app.cli import request as requests
 from app.cli.bars import Bars
+from app.cli.endings import INTERRUPTED
 from app.cli.options import JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, fields, say, table
 from app.client.connect import connect
@@ -71,13 +72,20 @@ def calibrate(
 
 def _wait(client: Client, request: Json) -> Json:
     found = client.calibrate(request)
-    if found["from_cache"]:
-        say(f"known already: calibration {found['id']}")
+    say(f"{'known already: ' if found['from_cache'] else ''}calibration {found['id']}")
     with Bars() as bars:
-        while found["state"] not in FINAL:
-            bars.dataset(found)
-            time.sleep(LOOK_EVERY_S)
-            found = {**client.calibration(found["id"]), "from_cache": found["from_cache"]}
+        try:
+            while found["state"] not in FINAL:
+                bars.dataset(found)
+                time.sleep(LOOK_EVERY_S)
+                found = {**client.calibration(found["id"]), "from_cache": found["from_cache"]}
+        except KeyboardInterrupt:
+            bars.end()
+            say(
+                "the service goes on with it; repeat the command to wait for it again, "
+                f"or stop it: facsimile cancel {found['id']}"
+            )
+            raise typer.Exit(INTERRUPTED) from None
     return found
 
 

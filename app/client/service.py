@@ -110,6 +110,10 @@ class Client(Http):
         """One calibration."""
         return self.json("GET", f"/v1/calibrations/{_segment(calibration)}")
 
+    def cancel_calibration(self, calibration: str) -> Json:
+        """Take a calibration back."""
+        return self.json("POST", f"/v1/calibrations/{_segment(calibration)}/cancel")
+
     def preview(self, request: Json, timeout_s: float = 120.0) -> bytes:
         """A contact sheet as PNG; waits until it is made."""
         deadline = self._clock() + timeout_s

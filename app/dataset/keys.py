@@ -230,6 +230,11 @@ class DatasetKeys:
         self.shards = f"{self.prefix}shards/"
         self.all_attempts = f"{self.prefix}attempts/"
         self.pins = f"{self.prefix}pins/"
+        self.all_asked = f"{self.prefix}asked/"
+
+    def asked(self, tenant: str) -> str:
+        """Mark that a tenant asked for a calibration, and has not taken it back."""
+        return f"{self.all_asked}{tenant}"
 
     def product(self, product: products.Product) -> str:
         """One of its products."""

@@ -142,6 +142,46 @@ def test_one_that_failed_says_why_and_is_tried_again(client: TestClient, memory_
     assert client.post("/v1/calibrations", json=BODY).status_code == 202
 
 
+def test_one_that_is_cancelled_stops_and_may_be_asked_for_again(
+    client: TestClient, stranger: TestClient, memory_store: Any, memory_queue: Any
+) -> None:
+    where = client.post("/v1/calibrations", json=BODY).headers["location"]
+    # Another's question is not this tenant's to stop.
+    answer = stranger.post(f"{where}/cancel")
+    assert (answer.status_code, answer.json()["error"]) == (409, "Conflict")
+    assert "goes on for them" in answer.json()["detail"]
+    for _ in range(2):
+        answer = client.post(f"{where}/cancel")
+        assert (answer.status_code, answer.json()["state"], answer.json()["result"]) == (200, "cancelled", None)
+    assert client.get(where).json()["state"] == "cancelled"
+    memory_queue.wipe()
+    again = stranger.post("/v1/calibrations", json=BODY)
+    assert (again.status_code, again.json()["state"], len(memory_queue.sent)) == (202, "accepted", 1)
+    assert client.post(f"{where}/cancel").status_code == 409, "what was asked before it was cancelled counts no more"
+    finish(memory_store, again.json()["id"])
+    ended = stranger.post(f"{where}/cancel")
+    assert (ended.status_code, "has succeeded" in ended.json()["detail"]) == (409, True)
+    assert client.post(f"/v1/calibrations/{'0' * 64}/cancel").status_code == 404
+
+
+def test_one_that_others_asked_for_goes_on_for_them(client: TestClient, stranger: TestClient) -> None:
+    where = client.post("/v1/calibrations", json=BODY).headers["location"]
+    assert stranger.post("/v1/calibrations", json=BODY).headers["location"] == where
+    answer = client.post(f"{where}/cancel")
+    assert (answer.status_code, answer.json()["state"]) == (202, "accepted")
+    assert client.post(f"{where}/cancel").status_code == 409
+    assert stranger.post(f"{where}/cancel").json()["state"] == "cancelled"
+
+
+def test_who_cancels_may_ask_for_another(api: FastAPI, client: TestClient) -> None:
+    most = api.state.services.settings.limits.unfinished_calibrations_per_tenant
+    asked = [{"target": {**BODY["target"], "fnmr": 0.1 + number / 1000}} for number in range(most + 1)]
+    made = [client.post("/v1/calibrations", json=body).json()["id"] for body in asked[:most]]
+    assert client.post("/v1/calibrations", json=asked[most]).status_code == 429
+    assert client.post(f"/v1/calibrations/{made[0]}/cancel").status_code == 200
+    assert client.post("/v1/calibrations", json=asked[most]).status_code == 202
+
+
 def test_there_is_no_calibration_that_nobody_asked_for(client: TestClient) -> None:
     assert client.get(f"/v1/calibrations/{'0' * 64}").status_code == 404
     assert client.get("/v1/calibrations/curves").status_code == 404

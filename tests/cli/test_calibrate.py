@@ -43,6 +43,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def answer(request: httpx.Request) -> httpx.Response:
         nonlocal looks
+        if request.url.path == f"/v1/calibrations/{'0' * 64}/cancel":
+            return httpx.Response(200, json={"id": "0" * 64, "state": "cancelled"})
         if request.url.path == "/v1/matchers":
             card = {"name": "sface", "version": "1", "judge": True, "score": "a·b", "provenance": "the web"}
             return httpx.Response(200, json={"matchers": [card]})
@@ -97,3 +99,21 @@ def test_what_is_not_met_is_a_failure(
 def test_matchers_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["matchers"]) == 0
     assert "every set" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_calibration_is_cancelled_by_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cancel", "0" * 64]) == 0
+    assert f"{'0' * 64} is cancelled" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("asked")
+def test_who_stops_waiting_hears_how_to_stop_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(calibrate.time, "sleep", interrupted)
+    assert run(["calibrate", "--fnmr", "0.05"]) == 130
+    assert f"facsimile cancel {'0' * 64}" in capsys.readouterr().err

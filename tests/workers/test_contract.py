@@ -236,6 +236,29 @@ def faces_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.jobs.calibrations.service.calibration_question", question)
 
 
+@pytest.mark.usefixtures("faces_everywhere")
+def test_a_calibration_that_is_cancelled_makes_no_further_batch(house: House) -> None:
+    asked = ask(house).id
+    made: list[int] = []
+
+    def cancel_in_the_middle(task: Task) -> None:
+        if task.kind == TRY.kind and not made:
+            made.append(house.blocks.samples)
+            house.calibrations.cancel("acme", asked)
+
+    house.before = cancel_in_the_middle
+    house.work()
+    assert made == [house.blocks.samples]
+    shown = house.calibrations.get(asked)
+    assert (shown.state, shown.result) == (State.CANCELLED, None)
+    advance(house.store, house.queue, keys.SERVICE, asked)  # as the reconciler does
+    assert (house.queue.sent, list(house.store.list(keys.UNFINISHED))) == ([], [])
+    # Asked for again it goes on to its end.
+    ask(house)
+    house.work()
+    assert house.calibrations.get(asked).state is State.SUCCEEDED
+
+
 def _unchecked(as_dataset: Callable[[Any], DatasetRequest]) -> Callable[[Any], DatasetRequest]:
     return lambda self: as_dataset(self).model_copy(update={"checks": DatasetRequest.model_validate(BODY).checks})
 

@@ -19,13 +19,13 @@ from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
 from app.dataset.planning import calibration_question, make_plan, shard_size_for
 from app.dataset.request import DatasetRequest
-from app.errors import Corrupt, NotFound, ObjectNotFound, QuotaExceeded
+from app.errors import Conflict, Corrupt, NotFound, ObjectNotFound, QuotaExceeded
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
 from app.jobs.datasets.advance import accept
 from app.jobs.progress import Progress
 from app.jobs.quota import UnfinishedQuota
-from app.jobs.records import Accepted, read_accepted, read_json, read_plan
+from app.jobs.records import Accepted, read_accepted, read_json, read_plan, write_json
 from app.jobs.state import State, known_facts, state_of
 from app.queue import TaskQueue
 from app.storage import ObjectStore
@@ -70,7 +70,7 @@ class CalibrationService:
         self._quota = UnfinishedQuota(store, settings.limits.unfinished_calibrations, clock, what="calibrations")
 
     def ask(self, tenant: str, request: CalibrationRequest, body: dict[str, Any]) -> CalibrationJob:
-        """Find the answer, or put the question on its way; one that failed before is tried again.
+        """Find the answer, or put the question on its way; one that failed or was cancelled before is tried again.
 
         Raises RequestRefused, QuotaExceeded and Unavailable; then nothing was accepted.
         """
@@ -79,7 +79,11 @@ class CalibrationService:
             known = self.get(plan.dataset)
         except NotFound:
             known = None
-        if known and known.state is not State.FAILED:
+        if known and not known.state.final:
+            self._note_asked(tenant, plan.dataset)
+            # One who cancels looks for others after cancelling: either is seen by the other.
+            known = self.get(plan.dataset)
+        if known and known.state not in (State.FAILED, State.CANCELLED):
             return known.model_copy(update={"from_cache": known.state is State.SUCCEEDED})
         self._check_share(tenant)
         self._quota.admit(keys.SERVICE)
@@ -87,7 +91,9 @@ class CalibrationService:
         at = DatasetKeys(keys.SERVICE, plan.dataset)
         if known:
             self._store.delete_prefix(at.all_attempts)
+            self._store.delete_prefix(at.all_asked)
             self._store.delete(at.failed)
+            self._store.delete(at.cancelled)
         accepted = Accepted(
             id=plan.dataset,
             tenant=keys.SERVICE,
@@ -95,9 +101,37 @@ class CalibrationService:
             created_at=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
             request=body,
         )
-        self._store.put(keys.calibration_asked(tenant, plan.dataset), b"")
+        self._note_asked(tenant, plan.dataset)
         accept(self._store, self._queue, accepted, plan)
         return self.get(plan.dataset)
+
+    def cancel(self, tenant: str, calibration: str) -> CalibrationJob:
+        """Take back a question: nothing new of it starts within two seconds, unless others asked it, too.
+
+        Raises NotFound, and Conflict where it has ended otherwise, or others asked and this tenant did not.
+        """
+        shown = self.get(calibration)
+        if shown.state is State.CANCELLED:
+            return shown
+        if shown.state.final:
+            raise Conflict(f"calibration {calibration!r} has {shown.state} and cannot be cancelled any more")
+        at = DatasetKeys(keys.SERVICE, calibration)
+        if not self._store.exists(at.asked(tenant)):
+            raise Conflict(f"calibration {calibration!r} was asked for by others, and goes on for them")
+        self._store.delete(at.asked(tenant))
+        self._store.delete(keys.calibration_asked(tenant, calibration))
+        if not self._is_asked(at):
+            write_json(self._store, at.cancelled, {"at": self._clock()})
+            if self._is_asked(at):  # meanwhile
+                self._store.delete(at.cancelled)
+        return self.get(calibration)
+
+    def _is_asked(self, at: DatasetKeys) -> bool:
+        return next(iter(self._store.list(at.all_asked)), None) is not None
+
+    def _note_asked(self, tenant: str, calibration: str) -> None:
+        self._store.put(keys.calibration_asked(tenant, calibration), b"")
+        self._store.put(DatasetKeys(keys.SERVICE, calibration).asked(tenant), b"")
 
     def _check_share(self, tenant: str) -> None:
         """Refuse a tenant that has asked for as many unfinished ones as it may; marks of those that ended go."""

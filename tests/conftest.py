@@ -393,7 +393,7 @@ def write_shard(store: ObjectStore, plan: Plan, at: DatasetKeys, shard: int) -> 
     with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for subject, sample in plan.places(plan.shard(shard)):
             data = f"sample {sample} of subject {subject}".encode() * 60
-            info = tarfile.TarInfo(sample_file(plan, subject, sample))
+            info = tarfile.TarInfo(f"{plan.folder}/{sample_file(plan, subject, sample)}")
             info.size = len(data)
             start = tar.tell()
             archive.addfile(info, io.BytesIO(data))
@@ -403,7 +403,7 @@ def write_shard(store: ObjectStore, plan: Plan, at: DatasetKeys, shard: int) -> 
                     "id": sample_name(subject, sample),
                     "subject": subject_name(subject),
                     "role": role(plan, subject, sample),
-                    "file": info.name,
+                    "file": sample_file(plan, subject, sample),
                     "width": 128,
                     "height": 128,
                     "bytes": len(data),

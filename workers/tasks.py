@@ -208,7 +208,7 @@ def _generate(attempt: Attempt) -> None:
     if attempt.store.exists(at.shard_report(number)):
         return
     choice = _choice(attempt)
-    with ShardTar() as tar:
+    with ShardTar(attempt.plan.folder) as tar:
         made = run_shard(
             plan,
             number,

@@ -13,6 +13,7 @@ from app.client.layouts import read_layout, wrong_files
 from app.client.lockfile import LOCK, LockFile
 from app.client.manifest import Manifest
 from app.client.marks import look_for_marks
+from app.client.paths import set_folder
 from app.client.verifiers import pixel_digest
 from app.client.verify import Verified
 from app.client.verify import verify as verify_folder
@@ -55,6 +56,7 @@ def verify(
         if not json_:
             say(f"{record['release']} in layout {record['layout']}: {found.files} file digests are right")
         return
+    folder = set_folder(folder)
     manifest = Manifest(folder / "manifest.json")
     with Bars() as bars:
         total = manifest.summary.counts.samples

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from app.client.connect import Lazily
 from app.client.errors import ServiceRefused, ServiceUnreachable, UsageProblem
 from app.client.manifest import Manifest
+from app.client.paths import set_folder
 from app.client.records import content_of_manifest, read_release
 from app.client.service import Client
 from app.dataset.differences import SampleCount, changes, figures
@@ -42,6 +43,7 @@ def compare(before: str, after: str, client: Lazily) -> ReleaseDiff:
 
 
 def _of_folder(folder: Path) -> Side:
+    folder = set_folder(folder)
     if not (folder / "manifest.json").is_file():
         raise UsageProblem(f"{folder} holds no manifest.json: only folders in the plain layout can be compared")
     release = read_release(folder / RELEASE_FILE)

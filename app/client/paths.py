@@ -8,6 +8,26 @@ from app.client.errors import VerificationFailed
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
+_TOP = re.compile("^(?:\\./)?(?:ds_[0-9a-z]+/)?")
+
+
+def in_archive(name: str) -> str:
+    """The name of a file in an archive without the archive's top folder, the dataset's id, if it has one.
+
+    Archives of before have none.
+    """
+    return _TOP.sub("", name, count=1)
+
+
+def set_folder(folder: Path) -> Path:
+    """The folder that holds a set's manifest: the one given, or the one top folder of an archive unpacked into it."""
+    if not (folder / "manifest.json").is_file():
+        tops = [path for path in folder.glob("ds_*") if (path / "manifest.json").is_file()]
+        if len(tops) == 1:
+            return tops[0]
+    return folder
+
+
 def place(folder: str, name: str) -> str:
     """As `inside`, for names by the thousand: nearly all are seen to be harmless at a glance."""
     return f"{folder}/{name}" if _PLAIN.fullmatch(name) else str(inside(Path(folder), name))

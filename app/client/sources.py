@@ -16,7 +16,7 @@ from app.client.cache import Cache
 from app.client.direct import DirectReader
 from app.client.errors import UsageProblem, VerificationFailed
 from app.client.manifest import Manifest
-from app.client.paths import inside
+from app.client.paths import in_archive, inside, set_folder
 from app.client.readers import FileReader, HttpReader, NotThere, Reader, open_http
 from app.client.records import product_digests
 from app.client.service import Client
@@ -121,7 +121,7 @@ class PlainArchive:
                 raise VerificationFailed(f"the archive of {self.where} is damaged or cut short: {exc}", []) from exc
 
     def _take(self, tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path, cache: Cache) -> None:
-        name = member.name.removeprefix("./")
+        name = in_archive(member.name)
         if member.isdir():
             return
         if not member.isreg():
@@ -274,7 +274,7 @@ def open_source(text: str) -> Source:
         return Mirror(http, text)
     path = Path(text)
     if path.is_dir():
-        return Folder(path)
+        return Folder(set_folder(path))
     if path.is_file():
         return PlainArchive(FileReader(path))
     raise UsageProblem(f"--from {text}: there is no such folder or file, and it is no URL")
@@ -302,9 +302,9 @@ def _is_tar(reader: Reader) -> bool:
 
 
 def _header(block: bytes) -> tuple[str, int, bytes]:
-    """Name, size and type of a member; raises OtherOrder where this is no header of a small plain file."""
+    """Name (below the top folder), size and type of a member; raises OtherOrder where it is no small plain file."""
     try:
-        return block[:100].rstrip(b"\0").decode(), int(block[124:135], 8), block[156:157]
+        return in_archive(block[:100].rstrip(b"\0").decode()), int(block[124:135], 8), block[156:157]
     except ValueError:
         raise OtherOrder from None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from app.client.errors import VerificationFailed
-from app.client.paths import inside, make_parents
+from app.client.paths import in_archive, inside, make_parents
 
 CHUNK = 1024 * 1024
 END = bytes(2 * tarfile.BLOCKSIZE)
@@ -24,7 +24,7 @@ class Unpacked(NamedTuple):
 
 
 def unpack(archive: Path, into: Path, on_bytes: Callable[[int], None] = lambda count: None) -> Iterator[Unpacked]:
-    """Write the files of a .zip or uncompressed .tar into an empty folder, yielding each.
+    """Write the files of a .zip or uncompressed .tar into an empty folder, without its top folder, yielding each.
 
     Raises VerificationFailed for links and devices, for names that lead elsewhere or come twice, and for an archive
     that is damaged or cut short. `on_bytes` is told how many more bytes are written.
@@ -32,7 +32,8 @@ def unpack(archive: Path, into: Path, on_bytes: Callable[[int], None] = lambda c
     known: set[Path] = set()
     members = _zip if zipfile.is_zipfile(archive) else _tar
     try:
-        for name, content in members(archive):
+        for member, content in members(archive):
+            name = in_archive(member)
             path = inside(into, name)
             if len(known) > PARENTS:
                 known.clear()
@@ -59,13 +60,12 @@ def _tar(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
             raise VerificationFailed("the archive is cut short: a tar ends in two blocks of zeros", [])
     with tarfile.open(archive, "r:") as tar:
         for member in tar:
-            name = member.name.removeprefix("./")
             if member.isdir():
                 continue
             content = tar.extractfile(member) if member.isreg() else None
             if content is None:
-                raise _no_file(name)
-            yield name, content
+                raise _no_file(member.name)
+            yield member.name, content
             tar.members.clear()  # type: ignore[attr-defined]  # it would remember every member
 
 

@@ -65,12 +65,12 @@ class CalibrationRequest(_Frozen):
 
 def calibration_id(plan: Plan) -> str:
     """Digest of the question: of all that decides the answer, model and matcher by their digests."""
-    return _digest(plan, {"dataset", "shard_size"})
+    return _digest(plan, {"dataset", "folder", "shard_size"})
 
 
 def curve_id(plan: Plan) -> str:
     """Digest of the curve that a question asks of; questions that differ in their target alone share it."""
-    return _digest(plan, {"dataset", "shard_size", "target"})
+    return _digest(plan, {"dataset", "folder", "shard_size", "target"})
 
 
 def _digest(plan: Plan, without: set[str]) -> str:

@@ -141,6 +141,8 @@ class Plan(_Frozen):
     """How many distractors, from the first on, are judged."""
     marking: PlannedMarking = PlannedMarking()
     layouts: tuple[Layout, ...] = (Layout.PLAIN,)
+    folder: str = ""
+    """Top folder of all files in its archives; plans of before have none, nor have the shards that are their parts."""
     shard_size: int = Field(ge=1)
 
     @property

@@ -117,6 +117,7 @@ def make_plan(
         raise RequestRefused(problems)
     return Plan(
         dataset=dataset,
+        folder=dataset,
         model=PlannedModel(name=card.name, version=card.version, digest=card.digest, source_type=card.source_type),
         seed=seed,
         subjects=request.subjects,

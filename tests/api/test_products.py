@@ -56,8 +56,9 @@ def test_whole(client: TestClient, finished: str, product: str) -> None:
 def test_the_archive_is_a_tar_of_what_the_manifest_lists(client: TestClient, finished: str) -> None:
     content = client.get(f"/v1/datasets/{finished}/archive").content
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        names = archive.getnames()
-        manifest = json.load(archive.extractfile("manifest.json") or io.BytesIO())
+        assert {name.partition("/")[0] for name in archive.getnames()} == {finished}
+        names = [name.partition("/")[2] for name in archive.getnames()]
+        manifest = json.load(archive.extractfile(f"{finished}/manifest.json") or io.BytesIO())
         assert names == [
             "manifest.json",
             "comparisons.csv",
@@ -71,7 +72,7 @@ def test_the_archive_is_a_tar_of_what_the_manifest_lists(client: TestClient, fin
         ]
         for sample in manifest["samples"]:
             one = client.get(f"/v1/datasets/{finished}/samples/{sample['id']}")
-            member = archive.extractfile(sample["file"])
+            member = archive.extractfile(f"{finished}/{sample['file']}")
             assert member is not None
             assert one.content == member.read()
             assert one.headers["etag"] == f'"{sample["file_sha256"]}"'

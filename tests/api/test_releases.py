@@ -95,7 +95,11 @@ def test_what_is_downloaded_is_what_the_record_says(client: TestClient, released
     archive = client.get(f"{released}/archive")
     assert archive.headers["content-disposition"] == 'attachment; filename="gate-smoke-1.2.0.tar"'
     with tarfile.open(fileobj=io.BytesIO(archive.content)) as tar:
-        files = {member.name: tar.extractfile(member).read() for member in tar.getmembers()}  # type: ignore[union-attr]
+        assert {name.partition("/")[0] for name in tar.getnames()} == {finished}
+        files = {
+            member.name.partition("/")[2]: tar.extractfile(member).read()  # type: ignore[union-attr]
+            for member in tar.getmembers()
+        }
     assert files["manifest.json"] == manifest.content
     inside = Release.model_validate_json(files["release.json"])
     assert json.loads(inside.model_dump_json()) == {key: value for key, value in record.items() if key != "links"}

@@ -64,6 +64,8 @@ class FakeService:
         """Bytes after which the next archive connections break."""
         self.fault: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
         self.events_work = True
+        self.top = "ds_1/"
+        """Top folder of archives; those of before have none."""
         self.break_events: int | None = None
         """After so many events the next stream breaks."""
         self.heard: list[str] = []
@@ -255,7 +257,7 @@ class FakeService:
                 *((info, content) for info, content in self.more_members),
                 *((item.file, self.changed.get(item.id, file_of(item.id))) for item in self.rows),
             ):
-                info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
+                info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(self.top + name)
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
         return out.getvalue()

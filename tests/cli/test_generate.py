@@ -298,7 +298,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(
     assert generate(out) == 2
     assert "of another origin" in capsys.readouterr().err
     with tarfile.open(fileobj=io.BytesIO(service.tar())) as tar:
-        content = tar.extractfile("manifest.json")
+        content = tar.extractfile("ds_1/manifest.json")
         assert content
         (out / "manifest.json").write_bytes(content.read().replace(b"ds_1", b"ds_2"))
     assert generate(out) == 2

@@ -91,6 +91,15 @@ def test_samples_are_fetched_in_ranges(service: Any, pull: Pull) -> None:
     assert len(runs) == 3  # two files each
 
 
+def test_an_archive_of_before_has_no_top_folder(service: Any, pull: Pull) -> None:
+    service.top = ""
+    service.no_ranges = True  # read from end to end
+    assert pull() == OK
+    service.no_ranges = False
+    assert pull(out="by-ranges") == OK
+    assert files() == files("by-ranges") == whole(service)
+
+
 @pytest.mark.parametrize("after", [[100], [700, 0, 1], [9000, 100, 1000, 513, 1700]])
 def test_broken_connections_are_made_again(service: Any, pull: Pull, after: list[int]) -> None:
     service.break_after = after
@@ -277,7 +286,7 @@ def mirror(service: Any, tmp_path: Path) -> Path:
     folder = tmp_path / "mirror"
     with tarfile.open(fileobj=io.BytesIO(service.release_tar())) as tar:
         tar.extractall(folder, filter="data")
-    return folder
+    return folder / "ds_1"
 
 
 @pytest.fixture
@@ -318,8 +327,9 @@ def test_mirrors_need_no_service(
     url = serve(tmp_path)
     sources = [
         str(mirror),
-        f"{url}/mirror/",
-        f"{url}/mirror",
+        str(mirror.parent),  # where the archive was unpacked
+        f"{url}/mirror/ds_1/",
+        f"{url}/mirror/ds_1",
         str(tmp_path / "tars/as-it-comes.tar"),
         f"{url}/tars/as-it-comes.tar?X-Signature=secret",
         str(tmp_path / "tars/made-again.tar"),
@@ -416,7 +426,9 @@ def test_an_archive_cut_before_its_samples_ends_too(
     assert "manifest.json" not in files()
 
 
-@pytest.mark.parametrize("name", ["../evil", "/evil", "samples/../../evil", "a/../b", ".hidden"])
+@pytest.mark.parametrize(
+    "name", ["../evil", "/evil", "samples/../../evil", "a/../b", ".hidden", "ds_1/../evil", "ds_1//evil"]
+)
 def test_no_name_leads_out_of_the_folder(
     service: Any, pull: Pull, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -460,7 +472,9 @@ def packed(kind: str, names: dict[str, bytes]) -> bytes:
 LFW = {"A/A_0001.png": b"one" * 999, "A/A_0002.png": b"two" * 999, "pairs.txt": b"A 1 2\n"}
 
 
-@pytest.mark.parametrize(("layout", "kind"), [("lfw", "tar"), ("zip", "zip")])
+@pytest.mark.parametrize(
+    ("layout", "kind", "top"), [("lfw", "tar", "ds_1/"), ("lfw", "tar", ""), ("zip", "zip", "ds_1/")]
+)
 def test_another_layout_is_waited_for_and_unpacked(
     service: Any,
     pull: Pull,
@@ -468,9 +482,10 @@ def test_another_layout_is_waited_for_and_unpacked(
     clock: Any,
     layout: str,
     kind: str,
+    top: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    service.layouts = {layout: packed(kind, LFW)}
+    service.layouts = {layout: packed(kind, {top + name: data for name, data in LFW.items()})}
     service.being_made = 3
     service.break_after = [1000, 500]
     assert pull("--layout", layout) == OK
@@ -500,6 +515,8 @@ def test_another_layout_is_waited_for_and_unpacked(
         packed("tar", {"a": b"x" * 512})[:1024],
         packed("zip", LFW)[:-40],
         packed("tar", {"../evil": b"x"}),
+        packed("tar", {"ds_1/../../evil": b"x"}),
+        packed("tar", {"ds_1/a": b"x", "a": b"y"}),
         packed("zip", {"/evil": b"x"}),
         packed("tar", {"a": b"x"}).replace(b"ustar", b"usxxx"),
     ],

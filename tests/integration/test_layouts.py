@@ -29,7 +29,8 @@ def archive(service: Any, dataset: str, layout: str, within_s: float = 120) -> t
 def unpack(data: bytes, folder: Path) -> Path:
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         tar.extractall(folder, filter="data")
-    return folder
+    (top,) = folder.iterdir()
+    return top
 
 
 def test_a_layout_in_the_request_and_one_on_demand(
@@ -57,7 +58,7 @@ def test_a_layout_in_the_request_and_one_on_demand(
         headers={"Range": "bytes=1000-1999", "If-Range": headers["etag"]},
     )
     assert (part.status_code, part.content) == (206, lfw[1000:2000])
-    unpack(lfw, tmp_path / "lfw_home")
+    unpack(lfw, tmp_path / "unpacked").rename(tmp_path / "lfw_home")
     pairs = sklearn.fetch_lfw_pairs(
         subset="10_folds",
         data_home=tmp_path,

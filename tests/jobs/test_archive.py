@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import tarfile
 from typing import Any
 
@@ -15,7 +16,7 @@ from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.errors import Conflict, NotFound
 from app.jobs.datasets.archive import END, Archive, lay_out_archive, read_segments
 from app.jobs.datasets.products import ProductService
-from app.jobs.records import write_json
+from app.jobs.records import read_plan, write_json
 
 PREFIX_FILES = {
     "manifest.json": b'{"a": 1}' * 200,
@@ -52,7 +53,7 @@ def stored(memory_store: Any, submit: Any, summary_of: Any) -> tuple[DatasetKeys
             name = f"S{subject:07d}_{sample:04d}"
             # Lengths around the block size, one of them exactly a block.
             mine[f"samples/S{subject:07d}/{name}.png"] = hashlib.sha256(name.encode()).digest() * (16 + subject)
-        tar, offsets = tar_of(mine)
+        tar, offsets = tar_of({f"{dataset}/{file}": data for file, data in mine.items()})
         rows = tuple(
             StoredSample(
                 row=SampleRow(
@@ -69,7 +70,7 @@ def stored(memory_store: Any, submit: Any, summary_of: Any) -> tuple[DatasetKeys
                     attempt=0,
                     attributes={},
                 ),
-                offset=offsets[file],
+                offset=offsets[f"{dataset}/{file}"],
             )
             for file, data in mine.items()
         )
@@ -88,26 +89,30 @@ def stored(memory_store: Any, submit: Any, summary_of: Any) -> tuple[DatasetKeys
     return at, files
 
 
+def folder_of(at: DatasetKeys) -> str:
+    return at.prefix.split("/")[-2]
+
+
 def whole(store: Any, archive: Archive) -> bytes:
     return b"".join(read_segments(store, archive.segments, 0, archive.size))
 
 
 def test_the_archive_is_a_tar_with_every_file(memory_store: Any, stored: Any) -> None:
     at, files = stored
-    archive = lay_out_archive(memory_store, at)
+    archive = lay_out_archive(memory_store, at, folder_of(at))
     data = whole(memory_store, archive)
     assert len(data) == archive.size
     assert archive.size % 512 == 0
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         read = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
-    assert read == files
-    assert list(read)[: len(PREFIX_FILES)] == list(PREFIX_FILES)
+    assert read == {f"{folder_of(at)}/{name}": content for name, content in files.items()}
+    assert [name.partition("/")[2] for name in read][: len(PREFIX_FILES)] == list(PREFIX_FILES)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(data=st.data())
 def test_every_range_is_a_slice_of_the_whole(memory_store: Any, stored: Any, data: st.DataObject) -> None:
-    archive = lay_out_archive(memory_store, stored[0])
+    archive = lay_out_archive(memory_store, stored[0], folder_of(stored[0]))
     complete = whole(memory_store, archive)
     edges = [0]
     for segment in archive.segments:
@@ -120,7 +125,7 @@ def test_every_range_is_a_slice_of_the_whole(memory_store: Any, stored: Any, dat
 
 def test_laying_out_reads_no_samples_and_a_range_only_what_it_covers(memory_store: Any, stored: Any) -> None:
     memory_store.reads = 0
-    archive = lay_out_archive(memory_store, stored[0])
+    archive = lay_out_archive(memory_store, stored[0], folder_of(stored[0]))
     assert memory_store.reads == 0
     last = archive.size - len(END)
     assert len(b"".join(read_segments(memory_store, archive.segments, last - 10, last + 10))) == 20
@@ -140,7 +145,21 @@ def test_products_of_a_dataset(memory_store: Any, stored: Any) -> None:
         assert b"".join(products.read(product, 3, 9)) == files[name][3:9]
         assert '"' not in product.etag
     archive = products.archive("acme", dataset)
-    assert b"".join(products.read(archive, 0, archive.size)) == whole(memory_store, lay_out_archive(memory_store, at))
+    assert b"".join(products.read(archive, 0, archive.size)) == whole(
+        memory_store, lay_out_archive(memory_store, at, dataset)
+    )
+
+
+def test_a_set_of_before_has_no_top_folder(memory_store: Any, stored: Any) -> None:
+    at, _ = stored
+    dataset = folder_of(at)
+    plan = read_plan(memory_store, "acme", dataset)
+    assert plan.folder == dataset
+    old = {name: value for name, value in plan.model_dump(mode="json").items() if name != "folder"}
+    memory_store.put(at.plan, json.dumps(old).encode())
+    archive = ProductService(memory_store).archive("acme", dataset)
+    data = b"".join(ProductService(memory_store).read(archive, 0, 100))
+    assert data.rstrip(b"\0").decode() == "manifest.json"
 
 
 @pytest.mark.parametrize("name", ["S0000003_0002", "S0000004_0001", "S0000006_0000", "nonsense"])

@@ -93,17 +93,19 @@ class Made:
     def archive(self, layout: Layout) -> bytes:
         """Its archive, made when it is first asked for."""
         if layout is Layout.PLAIN:
-            archive = lay_out_archive(self.store, AT)
+            archive = lay_out_archive(self.store, AT, self.plan.folder)
             return b"".join(read_segments(self.store, archive.segments, 0, archive.size))
         if not self.store.exists(AT.layout(layout)):
             lay_out(self.store, AT, self.plan, layout, detector=load_detector())
         return bytes(self.store.get(AT.layout(layout)))
 
     def unpacked(self, layout: Layout, folder: Path) -> Path:
-        """Unpack a tar into a folder."""
+        """Unpack a tar into a folder; returns its top folder, which holds all of it."""
         with tarfile.open(fileobj=io.BytesIO(self.archive(layout))) as tar:
             tar.extractall(folder, filter="data")
-        return folder
+        (top,) = folder.iterdir()
+        assert top.name == self.plan.dataset
+        return top
 
     def faceless(self) -> set[str]:
         """Samples without a face, by what their generator painted."""
@@ -137,7 +139,7 @@ def make_set(
     run.check = lambda plan, pixels, detector: (FACE, reject(pixels))
     try:
         for number in range(plan.shards):
-            with ShardTar() as tar:
+            with ShardTar(plan.folder) as tar:
                 made: ShardReport = run_shard(
                     plan,
                     number,

@@ -16,7 +16,9 @@ from app.dataset.layout import Layout
 @pytest.fixture
 def folder(made: Any, tmp_path: Path) -> Path:
     """The set as `facsimile generate` leaves it."""
-    return made.unpacked(Layout.PLAIN, tmp_path / "pulled")  # type: ignore[no-any-return]
+    pulled: Path = made.unpacked(Layout.PLAIN, tmp_path / "unpacked").rename(tmp_path / "pulled")
+    (tmp_path / "unpacked").rmdir()
+    return pulled
 
 
 @pytest.mark.parametrize("layout", [layout for layout in Layout if layout is not Layout.PLAIN])
@@ -31,8 +33,16 @@ def test_into_a_folder(made: Any, folder: Path, tmp_path: Path) -> None:
     assert run(["convert", str(folder), "--layout", "lfw", "--out", str(out)]) == 0
     with tarfile.open(fileobj=io.BytesIO(made.archive(Layout.LFW))) as tar:
         for member in tar:
-            assert (out / member.name).read_bytes() == tar.extractfile(member).read()  # type: ignore[union-attr]
+            assert (out / member.name.removeprefix("ds_test/")).read_bytes() == tar.extractfile(member).read()  # type: ignore[union-attr]
     assert [path.name for path in out.parent.iterdir()] == ["lfw"]
+
+
+def test_a_folder_in_which_an_archive_was_unpacked_will_do(made: Any, tmp_path: Path) -> None:
+    made.unpacked(Layout.PLAIN, tmp_path / "unpacked")
+    out = tmp_path / "out.tar"
+    assert run(["verify", str(tmp_path / "unpacked")]) == 0
+    assert run(["convert", str(tmp_path / "unpacked"), "--layout", "lfw", "--out", str(out)]) == 0
+    assert out.read_bytes() == made.archive(Layout.LFW)
 
 
 def flip(folder: Path) -> None:

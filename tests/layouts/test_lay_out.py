@@ -24,9 +24,12 @@ Make = Callable[..., Any]
 STORED = [layout for layout in Layout if layout.stored]
 
 
-def members(data: bytes) -> dict[str, bytes]:
+def members(data: bytes, top: str = "ds_test/") -> dict[str, bytes]:
+    """Files by their names below the top folder."""
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+        found = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    assert all(name.startswith(top) for name in found)
+    return {name.removeprefix(top): content for name, content in found.items()}
 
 
 @pytest.mark.parametrize("layout", STORED)
@@ -38,7 +41,13 @@ def test_the_same_bytes_whatever_the_shards(make: Make, layout: Layout) -> None:
     second = again.archive(layout)
     if layout is Layout.ZIP:  # its manifest tells of the shards
         first, second = (
-            repr([item for item in zipfile.ZipFile(io.BytesIO(data)).infolist() if item.filename != "manifest.json"])
+            repr(
+                [
+                    item
+                    for item in zipfile.ZipFile(io.BytesIO(data)).infolist()
+                    if item.filename != "ds_test/manifest.json"
+                ]
+            )
             for data in (first, second)
         )
     assert first == second
@@ -122,7 +131,7 @@ def test_missing_samples_are_left_out_and_told(make: Make, layout: Layout) -> No
     data = made.archive(layout)
     if layout is Layout.ZIP:
         names = set(zipfile.ZipFile(io.BytesIO(data)).namelist())
-        assert names >= {row.file for row in made.rows}
+        assert names >= {f"ds_test/{row.file}" for row in made.rows}
         return
     files = members(data)
     note = " ".join(files["README.txt"].decode().split())
@@ -156,7 +165,9 @@ def test_large_sets_are_cut_into_shards(make: Make, monkeypatch: pytest.MonkeyPa
     numbered = [name for name in files if name.startswith("shard-")]
     assert numbered == [f"shard-{number:06d}.tar" for number in range(len(numbered))]
     assert len(numbered) > 5
-    assert [name for shard in numbered for name in members(files[shard])][::2] == [f"{row.id}.png" for row in made.rows]
+    assert [name for shard in numbered for name in members(files[shard], "")][::2] == [
+        f"{row.id}.png" for row in made.rows
+    ]
     parquet = [name for name in members(made.archive(Layout.PARQUET)) if name.startswith("samples/")]
     count = len(parquet)
     assert parquet == [f"samples/test-{number:05d}-of-{count:05d}.parquet" for number in range(count)]

@@ -105,7 +105,7 @@ def make_set(sketch: Sketch, memory_store: Any, settings: Settings, tmp_path: Pa
         write_json(memory_store, AT.plan, plan)
         marker = make_marker(plan.marking, settings)
         for number in range(plan.shards):
-            with ShardTar() as tar:
+            with ShardTar(plan.folder) as tar:
                 made = run_shard(
                     plan,
                     number,
@@ -128,11 +128,11 @@ def make_set(sketch: Sketch, memory_store: Any, settings: Settings, tmp_path: Pa
         )
         close(memory_store, AT, accepted, plan.final(), sketch.card, matchers={})
         publish(memory_store, AT, lambda: True)
-        archive = lay_out_archive(memory_store, AT)
+        archive = lay_out_archive(memory_store, AT, plan.folder)
         raw = b"".join(read_segments(memory_store, archive.segments, 0, archive.size))
         folder = tmp_path / "set"
         with tarfile.open(fileobj=io.BytesIO(raw)) as tar_file:
             tar_file.extractall(folder, filter="data")
-        return folder, plan
+        return folder / plan.folder, plan
 
     return make

@@ -155,7 +155,7 @@ def test_two_workers_at_one_shard_leave_a_report_that_fits_the_tar(
         memory_store.objects.clear()
         _, plan = make_set(c2pa=form)
         first = ShardReport.model_validate_json(memory_store.get(AT.shard_report(0)))
-        with ShardTar() as tar:
+        with ShardTar(plan.folder) as tar:
             again = run_shard(
                 plan,
                 0,
@@ -270,8 +270,8 @@ def test_watermark_detection_needs_the_key(picture: Any) -> None:
 
 
 def test_a_pull_brings_the_manifests_that_lie_beside(make_set: MakeSet, memory_store: Any, tmp_path: Path) -> None:
-    make_set(c2pa="detached")
-    archive = lay_out_archive(memory_store, AT)
+    _, plan = make_set(c2pa="detached")
+    archive = lay_out_archive(memory_store, AT, plan.folder)
     path = tmp_path / "set.tar"
     path.write_bytes(b"".join(read_segments(memory_store, archive.segments, 0, archive.size)))
     folder = tmp_path / "pulled"
@@ -289,9 +289,9 @@ def test_the_zip_holds_what_lies_beside_and_the_documents(make_set: MakeSet, mem
     with zipfile.ZipFile(io.BytesIO(memory_store.get(AT.layout(Layout.ZIP)))) as made:
         assert made.testzip() is None
         assert sorted(made.namelist()) == sorted(
-            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+            path.relative_to(folder.parent).as_posix() for path in folder.rglob("*") if path.is_file()
         )
-        assert all(made.read(name) == (folder / name).read_bytes() for name in made.namelist())
+        assert all(made.read(name) == (folder.parent / name).read_bytes() for name in made.namelist())
 
 
 def test_verify_on_the_command_line_looks_for_marks(make_set: MakeSet, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ def measure_lists(
     import numpy as np
 
     from app.client.manifest import Manifest
+    from app.client.paths import set_folder
     from workers.verdict.blocks import Places, place_of
     from workers.verdict.candidates import gallery_of, read_candidates
     from workers.verdict.searching import measure_searches
@@ -30,7 +31,7 @@ def measure_lists(
             raise UsageProblem(f"{path} is no file")
     if wrong := [fpir for fpir in fpirs if not LOWEST_RATE <= fpir < 1]:
         raise UsageProblem(f"--at-fpir: {wrong[0]} is no rate between {LOWEST_RATE:g} and 1")
-    manifest = Manifest(dataset / "manifest.json")
+    manifest = Manifest(set_folder(dataset) / "manifest.json")
     sides: dict[bool, list[int]] = {True: [], False: []}
     for row in manifest.samples():
         sides[row.role == "probe"].append(place_of(row.id))

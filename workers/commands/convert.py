@@ -11,7 +11,7 @@ import typer
 from app.cli.options import JsonOption
 from app.cli.output import as_json, say
 from app.client.errors import UsageProblem
-from app.client.paths import inside, make_parents
+from app.client.paths import inside, make_parents, set_folder
 from app.dataset.layout import Layout, why_not
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def convert(
     """Lay a downloaded dataset out as a matcher's test harness reads it; every file is verified on the way."""
     from workers.layouts.archive import tar_of, zip_of
     from workers.layouts.folder import FolderContents
-    from workers.layouts.registry import WRITERS
+    from workers.layouts.registry import WRITERS, entries_of
     from workers.matchers.detector import load_detector
 
     if not folder.is_dir():
@@ -38,17 +38,17 @@ def convert(
         raise UsageProblem(f"{out} is there already; choose another place with --out")
     if layout is Layout.ZIP and out.suffix != ".zip":
         raise UsageProblem(f"the layout 'zip' is a file; let --out end in .zip, as {out}.zip does")
-    contents = FolderContents(folder, load_detector)
+    contents = FolderContents(set_folder(folder), load_detector)
     if reason := why_not(layout, contents.shape):
         raise UsageProblem(f"dataset {contents.about.dataset} cannot be laid out so: {reason}")
-    entries = WRITERS[layout](contents)
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     try:
         if out.suffix in ARCHIVES:
+            entries = entries_of(layout, contents)
             _write_file(part, zip_of(entries) if out.suffix == ".zip" else tar_of(entries))
         else:
-            _write_folder(part, entries)
+            _write_folder(part, WRITERS[layout](contents))
         part.rename(out)
     finally:
         if part.is_dir():

@@ -229,8 +229,9 @@ def _there(
 def _dataset_id(dataset: Path) -> str:
     """The id in a folder's manifest, or the id itself."""
     from app.client.manifest import Manifest
+    from app.client.paths import set_folder
 
-    return Manifest(dataset / "manifest.json").dataset if dataset.is_dir() else str(dataset)
+    return Manifest(set_folder(dataset) / "manifest.json").dataset if dataset.is_dir() else str(dataset)
 
 
 def _compared(listed: "Listed", handed: Handed, rule: Rule, stack: ExitStack) -> "ComparedScores":

@@ -18,7 +18,7 @@ from app.cli.output import as_json, fields
 from app.client.errors import UsageProblem, VerificationFailed
 from app.client.files import demand_place, write_whole
 from app.client.manifest import Manifest
-from app.client.paths import inside
+from app.client.paths import inside, set_folder
 from app.client.released import Comparisons
 from app.config import worker_settings
 from app.dataset.shard import SampleRow
@@ -107,6 +107,7 @@ def match(
     from workers.matchers.base import Role
     from workers.matchers.extraction import extract_many
 
+    folder = set_folder(folder)
     manifest = Manifest(folder / "manifest.json")
     comparisons = Comparisons(folder)
     len(comparisons)  # goes through the whole list: one that is not the manifest's is told before the work

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from app.dataset.layout import Layout
+from app.jobs.datasets.archive import below
 from workers.layouts.aligned import aligned
 from workers.layouts.archive import Entry, tar_of, zip_of
 from workers.layouts.bob import bob
@@ -43,5 +44,10 @@ WRITERS: dict[Layout, Writer] = {
 
 def archive_of(layout: Layout, contents: Contents) -> Iterator[bytes]:
     """Yield the archive of a set in a layout."""
-    entries = WRITERS[layout](contents)
-    return zip_of(entries) if layout is Layout.ZIP else tar_of(entries)
+    return zip_of(entries_of(layout, contents)) if layout is Layout.ZIP else tar_of(entries_of(layout, contents))
+
+
+def entries_of(layout: Layout, contents: Contents) -> Iterator[Entry]:
+    """Yield the files of a set's archive in a layout, all in one top folder called as the dataset is."""
+    for entry in WRITERS[layout](contents):
+        yield entry._replace(name=below(contents.about.dataset, entry.name))

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Self, cast
 
 from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.errors import Corrupt
-from app.jobs.datasets.archive import BLOCK, END, member_header
+from app.jobs.datasets.archive import BLOCK, END, below, member_header
 from app.storage import ObjectStore
 from workers.provenance.marker import Sealed
 
@@ -20,7 +20,9 @@ IN_MEMORY_BYTES = 32 * 1024 * 1024
 class ShardTar:
     """A tar being written; samples must be added in the plan's order."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str = "") -> None:
+        """`folder` is the plan's: the archive's, whose part this tar is."""
+        self._folder = folder
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115  (closed by __exit__)
         self.stored: list[StoredSample] = []
         self.bytes = 0
@@ -58,12 +60,12 @@ class ShardTar:
             return report
         tar = store.get(key)
         members = _members(tar)
-        samples = tuple(_as_found(stored, members) for stored in report.samples)
+        samples = tuple(_as_found(stored, members, self._folder) for stored in report.samples)
         return report.model_copy(update={"samples": samples, "tar_bytes": len(tar) - len(END)})
 
     def _append(self, name: str, data: bytes) -> int:
         """Append a member; returns where its first byte is."""
-        header = member_header(name, len(data))
+        header = member_header(below(self._folder, name), len(data))
         padding = bytes(-len(data) % BLOCK)
         for part in (header, data, padding):
             self._file.write(part)
@@ -85,16 +87,17 @@ def _members(tar: bytes) -> dict[str, tuple[int, bytes]]:
         }
 
 
-def _as_found(stored: StoredSample, members: dict[str, tuple[int, bytes]]) -> StoredSample:
+def _as_found(stored: StoredSample, members: dict[str, tuple[int, bytes]], folder: str) -> StoredSample:
     """A sample of ours with place, size and digest of the file that is in the store, whose pixels are the same."""
     row = stored.row
-    if row.file not in members or (row.c2pa is not None and row.c2pa.file not in members):
+    file, manifest_file = below(folder, row.file), below(folder, row.c2pa.file) if row.c2pa else None
+    if file not in members or manifest_file not in (None, *members):
         raise Corrupt(f"the stored samples of this shard lack {row.file}")
-    offset, data = members[row.file]
+    offset, data = members[file]
     changes: dict[str, Any] = {"bytes": len(data), "file_sha256": hashlib.sha256(data).hexdigest()}
     beside = None
-    if row.c2pa is not None:
-        beside, manifest = members[row.c2pa.file]
+    if row.c2pa is not None and manifest_file is not None:
+        beside, manifest = members[manifest_file]
         changes["c2pa"] = row.c2pa.model_copy(
             update={"bytes": len(manifest), "sha256": hashlib.sha256(manifest).hexdigest()}
         )

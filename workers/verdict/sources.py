@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from app.client.manifest import Manifest
+from app.client.paths import set_folder
 from app.client.released import comparisons_file
 from app.dataset.evaluation import EvaluatedSet
 from app.errors import Corrupt
@@ -35,6 +36,7 @@ def read_set(folder: Path, place: Callable[[str, str], str] | None = None) -> tu
 
     Raises VerificationFailed for a folder without a manifest, Corrupt where the comparisons are not the manifest's.
     """
+    folder = set_folder(folder)
     manifest = Manifest(folder / "manifest.json")
     summary = manifest.summary
     file = comparisons_file(folder, summary)

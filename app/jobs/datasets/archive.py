@@ -1,8 +1,8 @@
 """A dataset's archive, laid together from what is stored: no bytes are copied before somebody reads them.
 
 The archive is one uncompressed tar: manifest, comparisons, contact sheet, report and documents, then the shards' own
-tars without their ends. Its size is known and any range of it can be read, so a broken download goes on where it
-stopped.
+tars without their ends, all in one top folder called as the dataset is. Its size is known and any range of it can be
+read, so a broken download goes on where it stopped.
 """
 
 import tarfile
@@ -37,13 +37,13 @@ class Archive:
     size: int
 
 
-def lay_out_archive(store: ObjectStore, at: DatasetKeys) -> Archive:
-    """Look up the sizes of all that belongs to a succeeded dataset's archive."""
+def lay_out_archive(store: ObjectStore, at: DatasetKeys, folder: str) -> Archive:
+    """Look up the sizes of all that belongs to a succeeded dataset's archive; `folder` is its plan's."""
     segments: list[Segment] = []
     for product in there(lambda file: store.exists(f"{at.prefix}{file}")):
         key = at.product(product)
         size = store.stat(key).size
-        segments.append(Segment(BLOCK, literal=member_header(product.file, size)))
+        segments.append(Segment(BLOCK, literal=member_header(below(folder, product.file), size)))
         segments.append(Segment(size, key=key))
         if padding := -size % BLOCK:
             segments.append(Segment(padding, literal=bytes(padding)))
@@ -69,6 +69,11 @@ def read_segments(store: ObjectStore, segments: tuple[Segment, ...], start: int,
             yield segment.literal[first:last]
         else:
             yield from store.read(segment.key, segment.offset + first, last - first)
+
+
+def below(folder: str, name: str) -> str:
+    """A file's name in an archive whose top folder this is; "" for none."""
+    return f"{folder}/{name}" if folder else name
 
 
 def member_header(name: str, size: int) -> bytes:

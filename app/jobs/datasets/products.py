@@ -58,7 +58,7 @@ class ProductService:
         if layout.stored:
             return self._object(at.layout(layout), layout.media_type, f"{dataset}-{layout}{layout.suffix}")
         digests = read_summary(self._store.get(at.summary)).digests
-        archive = lay_out_archive(self._store, at)
+        archive = lay_out_archive(self._store, at, self.folder(tenant, dataset))
         return Download(
             media_type="application/x-tar",
             filename=f"{dataset}.tar",
@@ -66,6 +66,10 @@ class ProductService:
             segments=archive.segments,
             size=archive.size,
         )
+
+    def folder(self, tenant: str, dataset: str) -> str:
+        """Top folder of its plain archive; "" for none."""
+        return read_plan(self._store, tenant, dataset).folder
 
     def sample(self, tenant: str, dataset: str, name: str) -> Download:
         """One sample by its label (S0000012_0003); there as soon as its shard is done."""

@@ -7,7 +7,7 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.products import Product
 from app.dataset.release import RELEASE_FILE, Release
-from app.jobs.datasets.archive import BLOCK, Segment, member_header
+from app.jobs.datasets.archive import BLOCK, Segment, below, member_header
 from app.jobs.datasets.products import Download, ProductService
 from app.jobs.releases.service import ReleaseService, release_file
 from app.storage import ObjectStore
@@ -61,7 +61,8 @@ class ReleaseProducts:
             return _called(release, found, f"{layout}{layout.suffix}")
         product = self.products.archive(tenant, release.dataset)
         record = release_file(release)
-        member = member_header(RELEASE_FILE, len(record)) + record + bytes(-len(record) % BLOCK)
+        path = below(self.products.folder(tenant, release.dataset), RELEASE_FILE)
+        member = member_header(path, len(record)) + record + bytes(-len(record) % BLOCK)
         return replace(
             product,
             filename=f"{release.name}-{release.version}.tar",

@@ -125,16 +125,18 @@ class _Event(NamedTuple):
 
     name: str
     data: str
+    id: str
+    """Of the state of things, so that no record is needed of what was told to whom; the ETA is no part of it."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> "_Event":
         """What there is to tell of a dataset."""
-        return cls("end" if dataset.state.final else "progress", DatasetBody.of(dataset).model_dump_json())
-
-    @property
-    def id(self) -> str:
-        """Known without a record of what was told to whom: it is what is told that has it."""
-        return hashlib.sha256(f"{self.name} {self.data}".encode()).hexdigest()[:16]
+        untimed = dataset.model_copy(update={"progress": dataset.progress.model_copy(update={"eta_s": None})})
+        return cls(
+            "end" if dataset.state.final else "progress",
+            DatasetBody.of(dataset).model_dump_json(),
+            hashlib.sha256(untimed.model_dump_json().encode()).hexdigest()[:16],
+        )
 
     @property
     def text(self) -> str:
@@ -142,7 +144,7 @@ class _Event(NamedTuple):
         return f"event: {self.name}\nid: {self.id}\ndata: {self.data}\n\n"
 
 
-DELETED = _Event("end", '{"state":"deleted"}')
+DELETED = _Event("end", '{"state":"deleted"}', "0" * 16)
 
 
 async def events_of(

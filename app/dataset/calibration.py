@@ -85,6 +85,23 @@ class Measured(_Frozen):
     fnmr: Rate
 
 
+class TriedScale(_Frozen):
+    """What was measured at one scale, while the search goes on."""
+
+    scale: float
+    measured: Measured
+
+
+class CalibrationStep(BaseModel):
+    """One step of a search: which scale it tries, by what was measured before it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    scale: float
+    tried: tuple[TriedScale, ...] = ()
+    """Scales measured before this step, by scale; those that other searches along the same curve measured included."""
+
+
 class CurvePoint(_Frozen):
     """What was measured at one scale."""
 

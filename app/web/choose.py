@@ -61,7 +61,9 @@ async def show_draft(page: Asked) -> Response:
 async def show_calibration(page: Asked, calibration: str) -> Response:
     """How far the search for the scale is, and its curve once it is there."""
     job = await page.api.get(f"/v1/calibrations/{calibration}")
-    curve = calibration_chart(job["result"]) if job["result"] and job["result"]["curve"] else None
+    result = job["result"]
+    points = result["curve"] if result else job["tried"]
+    curve = calibration_chart(job["request"]["target"], points) if points else None
     return page.show("_calibration.html", job=job, curve=curve)
 
 

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from app.dataset.layout import Layout
 from app.web.ask import ApiProblem
+from app.web.figures import calibration_chart
 from app.web.pages import Asked, Page, PageRoute
 from app.web.sets import find_dataset
 
@@ -89,6 +90,9 @@ async def _show(page: Page, dataset: str, refused: ApiProblem | None = None) -> 
         "dataset": found,
         "refused": refused,
         "phases": phases_of(found),
+        "curve": calibration_chart(found["request"]["variability"]["target"], found["tried"])
+        if found["tried"]
+        else None,
         "waits": await _why_it_waits(page, found),
         "final": found["state"] in FINAL,
         "tab": "overview",

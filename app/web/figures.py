@@ -10,15 +10,14 @@ from app.web.plots import Axis, Curve, chart, decades, histogram, trend
 Json = Mapping[str, Any]
 
 
-def calibration_chart(result: Json) -> Markup:
-    """FNMR over the scale, as a calibration found it, with the target across."""
-    target = result["target"]
-    points = [(point["scale"], point["measured"]["fnmr"]["value"]) for point in result["curve"]]
+def calibration_chart(target: Json, curve: Sequence[Json]) -> Markup:
+    """FNMR over the scale, as a calibration found it so far, with the target across."""
+    points = [(point["scale"], point["measured"]["fnmr"]["value"]) for point in curve]
     band = []
-    for point in result["curve"]:
+    for point in curve:
         rate = point["measured"]["fnmr"]
-        low, high = rate["by_subject"] or rate["exact"]
-        band.append((point["scale"], low, high))
+        between = rate["by_subject"] or rate["exact"]
+        band.append((point["scale"], between["low"], between["high"]))
     top = max([high for _, _, high in band] + [target["fnmr"] * 1.3])
     x = Axis("scale σ", 0.0, max(scale for scale, _ in points) * 1.05 if points else 1.0)
     return chart(

@@ -113,6 +113,27 @@ def test_a_target_is_met_and_the_manifest_proves_it(house: House, image: dict[st
     assert read_json(house.store, at.report)["contract"] == contract
 
 
+def test_what_was_tried_so_far_is_told_while_the_scale_is_sought(house: House) -> None:
+    dataset = house.submit()
+    seen: list[list[float]] = []
+
+    def look(task: Task) -> None:
+        shown = house.datasets.get("acme", dataset)
+        scales = [point.scale for point in shown.tried]
+        if not seen or scales != seen[-1]:
+            seen.append(scales)
+        assert all(0 <= point.measured.fnmr.value <= 1 and point.measured.fnmr.exact for point in shown.tried)
+
+    house.before = look
+    house.work()
+    at = DatasetKeys("acme", dataset)
+    curve = [point["scale"] for point in read_json(house.store, at.calibration)["curve"]]
+    # One more at a time; the last one is in the result, and then there is nothing more to be told of it.
+    assert [len(scales) for scales in seen] == [*range(len(curve)), 0]
+    assert all(set(scales) <= set(curve) and scales == sorted(scales) for scales in seen)
+    assert house.datasets.get("acme", dataset).tried == ()
+
+
 def test_the_factors_keep_their_mix(house: House) -> None:
     dataset = house.submit(variability={"target": TARGET, "factors": {"background": 0.5}})
     house.work()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from app.dataset import keys
-from app.dataset.calibration import MOST_SCALES, Calibration, curve_id
+from app.dataset.calibration import MOST_SCALES, Calibration, CalibrationStep, TriedScale, curve_id
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan, PlannedTarget
 from app.dataset.shard import IdentityChoice
@@ -18,7 +18,7 @@ from app.errors import Cancelled
 from app.jobs.records import read_json, write_json
 from app.storage import ObjectStore
 from workers.biometrics.bootstrap import DEFAULT, Bootstrap
-from workers.biometrics.calibration import Limits, check_scores, conclude, next_scale
+from workers.biometrics.calibration import Limits, check_scores, conclude, next_scale, told
 from workers.biometrics.rates import fnmr_at_fmr
 from workers.biometrics.templates import Metric, TemplateTable
 from workers.generator.base import Generator
@@ -149,5 +149,6 @@ def decide(
     if isinstance(following, str):
         samples = step * plan.judged_subjects * plan.samples_per_subject
         return conclude(following, found, target, samples=samples, bootstrap=bootstrap)
-    write_json(store, at.calibration_step(step), {"scale": following})
+    tried = tuple(TriedScale(scale=scale, measured=told(point, None)) for scale, point in points.items())
+    write_json(store, at.calibration_step(step), CalibrationStep(scale=following, tried=tried))
     return None

@@ -13,13 +13,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.config import Settings
 from app.dataset import keys
-from app.dataset.calibration import CALIBRATION_SEED, Calibration, CalibrationRequest, calibration_id
+from app.dataset.calibration import CALIBRATION_SEED, Calibration, CalibrationRequest, TriedScale, calibration_id
 from app.dataset.keys import DatasetKeys
 from app.dataset.model import ModelCard
 from app.dataset.plan import Plan
 from app.dataset.planning import calibration_question, make_plan, shard_size_for
 from app.dataset.request import DatasetRequest
 from app.errors import Conflict, Corrupt, NotFound, ObjectNotFound, QuotaExceeded
+from app.jobs.calibrations.tried import tried_scales
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
 from app.jobs.datasets.advance import accept
@@ -44,6 +45,8 @@ class CalibrationJob(BaseModel):
     progress: Progress
     from_cache: bool
     """Whether the answer was there already when it was asked for."""
+    tried: tuple[TriedScale, ...] = ()
+    """Scales measured so far, while the search goes on; then `result` has the curve."""
     result: Calibration | None
     """Null until the state is `succeeded`."""
     failure: str | None
@@ -162,6 +165,7 @@ class CalibrationService:
             request=accepted.request,
             progress=Progress.of(facts, plan),
             from_cache=False,
+            tried=tried_scales(self._store, at, plan, facts),
             result=self._result(at) if state is State.SUCCEEDED else None,
             failure=read_json(self._store, at.failed)["reason"] if state is State.FAILED else None,
         )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from app.config import Settings
 from app.dataset import keys
+from app.dataset.calibration import TriedScale
 from app.dataset.keys import DatasetKeys
 from app.dataset.manifest import read_summary
 from app.dataset.marking import MarkingCard
@@ -28,6 +29,7 @@ from app.errors import (
 )
 from app.jobs.audit import Action, AuditLog, iso
 from app.jobs.calibrations.service import CalibrationService
+from app.jobs.calibrations.tried import tried_scales
 from app.jobs.catalogues.marking import read_marking
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
@@ -63,6 +65,8 @@ class Dataset(BaseModel):
     seed: int
     request: dict[str, Any]
     progress: Progress
+    tried: tuple[TriedScale, ...] = ()
+    """With a target, scales measured so far, while the one that meets it is sought."""
     counts: dict[str, int] | None
     failure: str | None
     digests: dict[str, str] | None
@@ -144,7 +148,9 @@ class DatasetService:
         facts = known_facts(self._store, self._queue, tenant, dataset)
         try:
             progress = Progress.of(facts, plan, eta_of(self._queue, tenant, plan, facts))
-            return self._show(accepted, plan, state_of(facts, plan), progress)
+            shown = self._show(accepted, plan, state_of(facts, plan), progress)
+            tried = tried_scales(self._store, DatasetKeys(tenant, dataset), plan, facts)
+            return shown.model_copy(update={"tried": tried}) if tried else shown
         except ObjectNotFound as exc:  # deleted while we looked
             raise NotFound(f"there is no dataset {dataset!r}") from exc
 

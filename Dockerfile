@@ -15,7 +15,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY deploy/requirements.lock deploy/
 # First what Facsimile needs, without its code: a change of the code then installs none of it anew.
-RUN pip install --constraint deploy/requirements.lock .
+RUN pip install --constraint deploy/requirements.lock '.[tracing]'
 COPY app app
 RUN pip install --no-deps --force-reinstall .
 

@@ -17,18 +17,18 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "deploy" / "requirements.lock"
-EXTRAS = ("worker", "embedded", "test", "lint", "torch")
+EXTRAS = ("worker", "embedded", "tracing", "test", "lint", "torch")
 APART = frozenset({"torch", "anny"})
 CUDA = ("nvidia-", "cuda-", "triton")
 """What only a CUDA build of torch brings along; never pinned here."""
 
 HEAD = """\
-# Every package of the extras worker, embedded, test and lint, each at one version; used as constraints:
+# Every package of the extras worker, embedded, tracing, test and lint, each at one version; used as constraints:
 #     pip install -c deploy/requirements.lock '.[worker]'
 # or whole, with -r. torch and anny stand apart: deploy/setup.sh and the Dockerfile pin them.
 # To make it anew from what pyproject.toml allows:
 #     python3.11 -m venv /tmp/lock
-#     /tmp/lock/bin/pip install torch==2.13.0 '.[worker,embedded,test,lint]'
+#     /tmp/lock/bin/pip install torch==2.13.0 '.[worker,embedded,tracing,test,lint]'
 #     /tmp/lock/bin/python .ci/lock.py write
 """
 

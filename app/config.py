@@ -129,6 +129,19 @@ class LimitSettings(BaseModel):
     """Accepted and not ended."""
 
 
+class WebhookSettings(BaseModel):
+    """How the API tells tenants' own servers that something has ended."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow_private: bool = False
+    """Send to loopback and private networks, and over http, too; only where tenants may reach what the API does."""
+    timeout_s: float = Field(10.0, gt=0, le=30)
+    """A receiver that has not answered so soon has not taken the event."""
+    give_up_hours: float = Field(24.0, gt=0)
+    """An event that was not taken for so long is dropped."""
+
+
 class C2paSettings(BaseModel):
     """With what C2PA manifests are signed."""
 
@@ -202,6 +215,7 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     limits: LimitSettings = LimitSettings()
     worker: WorkerSettings = WorkerSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     shard_size: int = Field(192, gt=0)
     """Samples a task makes at the most; about a minute of work or less. Best a multiple of the batch."""
     shards_per_dataset: int = Field(16, gt=0)
@@ -209,6 +223,9 @@ class Settings(BaseSettings):
     operators: str | None = None
     """The tenant that runs the service: its admins see what every tenant has. Left out, on the embedded stack its own
     (`local`), elsewhere none."""
+    metrics_token: SecretStr | None = None
+    """What Prometheus sends as a bearer token to read /metrics, which then names tenants; None: anybody may, and it
+    names none."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 

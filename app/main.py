@@ -38,6 +38,7 @@ from app.api import (
     samples,
     service_state,
     uploads,
+    webhook,
     whoami,
 )
 from app.api.deps import Services
@@ -49,6 +50,7 @@ from app.api.observe import Observe
 from app.api.openapi import DESCRIPTION, TAGS, DescribedAPI
 from app.config import Settings
 from app.errors import FacsimileError
+from app.figures import Figures
 from app.jobs.audit import AuditLog
 from app.jobs.backlog import BacklogCount
 from app.jobs.calibrations.service import CalibrationService
@@ -68,10 +70,13 @@ from app.jobs.releases.products import ReleaseProducts
 from app.jobs.releases.service import ReleaseService
 from app.jobs.uploads import UploadService
 from app.jobs.usage import Usage
+from app.jobs.webhooks.courier import Courier
+from app.jobs.webhooks.service import WebhookService
 from app.logs import configure_logging
 from app.queue import TaskQueue, open_queue
 from app.sessions import Sessions
 from app.storage import ObjectStore, open_store
+from app.tracing import start_tracing
 from app.web.console import install_console
 
 log = structlog.get_logger()
@@ -94,9 +99,11 @@ def create_app(
     if settings is None:
         settings = Settings()
         configure_logging(settings.log_level)
+    figures = Figures()
     services = _services(
         settings,
-        open_store(settings.store) if store is None else store,
+        figures,
+        open_store(settings.store, figures.store_call) if store is None else store,
         open_queue(settings.queue) if queue is None else queue,
         clock,
     )
@@ -132,6 +139,7 @@ def create_app(
         service_state,
         keys,
         administration,
+        webhook,
         health,
         docs,
     )
@@ -147,11 +155,13 @@ def create_app(
         upload_bytes=limits.upload_bytes,
         bytes_per_second=limits.upload_bytes_per_second,
     )
-    app.add_middleware(Observe, metrics=services.metrics)
+    app.add_middleware(Observe, metrics=services.metrics, tracing=services.tracing)
     return app
 
 
-def _services(settings: Settings, store: ObjectStore, queue: TaskQueue, clock: Callable[[], float]) -> Services:
+def _services(
+    settings: Settings, figures: Figures, store: ObjectStore, queue: TaskQueue, clock: Callable[[], float]
+) -> Services:
     api_keys = ApiKeys(store, wall=clock)
     catalogue, matcher_catalogue = ModelCatalogue(store), MatcherCatalogue(store)
     asked_for = DatasetService(store, queue, catalogue, settings, clock)
@@ -177,10 +187,12 @@ def _services(settings: Settings, store: ObjectStore, queue: TaskQueue, clock: C
         calibrations=CalibrationService(store, queue, catalogue, matcher_catalogue, settings, clock),
         uploads=received,
         evaluations=EvaluationService(store, queue, received, released, settings.limits, clock),
+        webhooks=WebhookService(store, settings.webhooks, clock),
         models=catalogue,
         matchers=matcher_catalogue,
         rate_limit=RateLimit(queue, settings.limits.requests_per_minute_per_tenant, clock),
-        metrics=Metrics(store, queue, _version()),
+        metrics=Metrics(store, queue, figures, _version(), clock, name_tenants=settings.metrics_token is not None),
+        tracing=start_tracing("facsimile-api"),
         backlog=BacklogCount(store, queue, clock),
         usage=Usage(store),
         streams=Places(settings.limits.streams_at_once, settings.limits.streams_per_tenant, "event streams"),
@@ -202,10 +214,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with _told_to_stop(services.closing):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_make_bucket, services.store)
+            tasks.start_soon(Courier(services.store, services.queue, services.settings.webhooks).run)
             log.info("api_started", version=_version())
             yield
             services.closing.set()
             tasks.cancel_scope.cancel()
+    await run_in_threadpool(services.tracing.shut_down)
     log.info("api_stopped")
 
 

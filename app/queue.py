@@ -3,8 +3,9 @@
 import math
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import redis
@@ -13,7 +14,8 @@ from kombu.exceptions import OperationalError
 
 from app.config import QueueSettings
 from app.errors import QueueUnavailable, QuotaExceeded
-from app.turns import Turns, Waiting
+from app.tracing import Origin, origin
+from app.turns import Turns, Waiting, Waits
 
 PREVIEWS, CONTROL, SHARDS = QUEUES = ("previews", "control", "shards")
 """In the order in which a worker empties them."""
@@ -36,6 +38,9 @@ FEWEST_AHEAD = 16
 """Tasks of one subject that are on their way at once: enough to keep every worker busy, and no more. A set of a hundred
 thousand shards that is cancelled leaves no more than these behind."""
 
+MOST_TENANTS_TOLD = 1_000
+"""Whose waiting is told by name; those whose turn comes first."""
+
 ADVANCE = Kind("facsimile.advance_dataset", CONTROL)
 RECONCILE = Kind("facsimile.reconcile", CONTROL)
 RETAIN = Kind("facsimile.retain", CONTROL)
@@ -43,7 +48,8 @@ PREVIEW = Kind("facsimile.make_preview", PREVIEWS)
 EVALUATE = Kind("facsimile.evaluate_scores", SHARDS)
 
 
-class Task(NamedTuple):
+@dataclass(frozen=True)
+class Task:
     """One unit of work: what is done, on what, and on which part of it. All by name: nothing is told by its place."""
 
     kind: Kind
@@ -52,6 +58,10 @@ class Task(NamedTuple):
     """Id of the dataset, calibration or evaluation."""
     part: str = ""
     """Of the subject, as `app.jobs.phases` calls it; "" for a task that is about all of it."""
+    origin: Origin | None = field(default=None, compare=False)
+    """The request that it comes of; None until it was taken from the queue."""
+    waited_s: float = field(default=0.0, compare=False)
+    """How long it waited there."""
 
     @property
     def marker(self) -> str:
@@ -61,15 +71,16 @@ class Task(NamedTuple):
     @property
     def label(self) -> str:
         """What it is within its subject, as attempts at it are filed: `generate_shard-000012`."""
-        return f"{self._short}-{self.part}" if self.part else self._short
+        return f"{self.phase}-{self.part}" if self.part else self.phase
 
     def __str__(self) -> str:
         """For people: `generate_shard 12`."""
         numbers = "/".join(piece.lstrip("0") or "0" for piece in self.part.split("/"))
-        return f"{self._short} {numbers}" if self.part else self._short
+        return f"{self.phase} {numbers}" if self.part else self.phase
 
     @property
-    def _short(self) -> str:
+    def phase(self) -> str:
+        """Its kind, in short: `generate_shard`."""
         return self.kind.name.rsplit(".", 1)[-1]
 
 
@@ -144,6 +155,15 @@ class TaskQueue(Protocol):
 
     def depth(self) -> dict[str, int]:
         """How many tasks wait in each lane."""
+
+    def waits(self) -> list[Waits]:
+        """What waits, by tenant and lane."""
+
+    def note(self, figures: Mapping[str, float]) -> None:
+        """Add to what workers have counted (`app.figures`)."""
+
+    def figures(self) -> dict[str, float]:
+        """What all workers have counted; it begins anew when the queue is wiped."""
 
     def allow(self, tenant: str, per_minute: int) -> bool:
         """Count a request of the tenant; False if it has used up this minute's."""
@@ -256,7 +276,10 @@ class CeleryQueue:
         with _translated():
             hold_s = self._settings.running_marker_s
             found = self._turns.take(ticket, self._name, hold_s, previews_only=previews_only)
-        return found and Task(Kind(found.kind, found.lane), found.tenant, found.subject, found.part)
+        if found is None:
+            return None
+        came = Origin(found.request, found.traceparent)
+        return Task(Kind(found.kind, found.lane), found.tenant, found.subject, found.part, came, found.waited_s)
 
     def give_back(self, ticket: str) -> None:
         """See TaskQueue."""
@@ -348,6 +371,21 @@ class CeleryQueue:
             found = self._turns.depth()
         return {name: max(found.get(name, 0), 0) for name in QUEUES}
 
+    def waits(self) -> list[Waits]:
+        """See TaskQueue."""
+        with _translated():
+            return self._turns.waits(MOST_TENANTS_TOLD)
+
+    def note(self, figures: Mapping[str, float]) -> None:
+        """See TaskQueue."""
+        with _translated():
+            self._turns.note(figures)
+
+    def figures(self) -> dict[str, float]:
+        """See TaskQueue."""
+        with _translated():
+            return self._turns.figures()
+
     def allow(self, tenant: str, per_minute: int) -> bool:
         """See TaskQueue."""
         with _translated():
@@ -364,7 +402,10 @@ class CeleryQueue:
 
 
 def _waiting(task: Task) -> Waiting:
-    return Waiting(task.kind.name, task.kind.queue, task.tenant, task.subject, task.part)
+    came = task.origin or origin()
+    return Waiting(
+        task.kind.name, task.kind.queue, task.tenant, task.subject, task.part, came.request, came.traceparent
+    )
 
 
 def open_queue(settings: QueueSettings) -> CeleryQueue:

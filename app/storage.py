@@ -8,11 +8,13 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 import urllib3
 from minio import Minio
+from minio.datatypes import Object
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from app.config import StoreSettings
 from app.errors import Misconfigured, ObjectNotFound, StoreUnavailable
+from app.figures import Observe, timed
 
 PART_BYTES = 8 * 1024 * 1024
 """Multipart uploads hold one part in memory."""
@@ -99,7 +101,9 @@ def _translated(key: str) -> Iterator[None]:
 class S3Store:
     """An S3 server's bucket as an ObjectStore; safe to share between threads."""
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, observe: Observe = lambda operation, seconds, failed: None) -> None:
+        """`observe` is told how long each call takes; of reading and listing, how long until something comes."""
+        self._observe = observe
         self._bucket = settings.bucket
         self._region = settings.region
         self._http = urllib3.PoolManager(
@@ -130,18 +134,18 @@ class S3Store:
 
     def ping(self) -> None:
         """See ObjectStore."""
-        with _translated(self._bucket):
+        with self._call("ping", self._bucket):
             if not self._client.bucket_exists(self._bucket):
                 raise StoreUnavailable(f"the object store has no bucket {self._bucket!r}")
 
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         """See ObjectStore."""
-        with _translated(key):
+        with self._call("put", key):
             self._client.put_object(self._bucket, key, io.BytesIO(data), len(data), content_type=content_type)
 
     def put_if_absent(self, key: str, data: bytes, content_type: str = "application/json") -> bool:
         """See ObjectStore. The client's own put cannot send If-None-Match, so a presigned PUT does."""
-        with _translated(key):
+        with self._call("put", key):
             url = self._client.presigned_put_object(self._bucket, key, expires=timedelta(minutes=5))
             answer = self._http.request(
                 "PUT", url, body=data, headers={"If-None-Match": "*", "Content-Type": content_type}
@@ -154,7 +158,7 @@ class S3Store:
 
     def put_stream(self, key: str, stream: BinaryIO, content_type: str = "application/octet-stream") -> None:
         """See ObjectStore."""
-        with _translated(key):
+        with self._call("put_stream", key):
             self._client.put_object(
                 self._bucket,
                 key,
@@ -171,7 +175,7 @@ class S3Store:
 
     def read(self, key: str, offset: int = 0, length: int = 0) -> Iterator[bytes]:
         """See ObjectStore. An object that is not there is found out before the first chunk is asked for."""
-        with _translated(key):
+        with self._call("read", key):
             answer = self._client.get_object(self._bucket, key, offset=offset, length=length)
         return self._chunks(key, answer)
 
@@ -183,9 +187,22 @@ class S3Store:
             answer.close()
             answer.release_conn()
 
+    @contextmanager
+    def _call(self, operation: str, key: str) -> Iterator[None]:
+        with timed(self._observe, operation, StoreUnavailable), _translated(key):
+            yield
+
+    def _listed(self, prefix: str, *, recursive: bool, after: str = "") -> Iterator[Object]:
+        found = self._client.list_objects(self._bucket, prefix=prefix, recursive=recursive, start_after=after or None)
+        with self._call("list", prefix):
+            first = next(found, None)
+        if first is not None:
+            yield first
+            yield from found
+
     def stat(self, key: str) -> ObjectInfo:
         """See ObjectStore."""
-        with _translated(key):
+        with self._call("stat", key):
             found = self._client.stat_object(self._bucket, key)
         modified = found.last_modified.timestamp() if found.last_modified else 0.0
         return ObjectInfo(key, found.size or 0, found.etag or "", modified)
@@ -201,22 +218,20 @@ class S3Store:
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         """See ObjectStore."""
         with _translated(prefix):
-            for found in self._client.list_objects(
-                self._bucket, prefix=prefix, recursive=True, start_after=after or None
-            ):
+            for found in self._listed(prefix, recursive=True, after=after):
                 modified = found.last_modified.timestamp() if found.last_modified else 0.0
                 yield ObjectInfo(found.object_name or "", found.size or 0, found.etag or "", modified)
 
     def folders(self, prefix: str) -> Iterator[str]:
         """See ObjectStore."""
         with _translated(prefix):
-            for found in self._client.list_objects(self._bucket, prefix=prefix, recursive=False):
+            for found in self._listed(prefix, recursive=False):
                 if found.is_dir and found.object_name:
                     yield found.object_name[len(prefix) :].rstrip("/")
 
     def delete(self, key: str) -> None:
         """See ObjectStore."""
-        with _translated(key):
+        with self._call("delete", key):
             self._client.remove_object(self._bucket, key)
 
     def delete_prefix(self, prefix: str) -> int:
@@ -253,6 +268,6 @@ def _public_client(settings: StoreSettings) -> Minio | None:
     )
 
 
-def open_store(settings: StoreSettings) -> S3Store:
-    """Make the store that the settings name; nothing is connected yet."""
-    return S3Store(settings)
+def open_store(settings: StoreSettings, observe: Observe = lambda operation, seconds, failed: None) -> S3Store:
+    """Make the store that the settings name; nothing is connected yet. `observe` is told how long each call takes."""
+    return S3Store(settings, observe)

@@ -4,17 +4,19 @@ All of it is in the queue's server and none of it is a record: wiped, it is made
 is one script, so it happens whole or not at all.
 
     turns                      tenants that have tasks waiting, by the worker seconds that each has had
-    waiting:LANE:TENANT        tasks, the oldest first
+    waiting:LANE:TENANT        tasks, the oldest first, each with when it came
     flight:TENANT:SUBJECT      task → `w` while it waits, or until when its worker is believed to be at it
     done:TENANT:SUBJECT        parts that are stored, as far as they were told (`app.jobs.state`)
     pace:NAME                  seconds that workers took for how much of what goes by this name, the last most
+    figures                    what workers count, for Prometheus (`app.figures`)
 
 A worker takes the task of the tenant that has had least; who comes with his first task has had as much as the one
 served last, so nobody saves turns up and nobody waits behind another's backlog.
 """
 
+import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 CHARGE_S = 1.0
@@ -38,7 +40,9 @@ local state = redis.call('HGET', flight, field)
 if state and (state == 'w' or tonumber(state) > now) then return 0 end
 redis.call('HSET', flight, field, 'w')
 redis.call('EXPIRE', flight, TOLD)
-redis.call('RPUSH', P .. 'waiting:' .. ARGV[4] .. ':' .. ARGV[1], ARGV[5])
+local clock = redis.call('TIME')
+local came = string.sub(ARGV[5], 1, -2) .. ',' .. clock[1] .. '.' .. string.format('%06d', clock[2]) .. ']'
+redis.call('RPUSH', P .. 'waiting:' .. ARGV[4] .. ':' .. ARGV[1], came)
 redis.call('HINCRBY', P .. 'depth', ARGV[4], 1)
 if not redis.call('ZSCORE', P .. 'turns', ARGV[1]) then
   local had = tonumber(redis.call('HGET', P .. 'had', ARGV[1]) or 0)
@@ -68,6 +72,11 @@ for _, tenant in ipairs(redis.call('ZRANGE', P .. 'turns', 0, -1)) do
     if entry then
       redis.call('HINCRBY', P .. 'depth', lane, -1)
       local task = cjson.decode(entry)
+      if task[8] then
+        local clock = redis.call('TIME')
+        local waited = math.max(0, clock[1] + clock[2] / 1000000 - task[8])
+        entry = string.sub(entry, 1, -2) .. ',' .. string.format('%.6f', waited) .. ']'
+      end
       redis.call('HSET', P .. 'flight:' .. tenant .. ':' .. task[3], task[1] .. '|' .. task[4], now + tonumber(ARGV[2]))
       redis.call('SET', P .. 'served', redis.call('ZSCORE', P .. 'turns', tenant))
       redis.call('HINCRBYFLOAT', P .. 'had', tenant, CHARGE)
@@ -97,6 +106,22 @@ redis.call('HINCRBYFLOAT', P .. 'had', ARGV[1], more)
 if redis.call('ZSCORE', P .. 'turns', ARGV[1]) then redis.call('ZINCRBY', P .. 'turns', more, ARGV[1]) end
 """
 
+_WAITS = """
+local found = {}
+for _, tenant in ipairs(redis.call('ZRANGE', P .. 'turns', 0, tonumber(ARGV[1]) - 1)) do
+  for _, lane in ipairs({'previews', 'control', 'shards'}) do
+    local list = P .. 'waiting:' .. lane .. ':' .. tenant
+    local first = redis.call('LINDEX', list, 0)
+    if first then
+      local clock, since = redis.call('TIME'), cjson.decode(first)[8]
+      local age = since and math.max(0, clock[1] + clock[2] / 1000000 - since) or 0
+      table.insert(found, {tenant, lane, redis.call('LLEN', list), string.format('%.3f', age)})
+    end
+  end
+end
+return found
+"""
+
 _LIVE = """
 local flight = P .. 'flight:' .. ARGV[1] .. ':' .. ARGV[2]
 local now, live, all = tonumber(redis.call('TIME')[1]), 0, redis.call('HGETALL', flight)
@@ -116,7 +141,8 @@ redis.call('EXPIRE', pace, TOLD)
 """
 
 
-class Waiting(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Waiting:
     """A task as it waits."""
 
     kind: str
@@ -124,6 +150,12 @@ class Waiting(NamedTuple):
     tenant: str
     subject: str
     part: str
+    request: str = dataclasses.field(default="", compare=False)
+    """The request that it comes of."""
+    traceparent: str = dataclasses.field(default="", compare=False)
+    """The span that it comes of."""
+    waited_s: float = dataclasses.field(default=0.0, compare=False)
+    """How long it waited until it was taken."""
 
     @property
     def field(self) -> str:
@@ -131,14 +163,25 @@ class Waiting(NamedTuple):
         return f"{self.kind}|{self.part}"
 
     def entry(self) -> str:
-        """As it lies in the list."""
-        return json.dumps([self.kind, self.tenant, self.subject, self.part, self.lane])
+        """As it is put into the list; when it came is added there, and how long it waited when it is taken."""
+        return json.dumps([self.kind, self.tenant, self.subject, self.part, self.lane, self.request, self.traceparent])
 
     @classmethod
     def of(cls, entry: bytes) -> "Waiting":
-        """Read what `entry` wrote."""
-        kind, tenant, subject, part, lane = json.loads(entry)
-        return cls(kind, lane, tenant, subject, part)
+        """Read what `entry` wrote, and a version before it, which knew neither where a task came from nor when."""
+        kind, tenant, subject, part, lane, *more = json.loads(entry)
+        request, traceparent, _, waited_s = more if len(more) == 4 else ("", "", 0.0, 0.0)
+        return cls(kind, lane, tenant, subject, part, request, traceparent, float(waited_s))
+
+
+class Waits(NamedTuple):
+    """What waits of one tenant in one lane."""
+
+    tenant: str
+    lane: str
+    tasks: int
+    oldest_s: float
+    """How long the one that came first has waited."""
 
 
 class Turns:
@@ -153,6 +196,7 @@ class Turns:
 
         self._put, self._take, self._working = script(_PUT), script(_TAKE), script(_WORKING)
         self._end, self._live, self._pace = script(_END), script(_LIVE), script(_PACE)
+        self._waits = script(_WAITS)
 
     def put(self, task: Waiting) -> bool:
         """Let a task wait, unless it is on its way already."""
@@ -229,6 +273,24 @@ class Turns:
     def depth(self) -> dict[str, int]:
         """How many tasks wait in each lane."""
         return {lane.decode(): int(count) for lane, count in self._redis.hgetall(f"{_PREFIX}depth").items()}
+
+    def waits(self, most: int) -> list[Waits]:
+        """What waits, of so many tenants at the most: those whose turn comes first."""
+        return [
+            Waits(tenant.decode(), lane.decode(), int(tasks), float(age))
+            for tenant, lane, tasks, age in self._waits(args=[most])
+        ]
+
+    def note(self, figures: Mapping[str, float]) -> None:
+        """Add to what workers have counted."""
+        pipe = self._redis.pipeline(transaction=False)
+        for name, value in figures.items():
+            pipe.hincrbyfloat(f"{_PREFIX}figures", name, value)
+        pipe.execute()
+
+    def figures(self) -> dict[str, float]:
+        """What workers have counted, since the server was last empty."""
+        return {name.decode(): float(value) for name, value in self._redis.hgetall(f"{_PREFIX}figures").items()}
 
     def workers(self) -> int:
         """How many worker processes have taken something of late."""

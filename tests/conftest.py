@@ -5,7 +5,7 @@ import io
 import json
 import sys
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, BinaryIO
 
@@ -24,6 +24,7 @@ from app.errors import FacsimileError, ObjectNotFound, QuotaExceeded
 from app.jobs.records import read_accepted, read_plan, write_json
 from app.queue import QUEUES, Task
 from app.storage import ObjectInfo, ObjectStore
+from app.turns import Waits
 
 
 class MemoryStore:
@@ -142,6 +143,8 @@ class MemoryQueue:
         self.locks: set[str] = set()
         self.noted: dict[str, float] = {}
         """Paces: seconds for one."""
+        self.counts: dict[str, float] = {}
+        """What workers counted."""
         self.fault: Callable[[str], FacsimileError | None] = lambda operation: None
         """Asked before every operation; an error that it returns is raised."""
         self.on_preview: Callable[[str, str], None] = lambda tenant, digest: None
@@ -253,12 +256,31 @@ class MemoryQueue:
         self.counted[tenant] = self.counted.get(tenant, 0) + 1
         return self.counted[tenant] <= per_minute
 
+    def waits(self) -> list[Waits]:
+        self._begin("waits")
+        found: dict[tuple[str, str], int] = {}
+        for task in self.sent:
+            key = task.tenant, task.kind.queue
+            found[key] = found.get(key, 0) + 1
+        return [Waits(*key, count, 7.0) for key, count in found.items()]
+
+    def note(self, figures: Mapping[str, float]) -> None:
+        self._begin("note")
+        for name, value in figures.items():
+            self.counts[name] = self.counts.get(name, 0.0) + value
+
+    def figures(self) -> dict[str, float]:
+        self._begin("figures")
+        return dict(self.counts)
+
     def wipe(self) -> None:
         """Lose everything, as Redis may."""
         self.sent.clear()
         self.markers.clear()
         self.notes.clear()
         self.locks.clear()
+        self.noted.clear()
+        self.counts.clear()
 
 
 class Clock:

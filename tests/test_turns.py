@@ -1,6 +1,7 @@
 """Whose turn it is, on a real server: fair by tenant, nothing twice, nothing lost."""
 
 import contextlib
+import json
 import socket
 import subprocess
 import time
@@ -192,3 +193,45 @@ def test_those_at_work_are_told_from_those_that_wait(turns: Turns) -> None:
     assert turns.flights() == {"facsimile.generate_shard": (1, 1), "facsimile.make_preview": (1, 0)}
     turns.end(task, 1.0)
     assert turns.at_work("acme", "ds_1") == 0
+
+
+def test_what_waits_is_told_by_tenant_with_its_age(turns: Turns, server: Any) -> None:
+    for number in range(3):
+        turns.put(shard("a", number))
+    turns.put(preview("b", 1))
+    time.sleep(0.25)
+    turns.put(shard("b", 1))
+    found = {(wait.tenant, wait.lane): wait for wait in turns.waits(10)}
+    assert {key: wait.tasks for key, wait in found.items()} == {
+        ("a", "shards"): 3,
+        ("b", "previews"): 1,
+        ("b", "shards"): 1,
+    }
+    assert 0.25 <= found["a", "shards"].oldest_s < 20
+    assert found["b", "shards"].oldest_s < found["b", "previews"].oldest_s
+    assert len({wait.tenant for wait in turns.waits(1)}) == 1
+    # A version before told neither where a task came from nor when; it is served all the same.
+    server.flushall()
+    server.rpush(
+        "facsimile:waiting:shards:a", json.dumps(["facsimile.generate_shard", "a", "ds_1", "000007", "shards"])
+    )
+    server.zadd("facsimile:turns", {"a": 1})
+    assert [wait.oldest_s for wait in turns.waits(10)] == [0.0]
+    assert turns.take("old", "worker", HOLD_S) == shard("a", 7)
+
+
+def test_a_task_brings_where_it_comes_from_and_how_long_it_waited(turns: Turns) -> None:
+    turns.put(Waiting("facsimile.advance_dataset", "control", "a", "ds_1", "", 'r-"1]', "00-ab-cd-01"))
+    time.sleep(0.1)
+    taken, again = turns.take("one", "worker", HOLD_S), turns.take("one", "worker", HOLD_S)
+    assert taken is not None
+    assert again is not None
+    assert (taken.request, taken.traceparent) == ('r-"1]', "00-ab-cd-01")
+    assert taken.waited_s == again.waited_s
+    assert 0.1 <= taken.waited_s < 20
+
+
+def test_what_workers_count_adds_up(turns: Turns) -> None:
+    turns.note({'["a"]': 1.5, '["b", "x"]': 1})
+    turns.note({'["a"]': 2})
+    assert turns.figures() == {'["a"]': 3.5, '["b", "x"]': 1.0}

@@ -3,10 +3,9 @@
 How an attempt can end, and what is tried again, is decided in `app.jobs.attempts`.
 """
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -28,6 +27,8 @@ from app.jobs.records import read_plan, write_json
 from app.jobs.uploads import UploadService
 from app.queue import Task
 from app.storage import ObjectStore
+from app.tracing import Origin, coming_from
+from workers.at_work import working_on
 from workers.generator.base import Generator
 from workers.resources import Resources
 
@@ -95,6 +96,10 @@ class Subject(Protocol):
     def sweep(self) -> None:
         """Remove what was written after it was deleted."""
 
+    @property
+    def model(self) -> str:
+        """Name of the model that the work used; "" where it was not begun, or uses none."""
+
 
 class Took(NamedTuple):
     """What was made, and how long it took."""
@@ -119,6 +124,7 @@ class DatasetSubject:
         self._work = work
         self._at = DatasetKeys(task.tenant, task.subject)
         self.marks = self._at.attempts(task.label)
+        self.model = ""
 
     def exists(self) -> bool:
         """See Subject. One that a release keeps has its plan still."""
@@ -131,6 +137,7 @@ class DatasetSubject:
     def work(self) -> None:
         """See Subject."""
         plan, began = read_plan(self._store, self._task.tenant, self._task.subject), time.monotonic()
+        self.model = plan.model.name
         self._work(
             Attempt(
                 task=self._task,
@@ -172,6 +179,7 @@ class EvaluationSubject:
         self._work = work
         self._at = EvaluationKeys(task.tenant, task.subject)
         self.marks = self._at.attempts
+        self.model = ""
 
     def exists(self) -> bool:
         """See Subject."""
@@ -216,7 +224,8 @@ def attempt_dataset(
     """
     subject = DatasetSubject(resources, task, work, meanwhile)
     if _attempt(resources, task, subject) is Ending.DONE:
-        with suppress(NotFound, Unavailable):  # the reconciler sees to what is left
+        # What comes next comes of the same request; the reconciler sees to what is left.
+        with coming_from(task.origin or Origin()), suppress(NotFound, Unavailable):
             # What left nothing behind is not given out again at once; the last step of a calibration leaves its result.
             if _tell(resources, subject) or task.kind == CALIBRATE.kind:
                 advance_after(resources.store, resources.queue, task)
@@ -245,8 +254,9 @@ def attempt_evaluation(
 
 
 def _attempt(resources: Resources, task: Task, subject: Subject) -> Ending:
-    with working_on(resources, task):
+    with working_on(resources, task) as noted:
         ending = _work(resources, task, subject)
+        noted.ending, noted.model = ending.name.lower(), subject.model
     if ending is Ending.GOES_ON:
         with suppress(QueueUnavailable):  # whoever looks after the subject gives it out again
             resources.queue.enqueue(task)
@@ -286,26 +296,3 @@ def _refuse(subject: Subject, exc: Exception) -> Ending:
         log.warning("put_off", detail=str(away))
         return Ending.PUT_OFF
     return Ending.REFUSED
-
-
-@contextmanager
-def working_on(resources: Resources, task: Task) -> Iterator[None]:
-    """Say again and again that the task is being worked on, from a thread; at the end that it no longer is."""
-    queue, began, ended = resources.queue, time.monotonic(), threading.Event()
-
-    def beat() -> None:
-        while True:
-            with suppress(QueueUnavailable):
-                queue.working(task)
-            if ended.wait(resources.settings.queue.running_marker_s / 4):
-                return
-
-    thread = threading.Thread(target=beat, name="beat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        with suppress(QueueUnavailable):
-            queue.done(task, time.monotonic() - began)

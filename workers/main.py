@@ -23,7 +23,9 @@ settings = Settings()
 configure_logging(settings.log_level)
 
 app = make_celery(settings.queue)
-register(app, Resources(settings))
+children = Resources(settings)
+"""What each child makes for itself, after the fork."""
+register(app, children)
 
 
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]
@@ -46,6 +48,12 @@ def publish_models(**_: Any) -> None:
         else:
             log.info("models_published", models=models, matchers=matchers)
             return
+
+
+@signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def send_last_spans(**_: Any) -> None:
+    """Spans wait to be sent together."""
+    children.tracing.shut_down()
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]

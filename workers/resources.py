@@ -8,11 +8,13 @@ from functools import cached_property
 
 from app.config import Settings
 from app.dataset.plan import Plan
+from app.figures import Figures
 from app.jobs.catalogues.marking import publish_marking
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
 from app.queue import TaskQueue, open_queue
 from app.storage import ObjectStore, open_store
+from app.tracing import Tracing, start_tracing
 from workers.generator.base import Generator
 from workers.generator.registry import SWEEP, default_model, load_generator, model_cards, model_folders
 from workers.matchers.detector import Detector, load_detector
@@ -29,17 +31,24 @@ class Resources:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.figures = Figures()
+        """What this process counts, until it is told to the queue's server."""
         self._generators: dict[str, Generator] = {}
 
     @cached_property
     def store(self) -> ObjectStore:
         """The object store."""
-        return open_store(self.settings.store)
+        return open_store(self.settings.store, self.figures.store_call)
 
     @cached_property
     def queue(self) -> TaskQueue:
         """The queue."""
         return open_queue(self.settings.queue)
+
+    @cached_property
+    def tracing(self) -> Tracing:
+        """Makes the spans of tasks, or none."""
+        return start_tracing("facsimile-worker")
 
     @cached_property
     def detector(self) -> Detector:

@@ -34,7 +34,9 @@ from app.jobs.reconcile import reconcile
 from app.jobs.records import read_accepted, read_json, write_json
 from app.jobs.uploads import UploadService
 from app.queue import ADVANCE, EVALUATE, PREVIEW, RECONCILE, RETAIN, TICKET, Task
-from workers.attempt import Attempt, attempt_dataset, attempt_evaluation, working_on
+from app.tracing import Origin, coming_from
+from workers.at_work import working_on
+from workers.attempt import Attempt, attempt_dataset, attempt_evaluation
 from workers.biometrics.errors import Unresolvable
 from workers.generator.registry import model_folders
 from workers.generator.trained_on import TrainedOn, load_trained_on
@@ -84,12 +86,13 @@ def perform(resources: Resources, task: Task) -> None:
     elif task.kind == EVALUATE:
         attempt_evaluation(resources, task, evaluate_stored)
     elif task.kind == ADVANCE:
-        with working_on(resources, task):
-            pass
-        advance(resources.store, resources.queue, task.tenant, task.subject)
+        with coming_from(task.origin or Origin()):
+            with working_on(resources, task):
+                pass
+            advance(resources.store, resources.queue, task.tenant, task.subject)
     elif task.kind == PREVIEW:
-        with working_on(resources, task):
-            _preview(resources, task)
+        with working_on(resources, task) as noted:
+            noted.model = _preview(resources, task)
     else:  # of another version; the reconciler gives out what is left to do
         log.warning("unknown_task", task=str(task))
         resources.queue.done(task)
@@ -107,13 +110,15 @@ def make_waiting_preview(resources: Resources) -> None:
         log.warning("preview_not_made", error=str(exc))
 
 
-def _preview(resources: Resources, task: Task) -> None:
+def _preview(resources: Resources, task: Task) -> str:
+    """Make a contact sheet, if it is still waited for; returns the model's name."""
     text = resources.queue.preview(task.tenant, task.subject)
     key = keys.preview(task.tenant, task.subject)
     if text is None or resources.store.exists(key):
-        return
+        return ""
     plan = Plan.model_validate_json(text)
     resources.store.put(key, make_preview(plan.final(), resources.generator(plan)), "image/png")
+    return plan.model.name
 
 
 def _survey(attempt: Attempt) -> None:

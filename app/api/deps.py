@@ -39,9 +39,11 @@ from app.jobs.releases.products import ReleaseProducts
 from app.jobs.releases.service import ReleaseService
 from app.jobs.uploads import UploadService
 from app.jobs.usage import Usage
+from app.jobs.webhooks.service import WebhookService
 from app.queue import TaskQueue
 from app.sessions import COOKIE, CSRF_HEADER, Session, Sessions, same_csrf
 from app.storage import ObjectStore
+from app.tracing import Tracing
 
 PREVIEW_ID = "^[0-9a-f]{64}$"
 CALIBRATION_ID = "^[0-9a-f]{64}$"
@@ -73,8 +75,10 @@ class Services:
     evaluations: EvaluationService
     models: ModelCatalogue
     matchers: MatcherCatalogue
+    webhooks: WebhookService
     rate_limit: RateLimit
     metrics: Metrics
+    tracing: Tracing
     backlog: BacklogCount
     usage: Usage
     streams: Places
@@ -165,6 +169,9 @@ def still_allowed(request: Request, services: Services) -> bool:
 
 ROLES = {
     ("POST", "/v1/estimates"): Role.READ,
+    ("GET", "/v1/webhook"): Role.ADMIN,
+    ("PUT", "/v1/webhook"): Role.ADMIN,
+    ("DELETE", "/v1/webhook"): Role.ADMIN,
     ("GET", "/v1/keys"): Role.ADMIN,
     ("POST", "/v1/keys"): Role.ADMIN,
     ("DELETE", "/v1/keys/{key_id}"): Role.ADMIN,

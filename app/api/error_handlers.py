@@ -96,6 +96,7 @@ def error_response(
     problems: list[Problem] | None = None,
 ) -> Response:
     """Build an error in its one shape."""
+    request.state.error = name  # to be counted
     body = ErrorBody(error=name, detail=detail, request_id=getattr(request.state, "request_id", ""), problems=problems)
     return JSONResponse(body.model_dump(exclude_none=True), status, headers)
 

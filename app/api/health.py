@@ -1,15 +1,16 @@
 """Whether the service lives, whether it can work, and its figures."""
 
+import hmac
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from app.api.deps import Serving
 from app.api.openapi import open_errors
-from app.errors import FacsimileError, Unavailable
+from app.errors import FacsimileError, NotAuthenticated, Unavailable
 from app.jobs.backlog import Backlog
 
 router = APIRouter(tags=["operations"])
@@ -71,9 +72,18 @@ def read_backlog(services: Serving) -> Backlog:
         200: {
             "description": "Prometheus' text format.",
             "content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}},
-        }
+        },
+        **open_errors(401),
     },
 )
-def read_metrics(services: Serving) -> Response:
-    """Requests by route, latency, queue depth, unfinished datasets, version, and the process itself."""
+def read_metrics(request: Request, services: Serving) -> Response:
+    """Who waits for what, seconds by phase and model, the store's latency, refusals, requests by route.
+
+    Where a token is set for it (`FACSIMILE_METRICS_TOKEN`), it is asked for, and tenants are named.
+    """
+    token = services.settings.metrics_token
+    if token is not None:
+        said = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(said, f"Bearer {token.get_secret_value()}".encode()):
+            raise NotAuthenticated("send the token of FACSIMILE_METRICS_TOKEN as 'Authorization: Bearer …'")
     return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)

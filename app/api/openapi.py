@@ -13,6 +13,7 @@ from app.dataset.evaluation import EvaluationRequest
 from app.dataset.model import ModelCard
 from app.dataset.release import ReleaseRequest, WithdrawalRequest
 from app.dataset.request import DatasetRequest, PreviewRequest
+from app.jobs.webhooks.records import WebhookRequest
 
 TAGS = [
     {"name": "datasets", "description": "Ask for datasets, watch them being made, cancel and delete them."},
@@ -135,6 +136,7 @@ class DescribedAPI(FastAPI):
                 (EvaluationRequest, "validation"),
                 (ModelCard, "validation"),
                 (KeyRequest, "validation"),
+                (WebhookRequest, "validation"),
                 (ReleaseRequest, "validation"),
                 (WithdrawalRequest, "validation"),
                 (ErrorBody, "serialization"),

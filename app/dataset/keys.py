@@ -20,6 +20,7 @@ API_KEYS = "api-keys/"
 STOPPED_BOOTS = "stopped-boots/"
 API_KEYS_USED = "api-keys-used/"
 SESSIONS = "sessions/"
+WEBHOOK_EVENTS = "webhook-events/"
 
 SERVICE = "_service"
 """Whose calibrations are: a model's, and no tenant's (no tenant can have this name)."""
@@ -58,6 +59,21 @@ def api_key(key_id: str) -> str:
 def api_key_used(key_id: str) -> str:
     """When an API key was last used; apart from its record, so that writing it never brings back a revoked key."""
     return f"{API_KEYS_USED}{key_id}.json"
+
+
+def webhook(tenant: str) -> str:
+    """Where a tenant's webhook leads, and what it is signed with."""
+    return f"webhooks/{tenant}.json"
+
+
+def webhook_telling(tenant: str) -> str:
+    """How telling a tenant's server goes."""
+    return f"webhooks-telling/{tenant}.json"
+
+
+def webhook_event(tenant: str, subject: str) -> str:
+    """What a tenant's server is to be told of a subject; with "" the prefix of all of it."""
+    return f"{WEBHOOK_EVENTS}{tenant}/{subject}"
 
 
 def calibration_asked(tenant: str, calibration: str) -> str:

@@ -27,6 +27,8 @@ class Action(StrEnum):
     EXPIRED = "dataset.expired"
     KEY_MADE = "key.made"
     KEY_REVOKED = "key.revoked"
+    WEBHOOK_SET = "webhook.set"
+    WEBHOOK_REMOVED = "webhook.removed"
 
 
 class Entry(BaseModel):
@@ -39,7 +41,7 @@ class Entry(BaseModel):
     """ISO 8601, UTC."""
     action: Action
     subject: str
-    """A dataset's or key's id, or NAME@VERSION of a release."""
+    """A dataset's or key's id, NAME@VERSION of a release, or `webhook`."""
     by: str
     """Id of the API key, or `retention`."""
     reason: str

@@ -19,8 +19,10 @@ from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.errors import StoreUnavailable
+from app.figures import Figures
 from app.jobs.reconcile import reconcile
 from app.queue import EVALUATE, Task
+from app.tracing import Tracing
 from workers.attempt import attempt_evaluation
 from workers.verdict.job import evaluate_stored
 
@@ -30,6 +32,7 @@ class Worker:
 
     def __init__(self, store: Any, queue: Any, settings: Settings) -> None:
         self.store, self.queue, self.settings = store, queue, settings
+        self.figures, self.tracing = Figures(), Tracing()
 
     def work(self) -> int:
         """Do all that is on its way; returns how many tasks that was."""

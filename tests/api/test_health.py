@@ -10,11 +10,16 @@ import pytest
 import structlog
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from app.access import ApiKeys
 from app.api.limits import RateLimit
 from app.config import Settings
+from app.dataset.model import ModelCard
 from app.errors import QueueUnavailable, QuotaExceeded, StoreUnavailable
+from app.figures import Figures
+from app.jobs.catalogues.models import ModelCatalogue
 from app.logs import configure_logging
 from app.main import create_app
 
@@ -83,7 +88,12 @@ def test_metrics(client: TestClient, submit: Callable[..., str], anonymous: Test
         'facsimile_queue_depth{queue="control"} 1.0',
         'facsimile_queue_depth{queue="shards"} 0.0',
     ]
-    assert metric(text, "facsimile_datasets_unfinished") == ["facsimile_datasets_unfinished 1.0"]
+    assert metric(text, "facsimile_datasets_unfinished") == ['facsimile_datasets_unfinished{tenant="_all"} 1.0']
+    assert metric(text, "facsimile_waiting_oldest_seconds") == [
+        'facsimile_waiting_oldest_seconds{lane="control",tenant="_all"} 7.0'
+    ]
+    assert 'facsimile_refusals_total{error="NotFound"} 2.0' in text
+    assert "acme" not in text
     assert 'facsimile_up{server="store"} 1.0' in text
     assert len(metric(text, "facsimile_info")) == 1
 
@@ -97,6 +107,44 @@ def test_metrics_are_there_when_nothing_else_is(anonymous: TestClient, memory_st
     assert metric(text, "facsimile_datasets_unfinished") == []
 
 
+def test_with_a_token_metrics_name_tenants_and_are_read_by_nobody_else(
+    memory_store: Any, memory_queue: Any, settings: Settings, toy_card: Any, clock: Any, body: dict[str, Any]
+) -> None:
+    ModelCatalogue(memory_store).publish([ModelCard.model_validate(toy_card)], "toy")
+    told = settings.model_copy(update={"metrics_token": SecretStr("for prometheus")})
+    client = TestClient(create_app(told, store=memory_store, queue=memory_queue, clock=clock))
+    for number, tenant in enumerate(("acme", "acme", "rival")):
+        key = {"Authorization": f"Bearer {ApiKeys(memory_store).issue(tenant, 'test')}"}
+        assert client.post("/v1/datasets", json=body, headers=key).status_code == 202
+        assert client.get("/metrics", headers=key).status_code == 401, number
+    clock.now += 90
+    assert client.get("/metrics").status_code == 401
+    answer = client.get("/metrics", headers={"Authorization": "Bearer for prometheus"})
+    assert answer.status_code == 200
+    assert 'facsimile_datasets_unfinished{tenant="acme"} 2.0' in answer.text
+    assert 'facsimile_datasets_oldest_unfinished_seconds{tenant="rival"} 90.0' in answer.text
+    assert 'facsimile_waiting_tasks{lane="control",tenant="acme"} 2.0' in answer.text
+
+
+def test_what_workers_count_is_told(anonymous: TestClient, memory_queue: Any) -> None:
+    figures = Figures()
+    for seconds in (0.2, 0.25, 4.0, 2_000.0):
+        figures.observe("task_seconds", seconds, "generate_shard", "sdgan")
+    figures.count("task_endings", "generate_shard", "done", by=4)
+    figures.count("tenant_seconds", "acme", by=2_004.45)
+    figures.store_call("put", 0.01, failed=True)
+    memory_queue.note(figures.take())
+    assert figures.take() == {}
+    text = anonymous.get("/metrics").text
+    bucket = 'facsimile_task_seconds_bucket{le="%s",model="sdgan",phase="generate_shard"} %s'
+    for end, count in (("0.1", 0.0), ("0.25", 2.0), ("2.5", 2.0), ("5.0", 3.0), ("900.0", 3.0), ("+Inf", 4.0)):
+        assert bucket % (end, count) in text
+    assert 'facsimile_task_seconds_sum{model="sdgan",phase="generate_shard"} 2004.45' in text
+    assert 'facsimile_task_endings_total{ending="done",phase="generate_shard"} 4.0' in text
+    assert 'facsimile_store_failures_total{operation="put",side="worker"} 1.0' in text
+    assert "acme" not in text
+
+
 def test_one_log_line_a_request(client: TestClient, finished: str) -> None:
     key = client.headers["authorization"]
     with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
@@ -105,7 +153,9 @@ def test_one_log_line_a_request(client: TestClient, finished: str) -> None:
     assert len(lines) == 2
     line = lines[0]
     assert line["ms"] >= 0
-    assert {name: line[name] for name in ("event", "method", "route", "status", "tenant", "request_id")} == {
+    told = ("event", "method", "route", "status", "tenant", "dataset", "request_id")
+    assert {name: line[name] for name in told} == {
+        "dataset": finished,
         "event": "request",
         "method": "GET",
         "route": "/v1/datasets/{dataset_id}",

@@ -12,11 +12,13 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.plan import Plan
 from app.errors import Cancelled, Misconfigured, OutOfReach, StoreUnavailable, Unfinished
+from app.figures import Figures
 from app.jobs import attempts
 from app.jobs.eta import pace_name
 from app.jobs.phases import GENERATE, LAYOUT
 from app.jobs.records import Accepted, read_json, read_plan, write_json
 from app.queue import Kind, Task
+from app.tracing import Tracing
 from workers.attempt import Attempt, attempt_dataset
 from workers.tasks import perform
 
@@ -29,6 +31,7 @@ class Place:
 
     def __init__(self, store: Any, queue: Any, paint: Any) -> None:
         self.store, self.queue, self._paint = store, queue, paint
+        self.figures, self.tracing = Figures(), Tracing()
         self.settings = Settings.model_validate({"environment": "development", "worker": {"max_deaths": 3}})
 
     def generator(self, plan: Plan) -> Any:

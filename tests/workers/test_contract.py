@@ -15,6 +15,7 @@ from app.dataset.plan import Plan
 from app.dataset.planning import calibration_question
 from app.dataset.request import DatasetRequest
 from app.errors import RequestRefused
+from app.figures import Figures
 from app.jobs.calibrations.service import CalibrationService
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
@@ -24,6 +25,7 @@ from app.jobs.phases import GENERATE, JUDGE, TRY, Phase
 from app.jobs.records import read_json, read_plan
 from app.jobs.state import State
 from app.queue import Task
+from app.tracing import Tracing
 from workers.matchers.detector import load_detector
 from workers.matchers.registry import card_of
 from workers.pipeline import scoring
@@ -58,6 +60,7 @@ class House:
         self.datasets = DatasetService(store, queue, models, self.settings)
         self.calibrations = CalibrationService(store, queue, models, matchers, self.settings)
         self.ofiq, self.detector = None, load_detector()
+        self.figures, self.tracing = Figures(), Tracing()
         self.done: list[Task] = []
         self.before: Callable[[Task], None] = lambda task: None
 

@@ -8,6 +8,7 @@ from app.dataset.plan import Plan
 from app.errors import NotFound
 from app.jobs.records import JSON, Accepted, read_plan, write_json
 from app.jobs.state import known_facts, state_of, work_left
+from app.jobs.webhooks.outbox import tell_dataset_ended
 from app.queue import ADVANCE, Task, TaskQueue
 from app.storage import ObjectStore
 
@@ -26,7 +27,7 @@ def advance(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str) -> 
     facts = known_facts(store, queue, tenant, dataset)
     if state_of(facts, plan).final:
         if store.exists(DatasetKeys(tenant, dataset).request):  # else it is being deleted, and the marker is for that
-            store.delete(keys.unfinished(tenant, dataset))
+            ended(store, tenant, dataset)
         return 0
     room = queue.ahead() - queue.on_their_way([(tenant, dataset)])[0]
     enqueued = 0
@@ -49,6 +50,7 @@ def accept(store: ObjectStore, queue: TaskQueue, accepted: Accepted, plan: Plan)
     store.put(keys.unfinished(accepted.tenant, accepted.id), b"", JSON)
     write_json(store, at.plan, plan)
     write_json(store, at.request, accepted)
+    log.info("dataset_accepted", tenant=accepted.tenant, dataset=accepted.id)
     first_step(queue, accepted.tenant, accepted.id)
 
 
@@ -57,8 +59,14 @@ def first_step(queue: TaskQueue, tenant: str, dataset: str) -> None:
     queue.enqueue(Task(ADVANCE, tenant, dataset))
 
 
+def ended(store: ObjectStore, tenant: str, dataset: str) -> None:
+    """A dataset has ended: put down that its tenant is to be told, then take its marker away. Twice does no harm."""
+    tell_dataset_ended(store, tenant, dataset)
+    store.delete(keys.unfinished(tenant, dataset))
+
+
 def fail(store: ObjectStore, tenant: str, dataset: str, reason: str) -> None:
     """End a dataset as failed; `reason` is shown to the user."""
     write_json(store, DatasetKeys(tenant, dataset).failed, {"reason": reason})
-    store.delete(keys.unfinished(tenant, dataset))
+    ended(store, tenant, dataset)
     log.error("dataset_failed", tenant=tenant, dataset=dataset, reason=reason)

@@ -33,7 +33,7 @@ from app.jobs.calibrations.tried import tried_scales
 from app.jobs.catalogues.marking import read_marking
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.jobs.catalogues.models import ModelCatalogue
-from app.jobs.datasets.advance import accept
+from app.jobs.datasets.advance import accept, ended
 from app.jobs.datasets.listing import Filter, Listing
 from app.jobs.datasets.removal import remove_dataset
 from app.jobs.datasets.retention import expiry_of
@@ -169,7 +169,7 @@ class DatasetService:
         if shown.state.final:
             raise Conflict(f"dataset {dataset!r} has {shown.state} and cannot be cancelled any more")
         write_json(self._store, DatasetKeys(tenant, dataset).cancelled, {"at": self._clock()})
-        self._store.delete(keys.unfinished(tenant, dataset))
+        ended(self._store, tenant, dataset)
         return self.get(tenant, dataset)
 
     def delete(self, tenant: str, dataset: str, *, by: str = "operator") -> None:

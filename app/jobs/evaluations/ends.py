@@ -8,6 +8,7 @@ from app.errors import NotFound
 from app.jobs.evaluations.records import AcceptedEvaluation, read_evaluation
 from app.jobs.records import write_json
 from app.jobs.uploads import UploadService
+from app.jobs.webhooks.outbox import tell_evaluation_ended
 from app.queue import EVALUATE, Task, TaskQueue
 from app.storage import ObjectStore
 
@@ -18,6 +19,7 @@ def settle(store: ObjectStore, uploads: UploadService, accepted: AcceptedEvaluat
     """An evaluation has ended: let its uploads go and take its marker away. To call it twice does no harm."""
     for upload in accepted.uploads:
         uploads.let_go(accepted.tenant, upload, accepted.id, keep=accepted.keep_uploads)
+    tell_evaluation_ended(store, accepted)
     store.delete(keys.unfinished_evaluation(accepted.tenant, accepted.id))
 
 

@@ -1,0 +1,1 @@
+"""Webhooks: telling a tenant's own server that something has ended."""

@@ -24,6 +24,9 @@ FloatImages = NDArray[np.float32]
 XMP_KEYWORD = "XML:com.adobe.xmp"
 """Keyword of the PNG text chunk that holds XMP (XMP specification part 3, 1.1.5)."""
 
+THUMBNAIL_QUALITY = 80
+"""JPEG's, 1 to 100."""
+
 SOFTWARE = "Facsimile"
 _EXIF_SOFTWARE, _EXIF_DESCRIPTION, _EXIF_UNIQUE_ID = 0x0131, 0x010E, 0xA420
 
@@ -62,6 +65,15 @@ def encode(pixels: Pixels, mark: Mark, *, quality: int | None) -> bytes:
         return write_png(pixels, text | {XMP_KEYWORD: xmp}, _exif(mark))
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0, exif=_exif(mark), xmp=xmp.encode())
+    return out.getvalue()
+
+
+def encode_thumbnails(pixels: Pixels, mark: Mark) -> bytes:
+    """Write a sheet of thumbnails [H, W, 3] as a JPEG of moderate quality, with its mark."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(
+        out, "JPEG", quality=THUMBNAIL_QUALITY, subsampling=2, exif=_exif(mark), xmp=_xmp(mark).encode()
+    )
     return out.getvalue()
 
 

@@ -13,6 +13,7 @@ from celery import Celery
 from app.dataset import keys
 from app.dataset.layout import Layout
 from app.dataset.plan import Plan
+from app.dataset.products import THUMBNAILS
 from app.dataset.reference import Reference, read_reference
 from app.dataset.shard import IdentityChoice
 from app.errors import OutOfReach
@@ -50,6 +51,7 @@ from workers.pipeline.run import run_shard
 from workers.pipeline.scoring import load_planned, metric_of
 from workers.pipeline.store import ShardTar
 from workers.pipeline.tables import pack_table
+from workers.pipeline.thumbnails import ThumbnailSheet
 from workers.provenance.marker import make_marker
 from workers.resources import Resources
 from workers.verdict.job import evaluate_stored
@@ -213,6 +215,7 @@ def _generate(attempt: Attempt) -> None:
     if attempt.store.exists(at.shard_report(number)):
         return
     choice = _choice(attempt)
+    thumbnails = ThumbnailSheet(plan, number)
     with ShardTar(attempt.plan.folder) as tar:
         made = run_shard(
             plan,
@@ -224,12 +227,14 @@ def _generate(attempt: Attempt) -> None:
             batch_size=attempt.settings.worker.batch_size,
             encoder_threads=attempt.settings.worker.encoder_threads,
             marker=make_marker(plan.marking, attempt.settings),
+            thumbnails=thumbnails,
             should_cancel=attempt.called_off,
         )
         if plan.marking.c2pa:
             made = tar.put_once(attempt.store, at.shard_samples(number), made)
         else:
             tar.put(attempt.store, at.shard_samples(number))
+    attempt.store.put(at.thumbnails(number), thumbnails.encode(), THUMBNAILS.media_type)
     write_json(attempt.store, at.shard_report(number), made)
 
 

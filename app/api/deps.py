@@ -257,6 +257,7 @@ SampleName = Annotated[
     ),
     _spelt(SAMPLE_NAME, "sample; samples are called like S0000012_0003"),
 ]
+SheetNumber = Annotated[int, Path(ge=0, le=2**31, description="As `sheet` of a listed sample.", examples=[0])]
 ModelName = Annotated[
     str,
     Path(description="Its name, or `default`.", json_schema_extra={"pattern": CARD_NAME}),

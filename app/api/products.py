@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from app.api.deps import DatasetId, SampleName, Serving, Tenant
+from app.api.deps import DatasetId, SampleName, Serving, SheetNumber, Tenant
 from app.api.downloads import TO_BE_ASKED, prefers_html, send_product
 from app.api.openapi import bytes_of, errors, headers
 from app.dataset import products
@@ -235,6 +235,21 @@ def download_sample(
 ) -> Response:
     """There as soon as its shard is done, so before the dataset is."""
     product = services.products.sample(tenant, dataset_id, name)
+    return send_product(request, services.products, product, "inline")
+
+
+@download(
+    router,
+    "/v1/datasets/{dataset_id}/thumbnails/{sheet}",
+    "See many samples at once",
+    sent("Small pictures of a hundred samples or more, on one sheet.", "image/jpeg", also=(422,)),
+)
+def download_thumbnails(
+    request: Request, tenant: Tenant, dataset_id: DatasetId, sheet: SheetNumber, services: Serving
+) -> Response:
+    """JPEG: tiles row by row, as `/samples` tells of each sample. There as soon as its shard is done; sets of an
+    older version have none."""
+    product = services.products.thumbnails(tenant, dataset_id, sheet)
     return send_product(request, services.products, product, "inline")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.api.deps import ReleaseName, ReleaseVersion, SampleName, Serving, Tenant
+from app.api.deps import ReleaseName, ReleaseVersion, SampleName, Serving, SheetNumber, Tenant
 from app.api.downloads import FOR_EVER, TO_BE_ASKED, send_product
 from app.api.openapi import headers
 from app.api.products import (
@@ -129,6 +129,25 @@ def download_release_report(
         page=page,
         cache_control=_for_how_long(version),
     )
+
+
+@download(
+    router,
+    "/v1/releases/{name}/{version}/thumbnails/{sheet}",
+    "See many samples of a release at once",
+    _described("Small pictures of a hundred samples or more, on one sheet.", "image/jpeg", also=(422,)),
+)
+def download_release_thumbnails(
+    request: Request,
+    tenant: Tenant,
+    name: ReleaseName,
+    version: ReleaseVersion,
+    sheet: SheetNumber,
+    services: Serving,
+) -> Response:
+    """JPEG: tiles row by row, as the release's `/samples` tells of each sample."""
+    product = services.release_products.thumbnails(tenant, name, version, sheet)
+    return _send(request, services, product, version, inline=True)
 
 
 @download(

@@ -209,6 +209,7 @@ JUDGEMENT = "judgements/{}.npz"
 LAYOUT = "layouts/{}"
 LAID_ASIDE = "closing/manifest.json"
 MANIFEST = products.MANIFEST.file
+THUMBNAILS = products.THUMBNAILS.file
 
 
 def numbered(numbers: Iterable[int]) -> list[str]:
@@ -295,6 +296,10 @@ class DatasetKeys:
     def shard_report(self, shard: int) -> str:
         """What the shard holds; written last."""
         return self._part(SHARD_REPORT, shard)
+
+    def thumbnails(self, shard: int) -> str:
+        """Small pictures of the shard's samples, on one sheet; written before its report."""
+        return self._part(THUMBNAILS, shard)
 
     def attempts(self, task: str) -> str:
         """Prefix of the markers that count how often a task was begun (`generate_shard-000012`)."""

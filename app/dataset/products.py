@@ -33,6 +33,19 @@ class Product:
         return self.media_type.partition(";")[0]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShardProduct:
+    """What there is of every shard, once it is made: a row of the table for products that come in parts."""
+
+    name: str
+    file: str
+    """Its key below the dataset's prefix, with {} for the shard's number."""
+    media_type: str
+    label: str
+    late: bool = False
+    """Whether sets of before have none."""
+
+
 MANIFEST = Product(name="manifest", file="manifest.json", media_type="application/json", label="a manifest")
 COMPARISONS = Product(
     name="comparisons", file="comparisons.csv", media_type="text/csv; charset=utf-8", label="comparisons"
@@ -68,6 +81,11 @@ PROVENANCE = Product(
 CROISSANT = Product(
     name="croissant", file="croissant.json", media_type="application/ld+json", label="a Croissant file", late=True
 )
+
+THUMBNAILS = ShardProduct(
+    name="thumbnails", file="thumbnails/{}.jpg", media_type="image/jpeg", label="thumbnails", late=True
+)
+"""Made with the samples, to look at them in a browser; in no archive and under no digest."""
 
 PRODUCTS = (MANIFEST, COMPARISONS, CONTACT_SHEET, REPORT, REPORT_PAGE, DATA_CARD, PROVENANCE, CROISSANT)
 """In the order in which a plain archive has them, before the samples."""

@@ -94,7 +94,24 @@ def truth(attributes: Mapping[str, Any]) -> str:
     return ", ".join(said)
 
 
+def tile(page: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, int]:
+    """Where a listed sample lies on its sheet of thumbnails, and how large that is, in pixels."""
+    tiles, columns = page["tiles"], page["tiles"]["columns"]
+    there = min(tiles["sheet"], page["total"] - row["sheet"] * tiles["sheet"])
+    down, across = divmod(row["tile"], columns)
+    width, height = tiles["width"], tiles["height"]
+    return {
+        "x": across * width,
+        "y": down * height,
+        "width": width,
+        "height": height,
+        "sheet_width": min(there, columns) * width,
+        "sheet_height": -(-there // columns) * height,
+    }
+
+
 FILTERS = {
+    "tile": tile,
     "truth": truth,
     "count": count,
     "rate": rate,

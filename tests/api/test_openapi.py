@@ -53,6 +53,7 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
     body = {"name": "x", "subjects": 2, "samples_per_subject": 2}
     dataset = client.post("/v1/datasets", json=body).json()["id"]
     request.getfixturevalue("finish_any")(store, "acme", dataset)
+    store.put(keys.DatasetKeys("acme", dataset).thumbnails(0), b"a sheet")
     queue.on_preview = lambda tenant, digest: store.put(keys.preview(tenant, digest), b"PNG")
     preview = client.post("/v1/previews", json={}).headers["x-preview-id"]
     target = {"matcher": "m", "fmr": 0.01, "fnmr": 0.1}
@@ -70,6 +71,7 @@ def driven(request: pytest.FixtureRequest, toy_card: dict[str, Any]) -> tuple[Fa
             "evaluation_id": client.post("/v1/evaluations", json=asked).json()["id"],
             "upload_id": upload,
             "sample": "S0000001_0001",
+            "sheet": "0",
             "model": "toy",
             "matcher": "m",
             "release": "gate",

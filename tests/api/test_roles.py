@@ -26,6 +26,7 @@ FILLED = {
     "digest": "a" * 64,
     "sample": "S0000000_0000",
     "sample_name": "S0000000_0000",
+    "sheet": "0",
     "layout": "plain",
     "other": "1.0.0",
 }

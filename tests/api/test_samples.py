@@ -101,3 +101,31 @@ def test_a_release_lists_its_samples_when_its_dataset_is_gone(client: TestClient
 
 def test_a_strangers_samples_are_not_there(stranger: TestClient, client: TestClient, finished: str) -> None:
     assert stranger.get(f"/v1/datasets/{finished}/samples").status_code == 404
+
+
+def test_thumbnails_are_told_where_there_are_some(
+    client: TestClient, submit: Callable[..., str], finish: Callable[[str], None], memory_store: Any
+) -> None:
+    dataset = submit()
+    at = DatasetKeys("acme", dataset)
+    memory_store.put(at.thumbnails(0), b"a sheet")  # the other shard is of an older version
+    finish(dataset)
+    path = f"/v1/datasets/{dataset}"
+    page = client.get(f"{path}/samples").json()
+    assert page["tiles"] == {"columns": 16, "width": 96, "height": 96, "sheet": 4}
+    assert [(row["sheet"], row["tile"]) for row in page["samples"]] == [
+        *((0, tile) for tile in range(4)),
+        *((None, tile) for tile in range(3)),
+    ]
+    sheet = client.get(f"{path}/thumbnails/0")
+    assert (sheet.content, sheet.headers["content-type"]) == (b"a sheet", "image/jpeg")
+    assert client.get(f"{path}/thumbnails/0", headers={"If-None-Match": sheet.headers["etag"]}).status_code == 304
+    assert client.get(f"{path}/thumbnails/1").status_code == 404
+    assert client.get(f"{path}/thumbnails/-1").status_code == 422
+    client.put("/v1/releases/gate/1.0.0", json={"dataset": dataset})
+    assert client.delete(path).status_code == 204
+    assert client.get(f"{path}/thumbnails/0").status_code == 404
+    kept = client.get("/v1/releases/gate/1.0.0/thumbnails/0")
+    assert kept.content == b"a sheet"
+    assert "immutable" in kept.headers["cache-control"]
+    assert client.get("/v1/releases/gate/1.0.0/thumbnails/1").status_code == 404

@@ -151,6 +151,24 @@ def test_the_gallery_has_every_sample_once(browser: TestClient, finished: str) -
     assert "S0000001_0000" in from_second
 
 
+def test_thumbnails_stand_for_samples_where_there_are_some(
+    browser: TestClient, ask: Callable[..., str], finish_any: Callable[..., None], memory_store: Any
+) -> None:
+    dataset = ask()
+    memory_store.put(DatasetKeys("acme", dataset).thumbnails(1), b"a sheet")  # samples 4 to 6; size of a shard is 4
+    finish_any(memory_store, "acme", dataset)
+    page = browser.get(f"/datasets/{dataset}/gallery").text
+    assert re.findall(r'<img src="[^"]*/(S\d+_\d+)" alt=""', page) == [
+        f"S000000{subject}_000{sample}" for subject, sample in ((0, 0), (0, 1), (1, 0), (1, 1))
+    ]
+    shown = re.findall(r'<svg viewBox="([^"]*)"[^>]*><image href="([^"]*)" width="(\d+)" height="(\d+)"/>', page)
+    where = f"/v1/datasets/{dataset}/thumbnails/1"
+    assert shown == [(f"{96 * tile} 0 96 96", where, "288", "96") for tile in range(3)]
+    assert page.count('aria-label="S0000002_0001, probe"') == 1
+    compared = browser.get(f"/compare?a={dataset}&b={dataset}").text
+    assert compared.count(f'<image href="{where}"') == 6  # on both sides
+
+
 def test_a_condition_that_is_none_is_told_in_place(browser: TestClient, finished: str) -> None:
     answer = browser.get(f"/datasets/{finished}/gallery?measure=quality.sharpness&measure.low=much")
     assert answer.status_code == 422

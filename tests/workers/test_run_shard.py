@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.dataset.names import sample_name
 from app.dataset.plan import Plan
 from app.dataset.shard import IdentityChoice, ShardReport
+from app.dataset.thumbnails import sheet_of
 from app.errors import Cancelled
-from workers.images import decode, pixel_sha256
+from workers.images import decode, pixel_sha256, read_mark
 from workers.matchers.detector import load_detector
 from workers.pipeline import run
 from workers.pipeline.generate import WrongModel
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
+from workers.pipeline.thumbnails import ThumbnailSheet
 
 PlanFor = Callable[..., Plan]
 
@@ -189,3 +192,44 @@ def test_sigma_zero_gives_one_portrait(paint: Any, plan_for: PlanFor, memory_sto
     (report,) = make(plan, paint, memory_store)
     assert len({stored.row.pixel_sha256 for stored in report.samples}) == 1
     assert np.isclose(sum(plan.sigma.values()), 0)
+
+
+@pytest.mark.usefixtures("fussy")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_sheet_of_thumbnails_shows_each_sample_in_its_place(
+    paint: Any, plan_for: PlanFor, memory_store: Any, threads: int
+) -> None:
+    plan = plan_for(paint.card, subjects=5, samples_per_subject=5, shard_size=20).model_copy(update={"max_attempts": 1})
+    seen = 0
+    for number, tiles in enumerate((20, 5)):
+        sheet, made = sheet_of(plan, number), ThumbnailSheet(plan, number)
+        with ShardTar() as tar:
+            report = run_shard(
+                plan,
+                number,
+                generator=paint,
+                choice=None,
+                detector=load_detector(),
+                tar=tar,
+                batch_size=4,
+                encoder_threads=threads,
+                thumbnails=made,
+            )
+            tar.put(memory_store, "tar")
+        data = made.encode()
+        assert "algorithmicMedia" in read_mark(data)["xmp"]
+        assert np.abs(decode(data).astype(int) - made.pixels).mean() < 12
+        assert (sheet.width, sheet.height) == (16, 24)  # as small as the images
+        assert sheet.size == ((16 * 16, 2 * 24) if tiles == 20 else (5 * 16, 24))
+        stored = {one.row.id: one for one in report.samples}
+        for tile, place in enumerate(plan.places(plan.shard(number))):
+            left, top = sheet.at(tile)
+            shown = made.pixels[top : top + sheet.height, left : left + sheet.width]
+            found = stored.get(sample_name(*place))
+            if found is None:
+                assert (shown == 128).all()
+                continue
+            file = memory_store.get("tar")[found.offset : found.offset + found.row.bytes]
+            assert np.array_equal(shown, decode(file))
+            seen += 1
+    assert 5 < seen < 25  # some are missing

@@ -19,6 +19,7 @@ from workers.matchers.detector import Detector, Face
 from workers.pipeline.check import check
 from workers.pipeline.generate import Draw, attributes_of, check_model, generate_samples
 from workers.pipeline.store import ShardTar
+from workers.pipeline.thumbnails import ThumbnailSheet
 from workers.provenance.marker import NO_MARKS, Marker, Sealed
 from workers.provenance.signing import SUFFIX
 
@@ -46,10 +47,12 @@ def run_shard(
     batch_size: int,
     encoder_threads: int,
     marker: Marker = NO_MARKS,
+    thumbnails: ThumbnailSheet | None = None,
     should_cancel: Callable[[], bool] = lambda: False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ShardReport:
-    """Make every sample of a shard and add it to `tar`; returns the report.
+    """Make every sample of a shard and add it to `tar`, and to `thumbnails` where there are to be any; returns the
+    report.
 
     `should_cancel` is asked before each batch; raises Cancelled. `on_progress` gets samples done and in all.
     Files are marked and encoded by threads while the next batch is generated; neither batches nor threads change a
@@ -67,7 +70,7 @@ def run_shard(
                 raise Cancelled(f"shard {number} was called off")
             places = list(plan.places(range(start, min(start + batch_size, indices.stop))))
             for passed in passing(plan, generator, choice, detector, places, rejected, missing):
-                encoding.append(pool.submit(_encode, plan, generator.card, passed, marker))
+                encoding.append(pool.submit(_encode, plan, generator.card, passed, marker, thumbnails))
             while len(encoding) > batch_size:
                 tar.add(*encoding.popleft().result())
             on_progress(min(start + batch_size, indices.stop) - indices.start, len(indices))
@@ -128,7 +131,9 @@ def delivered(plan: Plan, pixels: Pixels, marker: Marker = NO_MARKS) -> Pixels:
     return decode(encode(marker.pixels(pixels), nobody, quality=plan.image.quality))
 
 
-def _encode(plan: Plan, card: ModelCard, sample: Passed, marker: Marker) -> tuple[SampleRow, Sealed]:
+def _encode(
+    plan: Plan, card: ModelCard, sample: Passed, marker: Marker, thumbnails: ThumbnailSheet | None
+) -> tuple[SampleRow, Sealed]:
     place = sample.draw.place
     name = names.sample_name(*place)
     mark = Mark(
@@ -139,6 +144,8 @@ def _encode(plan: Plan, card: ModelCard, sample: Passed, marker: Marker) -> tupl
         source_type=plan.model.source_type,
     )
     pixels = marker.pixels(sample.pixels)
+    if thumbnails is not None:
+        thumbnails.add(plan.index(place), pixels)
     sealed = marker.seal(encode(pixels, mark, quality=plan.image.quality), plan.image.media_type, mark)
     file = names.sample_file(plan, *place)
     row = SampleRow(

@@ -10,7 +10,7 @@ from app.dataset.layout import Layout
 from app.dataset.manifest import read_summary
 from app.dataset.names import parse_sample_name
 from app.dataset.plan import Plan
-from app.dataset.products import Product
+from app.dataset.products import THUMBNAILS, Product
 from app.dataset.shard import ShardReport, StoredSample
 from app.errors import NotFound, ObjectNotFound
 from app.jobs.datasets.archive import Segment, lay_out_archive, read_segments
@@ -81,6 +81,15 @@ class ProductService:
             segments=(Segment(stored.row.bytes, key=key, offset=stored.offset),),
             size=stored.row.bytes,
         )
+
+    def thumbnails(self, tenant: str, dataset: str, sheet: int) -> Download:
+        """One sheet of thumbnails; raises NotFound where there is none (yet)."""
+        self._demand(tenant, dataset)
+        key = DatasetKeys(tenant, dataset).thumbnails(sheet)
+        try:
+            return self._object(key, THUMBNAILS.media_type, f"{dataset}-thumbnails-{sheet}.jpg")
+        except ObjectNotFound as exc:
+            raise NotFound(f"dataset {dataset!r} has no sheet {sheet} of thumbnails; its samples are there") from exc
 
     def sidecar(self, tenant: str, dataset: str, name: str) -> Download:
         """The C2PA manifest that lies beside a sample; raises NotFound where there is none."""

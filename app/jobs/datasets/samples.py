@@ -14,6 +14,7 @@ from app.dataset.keys import DatasetKeys
 from app.dataset.manifest import read_manifest
 from app.dataset.plan import Plan
 from app.dataset.shard import Missing, SampleRow, ShardReport
+from app.dataset.thumbnails import COLUMNS, sheet_of
 from app.errors import ObjectNotFound, RequestRefused
 from app.jobs.records import read_accepted, read_plan
 from app.storage import ObjectStore
@@ -47,6 +48,22 @@ class ListedSample(SampleRow):
 
     index: int = Field(description="From 0, subject by subject; send it as `after` to go on behind it.")
     redrawn: bool = Field(description="Whether an earlier draw of it, or of its identity, failed a check.")
+    sheet: int | None = Field(
+        description="Number of the sheet of thumbnails that shows it (`thumbnails/NUMBER` below the set's path); null "
+        "of sets of an older version."
+    )
+    tile: int = Field(description="Which of that sheet's tiles it is, from 0, row by row.")
+
+
+class Tiles(BaseModel):
+    """How thumbnails lie on their sheets."""
+
+    model_config = ConfigDict(frozen=True)
+
+    columns: int = Field(description="Tiles of a row.")
+    width: int = Field(description="Of a tile, pixels.")
+    height: int
+    sheet: int = Field(description="Tiles of a full sheet; the last one may have fewer.")
 
 
 class SamplePage(BaseModel):
@@ -61,6 +78,7 @@ class SamplePage(BaseModel):
     samples_per_subject: int
     distractors: int
     total: int = Field(description="Samples of the whole set, as planned.")
+    tiles: Tiles
 
 
 class Condition(NamedTuple):
@@ -98,12 +116,20 @@ class Condition(NamedTuple):
         return self.holds(found, self.value)
 
 
+class _Shard(NamedTuple):
+    """A shard that is made."""
+
+    report: ShardReport
+    has_sheet: bool
+    """Whether there are thumbnails of it."""
+
+
 class SampleList:
     """Lists samples; each call is one tenant's."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._reports: OrderedDict[str, ShardReport] = OrderedDict()
+        self._reports: OrderedDict[str, _Shard] = OrderedDict()
         self._qualities: OrderedDict[str, dict[str, dict[str, float]]] = OrderedDict()
         self._lock = Lock()
 
@@ -129,15 +155,20 @@ class SampleList:
             if looked == MOST_SHARDS or len(samples) == limit:
                 cursor = plan.shard(shard).start - 1
                 break
-            report = self._report(at, shard)
-            if report is None:
+            found = self._report(at, shard)
+            if found is None:
                 continue
+            report = found.report
             lost = [item for item in report.missing if _index(plan, item.id) >= start]
             for index, row in _rows(plan, report, start):
                 if len(samples) == limit:
                     cursor = samples[-1].index
                     break
-                listed = _listed(index, row, qualities)
+                listed = {
+                    **_listed(index, row, qualities),
+                    "sheet": shard if found.has_sheet else None,
+                    "tile": index - plan.shard(shard).start,
+                }
                 if all(condition(listed) for condition in conditions):
                     samples.append(ListedSample.model_validate(listed))
             missing += [item for item in lost if cursor is None or _index(plan, item.id) <= cursor]
@@ -151,10 +182,11 @@ class SampleList:
             samples_per_subject=plan.samples_per_subject,
             distractors=plan.distractors,
             total=plan.samples,
+            tiles=_tiles(plan),
         )
 
-    def _report(self, at: DatasetKeys, shard: int) -> ShardReport | None:
-        """A shard's report, None while it is not made; once made it never changes."""
+    def _report(self, at: DatasetKeys, shard: int) -> "_Shard | None":
+        """What there is of a shard, None while it is not made; once made it never changes."""
         key = at.shard_report(shard)
         with self._lock:
             if known := self._reports.get(key):
@@ -164,11 +196,13 @@ class SampleList:
             report = ShardReport.model_validate_json(self._store.get(key))
         except ObjectNotFound:
             return None
+        # The sheet is written before the report, or never.
+        shown = _Shard(report, self._store.exists(at.thumbnails(shard)))
         with self._lock:
-            self._reports[key] = report
+            self._reports[key] = shown
             if len(self._reports) > REMEMBERED_REPORTS:
                 self._reports.popitem(last=False)
-        return report
+        return shown
 
     def _quality(self, at: DatasetKeys) -> dict[str, dict[str, float]]:
         """Quality by sample, of the first samples of a finished set; empty before it is finished."""
@@ -190,6 +224,11 @@ class SampleList:
 def _index(plan: Plan, name: str) -> int:
     subject, _, sample = name[1:].partition("_")
     return plan.index(plan.place(0)._replace(subject=int(subject), sample=int(sample)))
+
+
+def _tiles(plan: Plan) -> Tiles:
+    sheet = sheet_of(plan, 0)
+    return Tiles(columns=COLUMNS, width=sheet.width, height=sheet.height, sheet=plan.shard_size)
 
 
 def _rows(plan: Plan, report: ShardReport, start: int) -> Iterator[tuple[int, SampleRow]]:

@@ -41,6 +41,12 @@ class ReleaseProducts:
         release = self._releases.get(tenant, name, version)
         return self.products.sample(tenant, release.dataset, sample)
 
+    def thumbnails(self, tenant: str, name: str, version: str, sheet: int) -> Download:
+        """One sheet of thumbnails; raises NotFound for a set that has none."""
+        release = self._releases.get(tenant, name, version)
+        found = self.products.thumbnails(tenant, release.dataset, sheet)
+        return _called(release, found, f"thumbnails-{sheet}.jpg")
+
     def sidecar(self, tenant: str, name: str, version: str, sample: str) -> Download:
         """The C2PA manifest that lies beside a sample; raises NotFound where there is none."""
         release = self._releases.get(tenant, name, version)

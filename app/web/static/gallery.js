@@ -20,7 +20,7 @@ function show(link) {
   dialog.querySelector("[data-name]").textContent = sample.id;
   const image = dialog.querySelector(".zoomed img");
   image.src = link.href;
-  image.alt = link.querySelector("img").alt;
+  image.alt = link.getAttribute("aria-label");
   dialog.querySelector("[data-file]").href = link.href;
   const truth = dialog.querySelector("[data-truth]");
   truth.replaceChildren();
@@ -38,14 +38,12 @@ function show(link) {
   mated.replaceChildren();
   for (const other of document.querySelectorAll("#samples [data-sample]")) {
     if (JSON.parse(other.dataset.sample).subject !== sample.subject) continue;
-    const button = document.createElement("button"), small = document.createElement("img");
+    const button = document.createElement("button");
     button.type = "button";
     button.className = "plain";
-    button.setAttribute("aria-label", other.querySelector("img").alt);
+    button.setAttribute("aria-label", other.getAttribute("aria-label"));
     if (other === link) button.setAttribute("aria-current", "true");
-    small.src = other.href;
-    small.alt = "";
-    button.append(small);
+    button.append(other.firstElementChild.cloneNode(true));
     button.addEventListener("click", () => show(other));
     mated.append(button);
   }

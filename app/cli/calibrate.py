@@ -28,6 +28,9 @@ def calibrate(
     tolerance: Annotated[float | None, typer.Option(help="Share of FNMR.")] = None,
     model: Annotated[str | None, typer.Option(help="Model; see 'facsimile models'.")] = None,
     factor: Annotated[list[str] | None, typer.Option(help="Multiplies σ of a factor: pose=0.5.")] = None,
+    truncation: Annotated[
+        float | None, typer.Option(min=0, max=1, help="ψ of models that truncate; left out, the model's own.")
+    ] = None,
     subjects: Annotated[int | None, typer.Option(min=2, help="Subjects it is measured on.")] = None,
     samples: Annotated[int | None, typer.Option(min=2, help="Samples of each; every two are compared.")] = None,
     sex: Annotated[str | None, typer.Option(help="female=0.5,male=0.5, or one word for all.")] = None,
@@ -44,6 +47,7 @@ def calibrate(
     request: Json = {"target": {"matcher": matcher, "fmr": fmr, "fnmr": fnmr}}
     for path, value in (
         ("target.tolerance", tolerance),
+        ("truncation", truncation),
         ("model", model),
         ("subjects", subjects),
         ("samples_per_subject", samples),

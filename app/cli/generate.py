@@ -48,6 +48,9 @@ def generate(
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same pixels.")] = None,
     scale: Annotated[float | None, typer.Option(help="σ of the observation latents.")] = None,
     factor: Annotated[list[str] | None, typer.Option(help="Multiplies σ of a factor: pose=0.5.")] = None,
+    truncation: Annotated[
+        float | None, typer.Option(min=0, max=1, help="ψ of models that truncate; left out, the model's own.")
+    ] = None,
     fnmr: Annotated[float | None, typer.Option(help="Instead of --scale: the FNMR the set shall have …")] = None,
     fmr: Annotated[float | None, typer.Option(help="… at a threshold of this FMR …")] = None,
     matcher: Annotated[str | None, typer.Option(help="… by this matcher; see 'facsimile matchers'.")] = None,
@@ -90,6 +93,7 @@ def generate(
         ("distractors", distractors),
         ("seed", seed),
         ("variability.scale", scale),
+        ("variability.truncation", truncation),
         ("variability.target.fnmr", fnmr),
         ("variability.target.fmr", fmr),
         ("variability.target.matcher", matcher),

@@ -20,6 +20,9 @@ def preview(
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same sheet.")] = None,
     scale: Annotated[float | None, typer.Option(help="σ of the observation latents.")] = None,
     factor: Annotated[list[str] | None, typer.Option(help="Multiplies σ of a factor: pose=0.5.")] = None,
+    truncation: Annotated[
+        float | None, typer.Option(min=0, max=1, help="ψ of models that truncate; left out, the model's own.")
+    ] = None,
     sex: Annotated[str | None, typer.Option(help="female=0.5,male=0.5, or one word for all.")] = None,
     age: Annotated[str | None, typer.Option(help="Range of apparent ages: 20-65.")] = None,
     skin_tone: Annotated[str | None, typer.Option(help="Shares, as with --sex.")] = None,
@@ -37,6 +40,7 @@ def preview(
         ("samples_per_subject", samples),
         ("seed", seed),
         ("variability.scale", scale),
+        ("variability.truncation", truncation),
         ("attributes.sex", requests.shares(sex, "--sex")),
         ("attributes.age", requests.age(age)),
         ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")),

@@ -15,6 +15,7 @@ from app.dataset.request import (
     ImageSpec,
     ReportSpec,
     Scale,
+    Share,
     Target,
     Variability,
 )
@@ -41,6 +42,8 @@ class CalibrationRequest(_Frozen):
     target: Target
     factors: dict[str, Scale] = {}
     """The mix that the scale multiplies; factors not named keep 1."""
+    truncation: Share | None = None
+    """ψ of models that truncate; left out, the card's own."""
     attributes: Attributes = Attributes()
     image: ImageSpec = ImageSpec()
     subjects: Annotated[StrictInt, Field(ge=2, le=5_000)] = USUAL_SUBJECTS
@@ -55,7 +58,7 @@ class CalibrationRequest(_Frozen):
             model=self.model,
             subjects=self.subjects,
             samples_per_subject=self.samples_per_subject,
-            variability=Variability(factors=self.factors, target=self.target),
+            variability=Variability(factors=self.factors, target=self.target, truncation=self.truncation),
             attributes=self.attributes,
             image=self.image,
             comparisons=ComparisonsSpec(selection="none"),

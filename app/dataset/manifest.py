@@ -119,6 +119,8 @@ class Summary(_Part):
     seed: int
     sigma: dict[str, float]
     """With which samples were drawn."""
+    truncation: float | None = None
+    """ψ that identities were truncated by; left out where the model does not truncate."""
     contract: dict[str, Any] | None = None
     """What the report says of a target."""
     counts: Counts
@@ -148,7 +150,7 @@ class Summary(_Part):
     def as_json(self) -> dict[str, Any]:
         """As manifests and summary.json have it."""
         counts = {"counts": self.counts.as_dict()}
-        late = {name for name in ("content", "licence", "provenance") if getattr(self, name) is None}
+        late = {name for name in ("truncation", "content", "licence", "provenance") if getattr(self, name) is None}
         return {**self.model_dump(mode="json", exclude=late), **counts}
 
 
@@ -256,6 +258,7 @@ def summarize(
         model=plan.model,
         seed=plan.seed,
         sigma=plan.sigma,
+        truncation=plan.truncation,
         contract=contract,
         counts=tally.counts(choice),
         asked=Asked(subjects=plan.subjects, samples=plan.samples, distractors=plan.distractors),

@@ -166,6 +166,16 @@ class ModelCard(_Data):
         return "algorithmicMedia" if self.weights is None else "trainedAlgorithmicMedia"
 
     @property
+    def default_truncation(self) -> float | None:
+        """ψ that the model truncates by where a request says nothing; None for one that does not truncate.
+
+        A card without the field is of a model that has none, and its digest stays what it was.
+        """
+        said = (self.model_extra or {}).get("truncation")
+        psi = said.get("psi") if isinstance(said, dict) else None
+        return float(psi) if isinstance(psi, (int, float)) and not isinstance(psi, bool) else None
+
+    @property
     def digest(self) -> str:
         """SHA-256 (hex) over the card's canonical JSON: over all that decides pixels and labels.
 

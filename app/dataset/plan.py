@@ -6,9 +6,9 @@ shards begin and end changes nothing in a sample.
 """
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from app.dataset.apportion import cell_of
 from app.dataset.comparisons import Selection
@@ -126,6 +126,8 @@ class Plan(_Frozen):
     distractors: int = Field(ge=0)
     sigma: dict[str, float]
     """σ of every factor of the model; with a target, the mix that its calibrated scale multiplies."""
+    truncation: float | None = None
+    """ψ that identities are truncated by; None for a model that does not truncate, and not written then."""
     target: PlannedTarget | None = None
     attributes: tuple[PlannedAttribute, ...]
     image: PlannedImage
@@ -144,6 +146,14 @@ class Plan(_Frozen):
     folder: str = ""
     """Top folder of all files in its archives; plans of before have none, nor have the shards that are their parts."""
     shard_size: int = Field(ge=1)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a truncation where there is none: the ids of calibrations are digests of this."""
+        written: dict[str, Any] = write(self)
+        if written.get("truncation", 0.0) is None:
+            del written["truncation"]
+        return written
 
     @property
     def identities(self) -> int:

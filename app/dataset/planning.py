@@ -68,6 +68,7 @@ def make_plan(
     """
     problems: list[tuple[str, str]] = []
     sigma = _sigma(request, card, problems)
+    truncation = _truncation(request, card, problems)
     identities = request.subjects + request.distractors
     attributes = _attributes(request, card, identities, problems)
     image = _image(request, card, problems)
@@ -124,6 +125,7 @@ def make_plan(
         samples_per_subject=request.samples_per_subject,
         distractors=request.distractors,
         sigma=sigma,
+        truncation=truncation,
         attributes=attributes,
         image=image,
         unique=unique,
@@ -167,6 +169,7 @@ def calibration_question(plan: Plan, request: DatasetRequest, card: ModelCard) -
         samples_per_subject=USUAL_SAMPLES,
         distractors=0,
         sigma=plan.sigma,
+        truncation=plan.truncation,
         target=target,
         attributes=_attributes(request, card, USUAL_SUBJECTS, problems),
         image=plan.image,
@@ -190,6 +193,18 @@ def _sigma(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, s
         if name not in offered
     )
     return {name: request.variability.scale * request.variability.factors.get(name, 1.0) for name in offered}
+
+
+def _truncation(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, str]]) -> float | None:
+    asked, own = request.variability.truncation, card.default_truncation
+    if asked is not None and own is None:
+        problems.append(
+            (
+                "variability.truncation",
+                f"model {card.name!r} does not truncate its latents; leave it out, or choose a model that does",
+            )
+        )
+    return own if asked is None else asked
 
 
 def _target(

@@ -43,6 +43,8 @@ class DatasetFacts(Data):
     format: str
     sigma: dict[str, float]
     """σ of every factor that was drawn with; a calibrated scale is in it."""
+    truncation: float | None = None
+    """ψ of identities; None for a model that does not truncate."""
     marks: str = ""
     """What says that its samples are synthetic."""
 

@@ -60,6 +60,9 @@ class Variability(_Part):
     """Multiplies `scale` for the factors named; the others keep 1."""
     target: Target | None = None
     """Instead of a scale: the service finds the one that meets it, along the mix that `factors` give."""
+    truncation: Share | None = None
+    """ψ of models that truncate: 1 leaves every identity where it was drawn, 0 makes all of them the mean face; left
+    out, the model card's own."""
 
     @model_validator(mode="after")
     def _scale_or_target(self) -> Self:

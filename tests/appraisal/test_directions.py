@@ -112,3 +112,35 @@ def test_what_is_read_off_a_picture_follows_it() -> None:
     assert score["smile"](grey, wide) > score["smile"](grey, points)
     assert score["smile"](grey, points + np.float32([[0, 0], [0, 0], [25, 0], [0, 0], [0, 0]])) is None
     assert score["sharpness"](lit, points) > score["sharpness"](grey, points)
+    down = points + np.float32([[0, 0], [0, 0], [0, 6], [0, 0], [0, 0]])
+    assert score["nod"](grey, down) > score["nod"](grey, points)
+    assert score["nod"](grey, points + np.float32([[0, 0], [0, 0], [25, 0], [0, 0], [0, 0]])) is None
+    rng = np.random.default_rng(0)
+    skin = np.clip(rng.normal(0, 18, (128, 128, 1)) + np.array([190, 140, 115]), 0, 255).astype(np.uint8)
+    assert 0 <= score["quality"](grey // 20, points) < score["quality"](skin, points) <= 100
+
+
+def test_glasses_are_seen_on_renders() -> None:
+    """By the classifier that is shipped, on renders that it was not fitted to."""
+    pytest.importorskip("moderngl")
+    from workers.generator import latents as lt
+    from workers.generator.parametric import FAMILY
+    from workers.generator.registry import SHIPPED
+    from workers.images import to_pixels
+    from workers.matchers.detector import load_detector
+
+    if reason := FAMILY.why_unavailable():
+        pytest.skip(reason)
+    generator, detector = FAMILY.load(SHIPPED / "parametric", "cpu"), load_detector()
+    layout = lt.layout_of(generator.card)
+    assert layout is not None
+    rng = np.random.default_rng(8)
+    who = rng.standard_normal((8, layout.identity)).astype(np.float32)
+    who[:, layout.who["glasses"]] = np.where(np.arange(8) % 2, 2.0, -2.0)
+    still = np.zeros((8, layout.observation), np.float32)
+    right = []
+    for number, image in enumerate(to_pixels(generator.generate(who, still, *generator.card.sizes[0]))):
+        face = detector.detect(image)
+        assert face is not None
+        right.append((BUILT_IN["glasses"].score(image, face.points) > 0) == bool(number % 2))
+    assert sum(right) >= 7

@@ -350,3 +350,28 @@ def test_no_calibration_answers_what_so_few_subjects_cannot_resolve(card: ModelC
     options: dict[str, Any] = {"shard_size": 16, "max_comparisons": 10**9, "matchers": MATCHERS}
     plan = make_plan(request, card, dataset="ds_1", seed=7, **options)
     assert calibration_question(plan, request, card) is None
+
+
+def test_identities_are_truncated_as_asked_or_as_the_card_says(card: ModelCard) -> None:
+    truncating = ModelCard.model_validate({**card.model_dump(), "truncation": {"psi": 0.7, "cutoff": None}})
+
+    def plan(model: ModelCard, **variability: Any) -> Plan:
+        request = DatasetRequest.model_validate(
+            {"name": "t", "subjects": 2, "samples_per_subject": 2, "variability": variability}
+        )
+        return make_plan(request, model, dataset="ds_t", seed=1, shard_size=8, max_comparisons=100)
+
+    assert plan(truncating).truncation == 0.7
+    assert plan(truncating, truncation=0).truncation == 0
+    assert plan(truncating, truncation=0.5).final().truncation == 0.5
+    assert Plan.model_validate_json(plan(truncating).model_dump_json()).truncation == 0.7
+    # Plans of models that do not truncate are written, and digested, as they were before.
+    assert "truncation" not in plan(card).model_dump(mode="json")
+    with pytest.raises(RequestRefused) as refused:
+        plan(card, truncation=0.5)
+    assert refused.value.problems[0][0] == "variability.truncation"
+    assert "'toy' does not truncate" in refused.value.problems[0][1]
+    asked = CalibrationRequest.model_validate(
+        {"target": {"matcher": "sface", "fmr": 0.01, "fnmr": 0.05}, "truncation": 0.5}
+    )
+    assert asked.as_dataset().variability.truncation == 0.5

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from app.errors import Misconfigured
 from workers.images import Pixels
 from workers.matchers.alignment import align
+from workers.matchers.glasses import glasses_score
+from workers.matchers.iso29794 import align_616, components
 from workers.matchers.pose import estimate_pose
 
 GROUP = "facsimile.scorers"
@@ -40,6 +42,27 @@ def _yaw(pixels: Pixels, points: Points) -> float:
 
 def _roll(pixels: Pixels, points: Points) -> float:
     return estimate_pose(points).roll
+
+
+def _nod(pixels: Pixels, points: Points) -> float | None:
+    """How far down from the eyes to the mouth the tip of the nose stands; None where the head is turned too far.
+
+    Faces differ in it more than nodding changes it (workers.matchers.pose), so it tells no one picture's pitch; over
+    many pictures a boundary by it is one of nodding, as far as it keeps the person.
+    """
+    if abs(estimate_pose(points).yaw) > 25:
+        return None
+    right_eye, left_eye, nose, right_mouth, left_mouth = points.astype(np.float64)
+    eyes, mouth = (right_eye + left_eye) / 2, (right_mouth + left_mouth) / 2
+    down = mouth - eyes
+    length = float(down @ down)
+    return float((nose - eyes) @ down) / length if length else None
+
+
+def _quality(pixels: Pixels, points: Points) -> float:
+    """Mean of the components of ISO/IEC 29794-5 that need no further network, 0 to 100."""
+    found = components(align_616(pixels, points))
+    return float(np.mean([component.quality for component in found.values()]))
 
 
 def _luma(pixels: Pixels, points: Points) -> NDArray[np.float64]:
@@ -78,13 +101,16 @@ def _sharpness(pixels: Pixels, points: Points) -> float:
 BUILT_IN: Mapping[str, Scorer] = {
     "yaw": Scorer("pose", "degrees", _yaw),
     "roll": Scorer("pose", "degrees", _roll),
+    "nod": Scorer("pose", "of the distance from eyes to mouth", _nod),
     "light-from-left": Scorer("illumination", "of the mean luma", _light_from_left),
     "brightness": Scorer("illumination", "luma, 0 to 255", _brightness),
     "contrast": Scorer("illumination", "luma, 0 to 255", _contrast),
     "smile": Scorer("expression", "of the distance of the eyes", _smile),
+    "glasses": Scorer("accessories", "over 0 worn", glasses_score),
     "sharpness": Scorer("capture", "Laplacian of the luma", _sharpness),
+    "quality": Scorer("capture", "0 to 100", _quality),
 }
-"""Nodding cannot be told from five points (workers.matchers.pose), and nothing here sees glasses."""
+"""By name: the factor that a direction fitted to it belongs to, its unit, and the function."""
 
 
 def scorers() -> dict[str, Scorer]:

@@ -14,6 +14,7 @@ from app.cli.output import as_json
 from app.config import worker_settings
 from app.errors import RequestRefused
 from workers.commands.bars import bar
+from workers.commands.train_single import export_single, glasses_command, stylegan2_command
 from workers.training.spec import Loss, Method, TrainingSpec
 
 if TYPE_CHECKING:
@@ -221,6 +222,10 @@ def run_command(
     _result(json_, text, folder=str(out), iterations=trainer.iteration, held_out_error=error)
 
 
+train.command("stylegan2")(stylegan2_command)
+train.command("glasses")(glasses_command)
+
+
 def _result(json_: bool, text: str, **found: Any) -> None:
     """Write what came of a command, for people or for machines."""
     as_json(found) if json_ else typer.echo(text)
@@ -240,6 +245,11 @@ def export_command(
     json_: JsonOption = False,
 ) -> None:
     """Write a run's model as safetensors and card, and measure it (a few minutes)."""
+    from workers.training.stylegan2.run import is_single
+
+    if is_single(run):
+        export_single(data, run, out, version, history, json_)
+        return
     from workers.training.export import export
     from workers.training.loop import open_run
     from workers.training.sources import open_source

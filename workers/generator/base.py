@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,14 @@ class Generator(Protocol):
 
         `width` × `height` is one of the card's sizes.
         """
+
+
+@runtime_checkable
+class Truncating(Protocol):
+    """A generator whose identities can be drawn nearer to the mean face than its card says."""
+
+    def truncated(self, psi: float) -> Generator:
+        """The same generator with another ψ, 0 to 1; shares all that is large."""
 
 
 @dataclass(frozen=True, kw_only=True)

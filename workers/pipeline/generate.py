@@ -9,7 +9,7 @@ from app.dataset.model import ModelCard, attribute_value
 from app.dataset.plan import FinalPlan, Place, Plan
 from app.dataset.shard import AttributeValue
 from app.errors import Misconfigured
-from workers.generator.base import Generator, Latents
+from workers.generator.base import Generator, Latents, Truncating
 from workers.generator.draw import draw_identity, draw_observation, sigma_vector
 from workers.images import Pixels, to_pixels
 
@@ -35,6 +35,15 @@ def check_model(plan: Plan, card: ModelCard) -> None:
         )
 
 
+def as_planned(plan: Plan, generator: Generator) -> Generator:
+    """The generator with the plan's ψ; raises Misconfigured if the model here does not truncate."""
+    if plan.truncation is None or plan.truncation == generator.card.default_truncation:
+        return generator
+    if not isinstance(generator, Truncating):
+        raise Misconfigured(f"the plan truncates its identities, and model {generator.card.name!r} does not")
+    return generator.truncated(plan.truncation)
+
+
 def draw_latents(plan: FinalPlan, card: ModelCard, draws: Sequence[Draw]) -> tuple[Latents, Latents]:
     """z_I [N, d_I] and z_O [N, d_O], σ included, of N draws."""
     sigma = sigma_vector(card.latent.observation, plan.sigma)
@@ -51,7 +60,7 @@ def draw_latents(plan: FinalPlan, card: ModelCard, draws: Sequence[Draw]) -> tup
 def generate_samples(plan: FinalPlan, generator: Generator, draws: Sequence[Draw]) -> tuple[Pixels, Latents, Latents]:
     """Pixels uint8 [N, H, W, 3] of N draws, their z_I [N, d_I] and z_O [N, d_O]."""
     identity, observation = draw_latents(plan, generator.card, draws)
-    images = generator.generate(identity, observation, plan.image.width, plan.image.height)
+    images = as_planned(plan, generator).generate(identity, observation, plan.image.width, plan.image.height)
     return to_pixels(images), identity, observation
 
 
@@ -65,7 +74,7 @@ def generate_portraits(plan: Plan, generator: Generator, subjects: Sequence[int]
         ]
     )
     still = np.zeros((len(identity), card.latent.observation_size), np.float32)
-    return to_pixels(generator.generate(identity, still, plan.image.width, plan.image.height))
+    return to_pixels(as_planned(plan, generator).generate(identity, still, plan.image.width, plan.image.height))
 
 
 def attributes_of(card: ModelCard, identity: Latents) -> dict[str, AttributeValue]:

@@ -55,6 +55,7 @@ def facts(summary: Summary, report: dict[str, Any], card: ModelCard) -> Facts:
         ("Where the model comes from", card.provenance),
         ("Seed", str(summary.seed)),
         ("Variability σ", ", ".join(f"{name} {sigma:g}" for name, sigma in summary.sigma.items())),
+        *_truncation(summary),
         ("Attributes asked for", _asked(request.get("attributes"))),
         ("Checks", _checks(summary.checks)),
         ("Comparisons", _comparisons(summary.comparisons)),
@@ -66,6 +67,10 @@ def facts(summary: Summary, report: dict[str, Any], card: ModelCard) -> Facts:
     if contract and contract.get("note"):
         found.append(("Difficulty by contract", contract["note"]))
     return found
+
+
+def _truncation(summary: Summary) -> Facts:
+    return [] if summary.truncation is None else [("Truncation ψ of identities", f"{summary.truncation:g}")]
 
 
 def licence_of(card: ModelCard) -> str:

@@ -79,6 +79,7 @@ def build_report(
             height=plan.image.height,
             format=plan.image.format,
             sigma=plan.sigma,
+            truncation=plan.truncation,
             marks=marks_text(plan.marking.c2pa, plan.marking.watermark),
         ),
         model=ModelFacts(

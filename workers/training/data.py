@@ -79,6 +79,9 @@ class Source(Protocol):
     def training_landmarks(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """z_I, z_O and landmarks of all training images; empty where nothing is labelled."""
 
+    def training_images(self) -> NDArray[np.uint8]:
+        """All training images, [N, R, R, 4 or 3]: heads over nothing with alpha, or photographs."""
+
     def card(self) -> dict[str, Any]:
         """What it is, for a model's card: its settings and digest."""
 
@@ -157,6 +160,10 @@ class Corpus:
             self.columns[name][:stop] for name in ("identity", "observation", "landmarks")
         )
         return identity, observation, landmarks
+
+    def training_images(self) -> NDArray[np.uint8]:
+        """See Source."""
+        return np.asarray(self.columns["head"][: self.held_out_from * self.samples_per_subject], np.uint8)
 
     def _batch(self, rows: NDArray[np.int64], flipped: NDArray[np.bool_]) -> Batch:
         head = torch.from_numpy(self.columns["head"][rows]).permute(0, 3, 1, 2).float() / 255

@@ -67,7 +67,7 @@ def glasses_seen(
     if batch.labels is None:
         raise AssertionError("a corpus has labels")
     worn = batch.labels.flags[:, lt.GLASSES_FLAG].numpy() > 0
-    pixels = _composed(batch.images.permute(0, 2, 3, 1).numpy(), batch.labels.observation.numpy(), corpus.latents)
+    pixels = composed(batch.images.permute(0, 2, 3, 1).numpy(), batch.labels.observation.numpy(), corpus.latents)
     own = _shares(_seen(classifier, pixels), worn)
     asked, images = _samples(generator, samples, lambda done: on_progress(steps + done, steps + samples))
     found = _shares(_seen(classifier, images), asked)
@@ -107,7 +107,7 @@ def learn_glasses(corpus: Corpus, steps: int, told: Callable[[int], None] = lamb
         fresh = np.array([row for row in np.unique(rows).tolist() if row not in known], np.int64)
         if len(fresh):
             heads = np.asarray(corpus.columns["head"][fresh] / np.float32(255), np.float32)
-            known.update(zip(fresh.tolist(), _eyes(_composed(heads, observation[fresh], corpus.latents)), strict=True))
+            known.update(zip(fresh.tolist(), _eyes(composed(heads, observation[fresh], corpus.latents)), strict=True))
         return torch.stack([known[row] for row in rows.tolist()])
 
     for step in range(steps):
@@ -150,7 +150,7 @@ def _samples(
     return np.concatenate(worn), np.concatenate(images)
 
 
-def _composed(heads: NDArray[np.float32], observation: NDArray[np.float32], layout: lt.Layout) -> NDArray[np.float32]:
+def composed(heads: NDArray[np.float32], observation: NDArray[np.float32], layout: lt.Layout) -> NDArray[np.float32]:
     return before_backdrop(heads, layout.factor(observation, "background"))
 
 

@@ -9,7 +9,7 @@ from workers.training.files import whole
 
 COLUMNS = (
     *("iteration", "pyramid", "landmarks", "identity", "triplet", "fooled", "judge", "held_out"),
-    *("repulsion", "mated", "held", "eyes"),
+    *("repulsion", "mated", "held", "eyes", "r1"),
 )
 """New ones come last: a run that an earlier version began goes on."""
 

@@ -86,6 +86,11 @@ class Photographs:
         """See Source: there are none."""
         return np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32), np.zeros((0, 0, 2), np.float32)
 
+    def training_images(self) -> NDArray[np.uint8]:
+        """See Source."""
+        stop = self._starts[self.held_out_from] if self.held_out_from < self.subjects else len(self.images)
+        return np.asarray(self.images[:stop], np.uint8)
+
     def _batch(self, rows: NDArray[np.int64]) -> Batch:
         return Batch(images=torch.from_numpy(self.images[rows]).permute(0, 3, 1, 2).float() / 255, labels=None)
 

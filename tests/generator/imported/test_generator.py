@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from app.errors import Corrupt
+from workers.generator.base import Truncating
 from workers.generator.editing.directions import Direction, factors_of, save_directions
 from workers.generator.imported.generator import chunk_of, sizes_of
 from workers.generator.imported.noise import noise_maps
@@ -104,6 +105,34 @@ def test_sigma_moves_samples_and_nought_is_one_portrait(models: dict[str, Path],
         for sigma in (0.25, 0.5, 1.0)
     ]
     assert spread[0] < spread[1] < spread[2]
+
+
+@pytest.mark.parametrize("kind", ["stylegan1", "stylegan2", "stylegan3"])
+def test_a_plans_psi_is_that_of_a_card(
+    models: dict[str, Path], kind: str, drawn: Callable[[str, Any], Any], tmp_path: Path
+) -> None:
+    """The same pixels as a model whose card says it, in every batch; what is shared stays as it was."""
+    generator = FAMILIES[kind].load(models[kind], "cpu")
+    side = generator.card.sizes[0][0]
+    who, how = latents(generator, 5)
+    own = generator.generate(who, how, side, side)
+    network = drawn(kind, ARCHITECTURES[kind])
+    said = write(tmp_path / "half", network, kind, truncation={"psi": 0.25, "cutoff": None})
+    other = FAMILIES[kind].load(said, "cpu").generate(who, how, side, side)
+    assert isinstance(generator, Truncating)
+    nearer = generator.truncated(0.25)
+    np.testing.assert_array_equal(nearer.generate(who, how, side, side), other)
+    np.testing.assert_array_equal(nearer.generate(who[[4, 1]], how[[4, 1]], side, side), other[[4, 1]])
+    np.testing.assert_array_equal(generator.generate(who, how, side, side), own)
+    assert generator.truncated(0.7) is generator
+    mean = generator.truncated(0.0).generate(who, np.zeros_like(how), side, side)
+    assert np.abs(mean - mean[:1]).max() < 1e-6
+
+
+def test_a_network_without_w_has_no_psi(models: dict[str, Path]) -> None:
+    generator = FAMILIES["progan"].load(models["progan"], "cpu")
+    with pytest.raises(ValueError, match="no w to truncate"):
+        generator.truncated(0.5)
 
 
 @pytest.mark.parametrize("kind", ["stylegan1", "stylegan2"])

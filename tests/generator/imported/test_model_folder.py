@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from app.cli.main import run
 from app.config import WorkerSettings
 from app.dataset.model import ModelCard
+from app.errors import Corrupt
 from workers.generator.editing.directions import Direction
 from workers.generator.imported import model_folder
 from workers.generator.registry import load_generator, model_cards
@@ -254,3 +255,36 @@ def test_other_directions_make_another_model(checkpoint: Path, tmp_path: Path) -
     assert dict(generator.card.latent.observation) == {"pose": (0, 1)}
     who = np.random.default_rng(2).standard_normal((3, 5)).astype(np.float32)
     assert generator.mapped(who, np.float32([[0], [1], [-9]]))[:, 2] == pytest.approx(np.tanh([0, 0.5, -4.5]), abs=1e-5)
+
+
+def test_directions_are_changed_in_one_step(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken off before the card is written, the folder holds the model of before; written, nothing of it is left."""
+    given = ["--name", "mine", "--out", str(tmp_path), *STATED, "--force"]
+    assert run(["models", "import", str(checkpoint), *given]) == 0
+    settings = WorkerSettings(models_dir=str(tmp_path), device="cpu")
+    before = load_generator("mine", settings).card
+    one = Direction(name="yaw", factor="pose", space="Z", normal=np.eye(5)[2], unit=0.5, limit=1.0, centre=0.0)
+
+    def broken(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model_folder, "write_card", broken)
+        with pytest.raises(OSError, match="No space"):
+            model_folder.replace_directions(tmp_path / "mine", [one], noise=False)
+    assert load_generator("mine", settings).card == before
+    after = model_folder.replace_directions(tmp_path / "mine", [one], noise=False)
+    left = [path.name for path in (tmp_path / "mine").glob("directions*")]
+    assert left == [(after.model_extra or {})["directions"]["file"]]
+    assert load_generator("mine", settings).card.digest == after.digest
+
+
+def test_a_directions_file_out_of_the_folder_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    given = ["--name", "mine", "--out", str(tmp_path), *STATED, "--force"]
+    assert run(["models", "import", str(checkpoint), *given]) == 0
+    path = tmp_path / "mine" / "card.json"
+    card = json.loads(path.read_text())
+    card["directions"]["file"] = "../mine/" + card["directions"]["file"]
+    path.write_text(json.dumps(card))
+    with pytest.raises(Corrupt, match="directions that cannot be"):
+        load_generator("mine", WorkerSettings(models_dir=str(tmp_path), device="cpu"))

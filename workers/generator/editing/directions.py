@@ -5,6 +5,8 @@ runs. Two sorts: one that *sets* a signed distance to a boundary (so that z_O = 
 pose, a neutral mouth), and one that *shifts* from where the identity is.
 """
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +23,9 @@ from app.errors import Corrupt
 from workers.digests import file_sha256
 from workers.generator.editing.boundaries import NORM_TOLERANCE, Vector, gram
 
-FILE = "directions.safetensors"
+FILE = r"directions(-[0-9a-f]{12})?\.safetensors"
+"""Name of the file of normals: with the beginning of its digest, so that another model's normals never take the place
+of those that a card still speaks of. Folders of before have one without."""
 
 NOISE, NOISE_DIMENSIONS = "noise", 4
 """Factor of networks that take noise: how far, and to which, a sample's noise is from the maps that are kept."""
@@ -138,17 +142,28 @@ class _Part:
 
 
 def save_directions(folder: Path, directions: Sequence[Direction]) -> dict[str, Any]:
-    """Write a model folder's directions; returns what its card is to say of them."""
-    path = folder / FILE
+    """Write a model folder's directions beside those that it has; returns what its card is to say of them.
+
+    A card that speaks of the former ones stays true: the step from them to these is the writing of the card.
+    """
     tensors = {f"{number}": np.ascontiguousarray(one.normal, np.float64) for number, one in enumerate(directions)}
-    beside = path.with_name(f".{FILE}.part")
+    beside = folder / f".directions.{os.getpid()}.part"
     try:
         save_file(tensors, beside)
         beside.chmod(0o644)  # safetensors writes for its owner alone
+        digest = file_sha256(beside)
+        path = folder / f"directions-{digest[:12]}.safetensors"
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    return {"file": path.name, "sha256": file_sha256(path), "list": [_as_card(one) for one in directions]}
+    return {"file": path.name, "sha256": digest, "list": [_as_card(one) for one in directions]}
+
+
+def drop_directions(folder: Path, kept: str) -> None:
+    """Remove files of directions that no card speaks of any more; `kept` is the name of the one that is in use."""
+    for path in folder.glob("directions*.safetensors"):
+        if path.name != kept and re.fullmatch(FILE, path.name):
+            path.unlink(missing_ok=True)
 
 
 def _as_card(one: Direction) -> dict[str, Any]:
@@ -169,11 +184,11 @@ def load_directions(folder: Path, said: Any, dimensions: Mapping[str, int], laye
     where = folder / "card.json"
     try:
         listed = said["list"]
-        if not isinstance(listed, list) or len(listed) > MOST or said["file"] != FILE:
-            raise ValueError(f"directions are no list of at most {MOST} in {FILE}")
+        if not isinstance(listed, list) or len(listed) > MOST or not re.fullmatch(FILE, said["file"]):
+            raise ValueError(f"directions are no list of at most {MOST} in a file of their own")
         if not listed:
             return []
-        path = folder / FILE
+        path = folder / said["file"]
         if not path.is_file() or path.stat().st_size > MAX_BYTES or file_sha256(path) != said["sha256"]:
             raise ValueError(f"{path} is not the file that the card speaks of")
         normals = load_file(path)

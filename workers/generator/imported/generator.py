@@ -1,5 +1,6 @@
 """A Generator over any imported network: z_I to w, truncated, moved along directions as z_O says, painted."""
 
+import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,16 @@ class Imported:
     def network(self) -> ImportedNetwork:
         """What paints."""
         return self._network
+
+    def truncated(self, psi: float) -> "Imported":
+        """See Truncating; raises ValueError for a network without a w to truncate."""
+        if self._network.average is None:
+            raise ValueError("this network has no w to truncate")
+        if psi == self._psi:
+            return self
+        other = copy.copy(self)
+        other._psi = psi
+        return other
 
     def without_directions(self) -> "Imported":
         """The same network with nothing that z_O moves but the noise: what directions are sought with."""

@@ -17,7 +17,13 @@ from app.errors import Conflict, Misconfigured, RequestRefused
 from workers.generator.cards import check_name, read_card, write_card
 from workers.generator.draw import draw_identity
 from workers.generator.editing.boundaries import orthogonal_to, read_boundary
-from workers.generator.editing.directions import NOISE_DIMENSIONS, Direction, factors_of, save_directions
+from workers.generator.editing.directions import (
+    NOISE_DIMENSIONS,
+    Direction,
+    drop_directions,
+    factors_of,
+    save_directions,
+)
 from workers.generator.imported.generator import Imported, sizes_of
 from workers.generator.imported.importer import convert
 from workers.generator.imported.survey import (
@@ -179,14 +185,19 @@ def import_checkpoint(
 
 
 def replace_directions(folder: Path, directions: Sequence[Direction], *, noise: bool) -> ModelCard:
-    """Give a model other directions, and with them other factors; returns its new card, which is another model's."""
+    """Give a model other directions, and with them other factors; returns its new card, which is another model's.
+
+    Broken off at any moment, the folder holds the model of before or the new one, whole.
+    """
     card = read_card(folder)
     major, _, minor = card.version.rpartition(".")
     version = f"{major}.{int(minor) + 1}" if major and minor.isdigit() else f"{card.version}.1"
     latent = card.latent.model_copy(update={"observation": factors_of(directions, noise=noise)})
-    update = {"version": version, "latent": latent, "directions": save_directions(folder, directions)}
+    written = save_directions(folder, directions)
+    update = {"version": version, "latent": latent, "directions": written}
     made = ModelCard.model_validate(card.model_copy(update=update).model_dump(mode="json"))
     write_card(folder, made)
+    drop_directions(folder, written["file"])
     return made
 
 

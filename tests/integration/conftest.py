@@ -1,5 +1,6 @@
 """The whole service on real servers: one stack for most tests, fresh ones for those that break it."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -108,12 +109,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield Service(stack.url, stack.api_key, stack)
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Start stacks of a test's own; they are stopped after it."""
+def starting(folder: Path) -> Iterator[Callable[..., Service]]:
+    """A function that starts stacks below a folder; all are stopped at the end."""
     running: list[EmbeddedStack] = []
 
-    def begin(workers: int = 1, data: Path = tmp_path / "data", **overrides: str) -> Service:
+    def begin(workers: int = 1, data: Path = folder / "data", **overrides: str) -> Service:
         stack = EmbeddedStack(data, workers=workers, env_overrides={**FAST_RECOVERY, **overrides})
         running.append(stack.start())
         return Service(stack.url, stack.api_key, stack)
@@ -121,6 +121,18 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     yield begin
     for stack in running:
         stack.stop()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Start stacks of a test's own; they are stopped after it."""
+    yield from starting(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def start_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Service]]:
+    """Start stacks that the tests of one file share; they are stopped after the last."""
+    yield from starting(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture
@@ -132,6 +144,13 @@ def connect() -> Callable[[str, str], Service]:
 @pytest.fixture(scope="session")
 def undisturbed(models: dict[str, ModelCard]) -> Callable[..., dict[str, str]]:
     """Pixel digests by sample of a request without checks, made in this process: one batch, one shard."""
+    made: dict[str, dict[str, str]] = {}
+
+    def of(seed: int, model: str, **fields: Any) -> dict[str, str]:
+        asked = json.dumps([seed, model, fields], sort_keys=True)
+        if asked not in made:
+            made[asked] = make(seed, model, **fields)
+        return made[asked]
 
     def make(seed: int, model: str, **fields: Any) -> dict[str, str]:
         request = DatasetRequest.model_validate({"name": "test", "model": model, "checks": UNCHECKED, **fields})
@@ -151,7 +170,7 @@ def undisturbed(models: dict[str, ModelCard]) -> Callable[..., dict[str, str]]:
             )
         return {stored.row.id: stored.row.pixel_sha256 for stored in report.samples}
 
-    return make
+    return of
 
 
 @pytest.fixture

@@ -18,10 +18,16 @@ ASKED: dict[str, Any] = {
 }
 
 
-def test_a_target_is_met_and_its_manifest_says_so(service: Any) -> None:
+@pytest.fixture(scope="module")
+def met(service: Any) -> str:
+    """The dataset that is asked for, as soon as it is accepted."""
+    return str(service.submit(**ASKED))
+
+
+def test_a_target_is_met_and_its_manifest_says_so(service: Any, met: str) -> None:
     names = {card["name"]: card["judge"] for card in service.http.get("/v1/matchers").json()["matchers"]}
     assert names == {"sface": True, "dlib-resnet": True}
-    dataset = service.submit(**ASKED)
+    dataset = met
     phases = []
     end = service.wait(
         dataset, lambda found: phases.append(found["progress"]["phase"]) or found["state"] == "succeeded", 400
@@ -41,11 +47,10 @@ def test_a_target_is_met_and_its_manifest_says_so(service: Any) -> None:
     assert all("yaw_deg" in row["quality"] for row in manifest["samples"])
 
 
-def test_a_worker_killed_while_calibrating_changes_nothing(service: Any, start: Callable[..., Any]) -> None:
-    asked = {**ASKED, "subjects": 13, "seed": 6, "report": {"judged_subjects": 13}}
-    undisturbed = service.finish(service.submit(**asked), 400)
+def test_a_worker_killed_while_calibrating_changes_nothing(service: Any, met: str, start: Callable[..., Any]) -> None:
+    undisturbed = service.finish(met, 400)
     other = start(workers=2, FACSIMILE_SHARD_SIZE="10")
-    dataset = other.submit(**asked)
+    dataset = other.submit(**ASKED)
     other.wait(dataset, lambda found: found["progress"]["phase"] == "calibrate")
     time.sleep(1)
     other.stack.kill("worker")

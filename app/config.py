@@ -3,18 +3,21 @@
 Nested groups use two underscores: FACSIMILE_STORE__ENDPOINT, FACSIMILE_QUEUE__URL.
 """
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.errors import Misconfigured
+from app.numerals import PlainNumbers
 
 PLACEHOLDERS = frozenset({"", "change-me", "changeme", "change_me", "placeholder", "secret", "password", "minioadmin"})
 
 
-class StoreSettings(BaseModel):
+class StoreSettings(PlainNumbers):
     """Where the S3 server is and how to sign for it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,7 +58,7 @@ class StoreSettings(BaseModel):
         return value
 
 
-class QueueSettings(BaseModel):
+class QueueSettings(PlainNumbers):
     """Where the Redis-protocol server is, and how tasks behave on it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,7 +81,7 @@ class QueueSettings(BaseModel):
     """How long a silent worker is believed to be working."""
 
 
-class LimitSettings(BaseModel):
+class LimitSettings(PlainNumbers):
     """What one request and one tenant may ask for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -129,7 +132,7 @@ class LimitSettings(BaseModel):
     """Accepted and not ended."""
 
 
-class WebhookSettings(BaseModel):
+class WebhookSettings(PlainNumbers):
     """How the API tells tenants' own servers that something has ended."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -142,7 +145,7 @@ class WebhookSettings(BaseModel):
     """An event that was not taken for so long is dropped."""
 
 
-class C2paSettings(BaseModel):
+class C2paSettings(PlainNumbers):
     """With what C2PA manifests are signed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -173,7 +176,7 @@ SHORTEST_WATERMARK_KEY = 16
 """Characters."""
 
 
-class WorkerSettings(BaseModel):
+class WorkerSettings(PlainNumbers):
     """How a worker makes samples. None of these changes a pixel but the watermark's key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -203,7 +206,22 @@ class WorkerSettings(BaseModel):
     c2pa: C2paSettings = C2paSettings()
 
 
-class Settings(BaseSettings):
+@contextmanager
+def variables_named() -> Iterator[None]:
+    """Turns what pydantic says of a wrong setting into a line that names its variable; raises Misconfigured."""
+    try:
+        yield
+    except ValidationError as exc:
+        problems = []
+        for error in exc.errors():
+            variable = "FACSIMILE_" + ("__".join(str(part) for part in error["loc"]).upper() or "*")
+            problems.append(f"{variable}: {error['msg'].removeprefix('Value error, ')}")
+        raise Misconfigured("; ".join(problems)) from exc
+    except SettingsError as exc:
+        raise Misconfigured(f"FACSIMILE_*: {exc}; a group of settings is written as FACSIMILE_GROUP__NAME") from exc
+
+
+class Settings(PlainNumbers, BaseSettings):
     """All settings of the API and the workers."""
 
     model_config = SettingsConfigDict(env_prefix="FACSIMILE_", env_nested_delimiter="__", frozen=True, extra="ignore")
@@ -228,6 +246,11 @@ class Settings(BaseSettings):
     names none."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
+
+    def __init__(self, **values: Any) -> None:
+        """Read the environment; `values` win over it. Raises Misconfigured with the variables that are wrong."""
+        with variables_named():
+            super().__init__(**values)
 
     @model_validator(mode="after")
     def _refuse_placeholders(self) -> Self:

@@ -15,6 +15,7 @@ from app.dataset.request import DatasetRequest
 from app.jobs.datasets.service import Dataset
 from app.jobs.records import AskedBy
 from app.jobs.state import State
+from app.numerals import PlainNumbers
 
 router = APIRouter(tags=["datasets"])
 
@@ -45,7 +46,7 @@ class DatasetPage(BaseModel):
     next: str | None = Field(description="Send it as `after` for the next page; null at the end.")
 
 
-class PageQuery(BaseModel):
+class PageQuery(PlainNumbers):
     """Which datasets to list."""
 
     model_config = ConfigDict(extra="forbid")

@@ -13,6 +13,7 @@ from app.api.openapi import bytes_of, errors, headers, json_body
 from app.dataset.evaluation import EVALUATION_ID, EvaluationRequest
 from app.dataset.names import DATASET_ID
 from app.jobs.evaluations.service import EvaluationState, Shown, ShownWhole
+from app.numerals import PlainNumbers
 
 router = APIRouter(tags=["evaluations"])
 
@@ -42,7 +43,7 @@ class EvaluationPage(BaseModel):
     next: str | None = Field(description="Send it as `after` for the next page; null at the end.")
 
 
-class EvaluationQuery(BaseModel):
+class EvaluationQuery(PlainNumbers):
     """Which evaluations to list."""
 
     model_config = ConfigDict(extra="forbid")

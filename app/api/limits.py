@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.error_handlers import answer_error, error_response
 from app.api.patience import Pace
 from app.errors import QueueUnavailable, QuotaExceeded, TooLarge
+from app.numerals import is_count
 from app.queue import TaskQueue
 
 UPLOADS = "/v1/uploads/"
@@ -45,7 +46,7 @@ class BodyLimit:
             await error_response(request, 400, "BadRequest", detail, {"Connection": "close"})(scope, receive, send)
             return
         # int() is spared what is long enough to be too much in any case.
-        if said.isascii() and said.isdigit() and (len(said) > 18 or int(said) > most):
+        if is_count(said) and (len(said) > 18 or int(said) > most):
             await answer_error(request, _too_large(most))(scope, receive, send)
             return
         seen = 0

@@ -20,6 +20,7 @@ from app.dataset.release import (
 )
 from app.dataset.version import RELEASE_NAME, VERSION_LENGTH
 from app.errors import NotFound
+from app.numerals import PlainNumbers
 
 router = APIRouter(tags=["releases"])
 
@@ -87,7 +88,7 @@ class ReleasesOfDigest(BaseModel):
     releases: list[ReleaseBody]
 
 
-class NamesQuery(BaseModel):
+class NamesQuery(PlainNumbers):
     """Which names to list."""
 
     model_config = ConfigDict(extra="forbid")
@@ -96,7 +97,7 @@ class NamesQuery(BaseModel):
     after: str | None = Field(None, pattern=RELEASE_NAME, description="`next` of the page before.")
 
 
-class DiffQuery(BaseModel):
+class DiffQuery(PlainNumbers):
     """What to compare with."""
 
     model_config = ConfigDict(extra="forbid")

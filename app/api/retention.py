@@ -10,6 +10,7 @@ from app.api.openapi import errors
 from app.dataset.names import DATASET_ID
 from app.jobs.audit import Entry
 from app.jobs.datasets.retention import Expiring
+from app.numerals import PlainNumbers
 
 router = APIRouter(tags=["releases"])
 
@@ -28,7 +29,7 @@ class AuditPage(BaseModel):
     next: str | None = Field(description="Send it as `after` for the next page; null at the end.")
 
 
-class ExpiringQuery(BaseModel):
+class ExpiringQuery(PlainNumbers):
     """Which datasets to list."""
 
     model_config = ConfigDict(extra="forbid")
@@ -37,7 +38,7 @@ class ExpiringQuery(BaseModel):
     after: str | None = Field(None, pattern=DATASET_ID, description="`next` of the page before.")
 
 
-class AuditQuery(BaseModel):
+class AuditQuery(PlainNumbers):
     """Which entries to list."""
 
     model_config = ConfigDict(extra="forbid")

@@ -3,16 +3,17 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.api.deps import DatasetId, ReleaseName, ReleaseVersion, Serving, Tenant
 from app.api.openapi import errors
 from app.jobs.datasets.samples import MOST_CONDITIONS, SamplePage
+from app.numerals import PlainNumbers
 
 router = APIRouter()
 
 
-class SampleQuery(BaseModel):
+class SampleQuery(PlainNumbers):
     """Which samples to list."""
 
     model_config = ConfigDict(extra="forbid")

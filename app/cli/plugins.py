@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from app.client.distribution import COMMANDS, how_to_get
 from app.client.errors import UsageProblem
+from app.numerals import is_number
 
 
 def command_names(below: str = "") -> list[str]:
@@ -78,26 +79,43 @@ def as_command(name: str, contributed: Any) -> Any:
         contributed = single
     command = typer.main.get_command(contributed)
     command.name = name
-    _refuse_empty_paths(command)
+    _check_values(command)
     return command
 
 
-def _refuse_empty_paths(command: Any) -> None:
-    """Let no option or argument that is a path be empty: it would be taken for the folder that one stands in."""
+def _check_values(command: Any) -> None:
+    """Let no option or argument that is a path be empty (it would be taken for the folder that one stands in).
+
+    And no number be written otherwise than in plain digits.
+    """
     for inner in getattr(command, "commands", {}).values():
-        _refuse_empty_paths(inner)
+        _check_values(inner)
     if command.callback is None:
         return
     hints = typing.get_type_hints(inspect.unwrap(command.callback))
     for parameter in command.params:
-        hint = hints.get(parameter.name)
-        if Path in (hint, *typing.get_args(hint)) or parameter.name in ("file", "source"):
-            option = max(parameter.opts, key=len)
-            shown = option if option.startswith("-") else option.strip("_").upper()
-            parameter.process_value = functools.partial(_processed, shown, parameter.process_value)
+        kinds = _kinds(hints.get(parameter.name))
+        option = max(parameter.opts, key=len)
+        shown = option if option.startswith("-") else option.strip("_").upper()
+        if Path in kinds or parameter.name in ("file", "source"):
+            parameter.process_value = functools.partial(_demand_path, shown, parameter.process_value)
+        elif kinds & {int, float}:
+            parameter.process_value = functools.partial(_demand_numbers, shown, parameter.process_value)
 
 
-def _processed(name: str, process: Any, context: Any, value: Any) -> Any:
+def _kinds(hint: Any) -> set[Any]:
+    """The types that a hint is made of: `list[float] | None` of list, float and None."""
+    return {hint}.union(*(_kinds(inner) for inner in typing.get_args(hint)))
+
+
+def _demand_path(name: str, process: Any, context: Any, value: Any) -> Any:
     if value == "":
         raise UsageProblem(f"{name} is empty, where a path is wanted")
+    return process(context, value)
+
+
+def _demand_numbers(name: str, process: Any, context: Any, value: Any) -> Any:
+    for text in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(text, str) and not is_number(text):
+            raise UsageProblem(f"{name}: {text[:40]!r} is no number in plain digits")
     return process(context, value)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.client.errors import Problem, ServiceRefused, UsageProblem
+from app.numerals import number, whole
 
 Json = dict[str, Any]
 
@@ -130,7 +131,7 @@ def age(text: str | None) -> dict[str, float] | None:
     try:
         if not dash:
             raise ValueError
-        return {"min": float(low), "max": float(high)}
+        return {"min": number(low), "max": number(high)}
     except ValueError:
         raise UsageProblem(f"--age {text!r} is no range; it looks like --age 20-65") from None
 
@@ -140,7 +141,7 @@ def size(text: str | None) -> int | list[int] | None:
     if text is None:
         return None
     try:
-        sides = [int(side) for side in text.lower().split("x")]
+        sides = [whole(side) for side in text.lower().split("x")]
     except ValueError:
         sides = []
     if len(sides) not in (1, 2):
@@ -153,6 +154,6 @@ def _pair(text: str, option: str, example: str) -> tuple[str, float]:
     try:
         if not equals or not name:
             raise ValueError
-        return name.strip(), float(value)
+        return name.strip(), number(value)
     except ValueError:
         raise UsageProblem(f"{option} {text!r} is not understood; it looks like {option} {example}") from None

@@ -12,6 +12,7 @@ import httpx
 from app.client.errors import ServiceRefused, ServiceUnreachable, UsageProblem, VerificationFailed
 from app.client.network import ByEnvironment
 from app.client.service import Client
+from app.numerals import is_count
 
 CHUNK = 256 * 1024
 
@@ -114,13 +115,13 @@ class HttpReader:
             first, _, size = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
             if not first.startswith(f"{start}-"):
                 raise VerificationFailed(f"{self.where} sends another part than was asked for", [])
-            length = size if size.isdigit() else ""
+            length = size if is_count(size) else ""
         else:
             length = answer.headers.get("Content-Length", "")
         etag = answer.headers.get("ETag")
-        if (length.isdigit() and self.size not in (None, int(length))) or self.etag not in (None, etag):
+        if (is_count(length) and self.size not in (None, int(length))) or self.etag not in (None, etag):
             raise VerificationFailed(f"{self.where} has changed while it was read; repeat the command", [])
-        self.size = int(length) if length.isdigit() else self.size
+        self.size = int(length) if is_count(length) else self.size
         # A weak tag does not vouch for ranges.
         self.etag = etag if etag and not etag.startswith("W/") else None
         if answer.status_code != 206 and start:

@@ -13,6 +13,7 @@ from app.dataset.content import SHA256
 from app.dataset.measures import Data, DetPoint, EqualErrorRate, Rate
 from app.dataset.names import DATASET_ID
 from app.dataset.resolution import LOWEST_RATE
+from app.numerals import number
 
 DEFAULT_FMR = 1e-3
 DEFAULT_ALPHA = 0.01
@@ -82,7 +83,7 @@ class Increase(_Asked):
     def parse(cls, text: str) -> Self:
         """Read `0.01` (absolute) or `10%` (of the baseline's FNMR); raises ValueError."""
         share = text.endswith("%")
-        value = float(text.removesuffix("%")) / (100 if share else 1)
+        value = number(text.removesuffix("%")) / (100 if share else 1)
         if share:
             if value > 10:
                 raise ValueError("max_fnmr_increase may be 1000% of the baseline's at the most")

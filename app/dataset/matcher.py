@@ -1,11 +1,12 @@
 """The matcher card: what the service says of a face matcher that it can judge sets with."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.dataset.model import CARD_NAME
+from app.numerals import PlainNumbers
 
 
-class MatcherCard(BaseModel):
+class MatcherCard(PlainNumbers):
     """One matcher."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -14,7 +14,7 @@ from typing import Self
 
 from pydantic_settings import EnvSettingsSource
 
-from app.config import Settings
+from app.config import Settings, variables_named
 from app.stack import credentials, logs, ports, servers
 from app.stack.child import ChildSpec
 from app.stack.errors import ChildDied, StackError, StackInterrupted
@@ -288,4 +288,6 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     """Settings as a process with this environment would read them."""
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in environment.items()}
-    return Settings(**source())
+    with variables_named():
+        values = source()
+    return Settings(**values)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import httpx
 from fastapi import Request
 
+from app.numerals import is_count
 from app.sessions import COOKIE, CSRF_HEADER, Session
 
 
@@ -105,6 +106,6 @@ def _problem(answer: httpx.Response) -> ApiProblem:
         answer.status_code,
         error,
         detail,
-        retry_after_s=int(after) if after.isdigit() else None,
+        retry_after_s=int(after) if is_count(after) else None,
         problems=problems,
     )

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.dataset.layout import Layout
+from app.numerals import is_number, number
 from app.web.ask import ApiProblem
 from app.web.draft import as_command, as_curl, calibration_of, form_of, preview_of, request_of
 from app.web.figures import calibration_chart, model_chart
@@ -120,6 +121,6 @@ async def _draft(page: Page, form: Form) -> dict[str, Any]:
         "text": json_text(request),
         "curl": as_curl(request, base),
         "command": as_command(request, base),
-        "preview": json_text(preview_of(request, float(scale) if scale.replace(".", "", 1).isdigit() else None)),
+        "preview": json_text(preview_of(request, number(scale) if is_number(scale) else None)),
         "calibration": json_text(calibration) if calibration else "",
     }

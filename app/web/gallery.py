@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from app.numerals import is_count
 from app.web.ask import ApiProblem
 from app.web.pages import Asked, Page, PageRoute
 from app.web.sets import ShownSet, find_dataset, find_release, find_set
@@ -83,7 +84,7 @@ async def show_compare(page: Asked) -> Response:
 
 def whole(text: str) -> int:
     """The whole number that was typed; 0 for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 15 else 0
+    return int(text) if is_count(text) and len(text) < 15 else 0
 
 
 def conditions_of(page: Page) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from app.numerals import is_count
 from app.web.ask import ApiProblem
 from app.web.pages import Asked, Page, PageRoute
 
@@ -59,7 +60,7 @@ async def change_keys(page: Asked) -> Response:
     body = {"label": form["label"].strip(), "role": form["role"]}
     try:
         made = await page.api.post(
-            "/v1/keys", {**body, "days": int(days) if days.isdecimal() else days} if days else body
+            "/v1/keys", {**body, "days": int(days) if is_count(days) else days} if days else body
         )
     except ApiProblem as exc:
         if exc.status != 422:

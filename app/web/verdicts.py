@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from app.numerals import number
 from app.web.ask import ApiProblem
 from app.web.figures import det_chart, history_chart
 from app.web.forms import Form
@@ -104,7 +105,7 @@ def evaluation_of(form: Form) -> dict[str, Any]:
 
 def _number(text: str) -> float | str:
     try:
-        return float(text)
+        return number(text.strip())
     except ValueError:
         return text.strip()
 

@@ -182,3 +182,15 @@ def test_delete_removes_every_object(client: TestClient, finished: str, memory_s
     for path in ("", "/manifest", "/archive", "/samples/S0000000_0000", "/events"):
         assert client.get(f"/v1/datasets/{finished}{path}").status_code == 404
     assert client.delete(f"/v1/datasets/{finished}").status_code == 404
+
+
+@pytest.mark.parametrize("text", ["1_0", "\uff11", "\u0663", "3.5", "1e1"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/datasets", "/v1/evaluations", "/v1/releases", "/v1/retention", "/v1/audit", "/v1/datasets/{id}/samples"],
+)
+def test_numbers_in_queries_are_in_plain_digits(client: TestClient, submit: Submit, path: str, text: str) -> None:
+    path = path.replace("{id}", submit())
+    assert client.get(path, params={"limit": "7"}).status_code in (200, 409)
+    answer = client.get(path, params={"limit": text})
+    assert (answer.status_code, answer.json()["problems"][0]["field"]) == (422, "limit")

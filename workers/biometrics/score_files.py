@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.numerals import NUMBER
 from workers.biometrics.errors import ScoresRefused
 
 BOB = ("probe_template_id", "probe_subject_id", "bio_ref_template_id", "bio_ref_subject_id", "score")
@@ -20,7 +21,7 @@ SIMPLE = ("reference", "probe", "score")
 LARGEST = 1e150
 """No comparison score is larger; beyond it, differences of scores overflow."""
 
-_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)
+_NUMBER = re.compile(rf"\s*{NUMBER}\s*", re.ASCII)
 _FAILED = re.compile(r"\s*(?:[+-]?nan)?\s*", re.ASCII | re.IGNORECASE)
 
 

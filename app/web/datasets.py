@@ -81,7 +81,8 @@ async def show_report(page: Asked, dataset: str) -> Response:
 async def show_downloads(page: Asked, dataset: str) -> Response:
     """Everything to download, in every layout."""
     found = await find_dataset(page, dataset)
-    return page.show("downloads.html", set=found, tab="downloads", layouts=[layout.value for layout in Layout])
+    layouts = (await page.api.get(f"{found.api}/layouts"))["layouts"]
+    return page.show("downloads.html", set=found, tab="downloads", layouts=layouts)
 
 
 async def _show(page: Page, dataset: str, refused: ApiProblem | None = None) -> Response:

@@ -86,7 +86,8 @@ async def show_release_report(page: Asked, name: str, version: str) -> Response:
 async def show_release_downloads(page: Asked, name: str, version: str) -> Response:
     """Everything to download."""
     found = await find_release(page, name, version)
-    return page.show("downloads.html", set=found, tab="downloads", layouts=[layout.value for layout in Layout])
+    layouts = (await page.api.get(f"{found.api}/layouts"))["layouts"]
+    return page.show("downloads.html", set=found, tab="downloads", layouts=layouts)
 
 
 @router.get("/releases/{name}/{version}/diff")

@@ -169,6 +169,23 @@ def test_thumbnails_stand_for_samples_where_there_are_some(
     assert compared.count(f'<image href="{where}"') == 6  # on both sides
 
 
+def test_every_layout_has_a_size_measured_or_estimated(browser: TestClient, finished: str, released: str) -> None:
+    for base, api in ((f"/datasets/{finished}", f"/v1/datasets/{finished}"), (released, f"/v1{released}")):
+        page = unescape(browser.get(f"{base}/downloads").text)
+        found = {one["layout"]: one for one in browser.get(f"{api}/layouts").json()["layouts"]}
+        assert found["plain"]["measured"]
+        assert int(browser.head(f"{api}/archive?layout=plain").headers["content-length"]) >= found["plain"]["bytes"]
+        assert not found["webdataset"]["measured"]
+        for name, one in found.items():
+            if one["state"] == "not_possible":
+                assert one["reason"] in page
+            else:
+                assert f"{api}/archive?layout={name}" in page
+        assert page.count(" estimated</span>") == sum(
+            one["state"] != "not_possible" and not one["measured"] for one in found.values()
+        )
+
+
 def test_a_condition_that_is_none_is_told_in_place(browser: TestClient, finished: str) -> None:
     answer = browser.get(f"/datasets/{finished}/gallery?measure=quality.sharpness&measure.low=much")
     assert answer.status_code == 422

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout, why_not
 from app.errors import Conflict, ObjectNotFound, RequestRefused
+from app.jobs.datasets.layout_sizes import LayoutSize, layout_sizes
 from app.jobs.phases import LAYOUT
 from app.jobs.records import read_json, read_plan
 from app.jobs.state import require_succeeded
@@ -28,6 +29,15 @@ class LayoutService:
         """As `provide`, for a dataset that must have succeeded; raises NotFound, and Conflict if it has not."""
         require_succeeded(self._store, tenant, dataset, "an archive")
         return self.provide(tenant, dataset, layout)
+
+    def sizes(self, tenant: str, dataset: str) -> list[LayoutSize]:
+        """Every layout with its size, of a dataset that must have succeeded; raises NotFound, and Conflict."""
+        require_succeeded(self._store, tenant, dataset, "layouts")
+        return layout_sizes(self._store, tenant, dataset)
+
+    def released_sizes(self, tenant: str, dataset: str) -> list[LayoutSize]:
+        """The same of a dataset that a release keeps: it may be gone for the API of datasets."""
+        return layout_sizes(self._store, tenant, dataset)
 
     def provide(self, tenant: str, dataset: str, layout: Layout) -> bool:
         """Whether a layout's archive is there; if not, it is put on its way.

@@ -49,14 +49,6 @@ document.addEventListener("click", async (event) => {
 // An alert that came with the page is read out only if it is focused.
 document.querySelector("[role=alert][autofocus]")?.focus();
 
-for (const cell of document.querySelectorAll('[data-size-of][data-if="1"]')) {
-  ask(cell.dataset.sizeOf, { method: "HEAD" }).then((answer) => {
-    const bytes = Number(answer.headers.get("Content-Length"));
-    const unit = Math.min(4, Math.floor(Math.log10(Math.max(bytes, 1)) / 3));
-    cell.textContent = `${(bytes / 1000 ** unit).toPrecision(3)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
-  }, () => {});
-}
-
 async function refresh(part) {
   for (let shown = part; shown?.dataset.refresh;) {
     await pause(1000 * Number(shown.dataset.refresh));

@@ -6,10 +6,53 @@ non-mated searches that return anybody with a score >= T. A search that returned
 positive.
 """
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from app.dataset.evaluation import EvaluatedSet
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.dataset.evaluation import (
+    DEFAULT_ALPHA,
+    INCREASE,
+    DifferenceFound,
+    EvaluatedSet,
+    Increase,
+    LimitFound,
+    Verdict,
+)
 from app.dataset.measures import Data, Rate
+from app.dataset.resolution import LOWEST_RATE
+
+Fpir = Annotated[float, Field(ge=LOWEST_RATE, lt=1)]
+
+
+class SearchRule(BaseModel):
+    """What is allowed of searches. Without a limit there are metrics and no verdict."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at_fpir: Annotated[tuple[Fpir, ...], Field(min_length=1, max_length=20)] = (0.1, 0.01)
+    """FNIR is told at each; limits are about the first, at each matcher's own threshold of it."""
+    max_fnir: Annotated[float, Field(ge=LOWEST_RATE, lt=1)] | None = None
+    max_fnir_increase: Annotated[str, Field(pattern=INCREASE, max_length=20)] | None = None
+    """FNIR may be so much above the baseline's: absolute, `0.01`, or relative, `10%`."""
+    alpha: Annotated[float, Field(ge=1e-4, le=0.2)] = DEFAULT_ALPHA
+    """FAIL where all is within the limits, and PASS where it is not, have at most this probability each."""
+
+    @property
+    def limits(self) -> int:
+        """How many limits there are; alpha is shared out among them."""
+        return (self.max_fnir is not None) + (self.max_fnir_increase is not None)
+
+    @property
+    def increase(self) -> Increase | None:
+        """`max_fnir_increase`, read."""
+        return None if self.max_fnir_increase is None else Increase.parse(self.max_fnir_increase)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.max_fnir_increase is not None:
+            Increase.parse(self.max_fnir_increase)
+        return self
 
 
 class SearchPoint(Data):
@@ -56,3 +99,12 @@ class SearchesFound(Data):
     """Share of mated searches whose mate does not stand alone at rank 1."""
     ranks: tuple[RankPoint, ...]
     notes: tuple[str, ...]
+    rule: SearchRule = SearchRule()
+    baseline: "SearchesFound | None" = None
+    """The same searches by the version before."""
+    difference: DifferenceFound | None = None
+    """Of FNIR at the first FPIR, to the baseline."""
+    limits: tuple[LimitFound, ...] = ()
+    verdict: Verdict | None = None
+    """Null without a limit."""
+    reason: str = ""

@@ -18,6 +18,8 @@ from app.numerals import number
 DEFAULT_FMR = 1e-3
 DEFAULT_ALPHA = 0.01
 
+LimitName = Literal["max_fnmr", "max_fnmr_increase", "max_fnir", "max_fnir_increase"]
+
 INCREASE = r"^[0-9]*\.?[0-9]+([eE]-?[0-9]{1,2})?%?$"
 """A rate, `0.01`, or a share of the baseline's FNMR, `10%`."""
 
@@ -86,14 +88,18 @@ class Increase(_Asked):
         value = number(text.removesuffix("%")) / (100 if share else 1)
         if share:
             if value > 10:
-                raise ValueError("max_fnmr_increase may be 1000% of the baseline's at the most")
+                raise ValueError("an increase may be 1000% of the baseline's at the most")
             return cls(relative=value)
         if value >= 1:
-            raise ValueError(f"max_fnmr_increase of {text} is no rate; write 0.01, or 10% of the baseline's")
+            raise ValueError(f"an increase of {text} is no rate; write 0.01, or 10% of the baseline's")
         return cls(absolute=value)
 
     def __str__(self) -> str:
-        return f"{100 * self.relative:.4g}% of the baseline's FNMR" if self.relative else f"{self.absolute:.4g}"
+        return self.told("FNMR")
+
+    def told(self, rate: str) -> str:
+        """How much of which rate."""
+        return f"{100 * self.relative:.4g}% of the baseline's {rate}" if self.relative else f"{self.absolute:.4g}"
 
     def of(self, baseline: float) -> float:
         """The increase allowed over a baseline's FNMR."""
@@ -153,7 +159,7 @@ class DifferenceFound(Data):
 class LimitFound(Data):
     """How one limit was decided."""
 
-    limit: Literal["max_fnmr", "max_fnmr_increase"]
+    limit: LimitName
     allowed: str
     verdict: Verdict
     reason: str

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 pytest.importorskip("pyarrow")
 
 from app.cli.main import run
-from app.dataset.candidates import SearchesFound
-from app.dataset.evaluation import EvaluatedSet
+from app.dataset.candidates import SearchesFound, SearchRule
+from app.dataset.evaluation import EvaluatedSet, Verdict
 from workers.biometrics.errors import ScoresRefused
-from workers.verdict import candidates
+from workers.verdict import candidates, searching
 from workers.verdict.blocks import name_of
 from workers.verdict.candidates import Searched, read_candidates
-from workers.verdict.searching import measure_searches
+from workers.verdict.searching import evaluate_searches, measure_searches
 
 OF = EvaluatedSet(dataset="ds", release=None, name="x", comparisons=0, comparisons_sha256=None)
 HEAD = "probe,rank,reference,score\n"
@@ -177,13 +177,123 @@ def test_the_command(make_set: Callable[..., Any], tmp_path: Path, capsys: pytes
     told = capsys.readouterr().out
     assert "gallery of 6 references" in told
     assert "FNIR at FPIR 50%: 0%" in told
+    assert "PASS" not in told
     assert run([*ask, "--json"]) == 0
     found = SearchesFound.model_validate(json.loads(capsys.readouterr().out))
     assert [point.target_fpir for point in found.points] == [0.1, 0.01]
     (tmp_path / "enrolled.txt").write_text("".join(f"{name_of(subject * 10_000)}\n" for subject in range(3)))
     assert run([*ask, "--gallery", str(tmp_path / "enrolled.txt")]) == 2
     assert "no reference of the gallery" in capsys.readouterr().err
+    same = [*ask, "--baseline-candidates", str(tmp_path / "lists.csv"), "--max-fnir-increase", "10%"]
+    files = ["--junit", str(tmp_path / "v.xml"), "--markdown", str(tmp_path / "v.md")]
+    assert run([*same, *files, "--at-fpir", "0.5"]) == 0
+    assert "PASS: every score is the baseline's" in capsys.readouterr().out
+    assert '<testcase name="max_fnir_increase 10% of the baseline' in (tmp_path / "v.xml").read_text()
+    assert "| **FNIR at FPIR 50%** | 0% " in (tmp_path / "v.md").read_text()
+    assert run([*ask, "--max-fnir", "0.5"]) == 3
+    assert "FPIR 0.1 needs 300 non-mated searches" in capsys.readouterr().out
+    assert run([*ask, "--max-fnir-increase", "10%"]) == 2
+    assert "an increase is over a baseline" in capsys.readouterr().err
+    assert run([*ask, "--max-fnir", "2"]) == 2
     assert run([*ask, "--max-fnmr", "0.1"]) == 2
     assert "--candidates goes with" in capsys.readouterr().err
     assert run([*ask, "--at-fpir", "2"]) == 2
     assert run(["evaluate", "--scores", "x.csv", "--dataset", str(made.folder), "--at-fpir", "0.1"]) == 2
+
+
+FRTE_HEAD = "searchId candidateRank searchRetCode isAssigned templateId score decision\n"
+
+
+def frte(rows: str, numbered: list[int] | None) -> Searched:
+    return read_candidates(
+        io.BytesIO((FRTE_HEAD + rows).encode()),
+        np.array([1, 10_001]),
+        np.array([0, 10_000, 20_000]),
+        numbered=None if numbered is None else np.array(numbered),
+    )
+
+
+@pytest.mark.parametrize("numbers", [True, False])
+def test_lists_of_frte_s_test_driver(numbers: bool) -> None:
+    # Subjects 0 and 1 with two samples each and subject 2 with one: numbers 1, 3, 5, 7, 9 enrolled, the next presented.
+    places = [0, 1, 10_000, 10_001, 20_000]
+    a, b, zero, two = ("4", "8", "1", "9") if numbers else (label(0, 1), label(1, 1), label(0), label(2))
+    found = frte(
+        f"{a} 0 0 1 {zero} 0.9 1\n{a} 1 0 1 {two} 0.4 1\n{a} 2 0 0  -1 1\n{b} 0 2 0  -1 0\n{b} 1 2 0  -1 0\n",
+        places if numbers else None,
+    )
+    assert found.mate_ranks.tolist() == [1, 0]
+    assert found.mate_scores.tolist() == [0.9, -np.inf]
+    assert found.best_others.tolist() == [0.4, -np.inf]
+    assert found.lengths.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ("4 0 0 0  -1 1\n4 1 0 1 1 0.4 1\n", "ranks do not go on by one.*line 2"),
+        ("4 0 0 1 1 0.4 1\n4 1 0 0  -1 1\n4 2 0 1 9 0.3 1\n", "ranks do not go on by one.*line 4"),
+        ("3 0 0 1 1 0.4 1\n", "no probe of the set"),  # an odd number is an enrolled image
+        ("4 0 0 1 2 0.4 1\n", "no reference of the gallery.*line 2"),
+        ("4 0 0 1 99 0.4 1\n", "no reference of the gallery"),
+        ("4 0 0 1  0.4 1\n", "no rank, reference or score"),
+        ("4 0 0 1 1 0.4\n", "no candidate list"),
+    ],
+)
+def test_what_is_odd_in_frte_s_lists_is_named(rows: str, what: str) -> None:
+    with pytest.raises(ScoresRefused, match=what):
+        frte(rows, [0, 1, 10_000, 10_001, 20_000])
+
+
+def searched(mates: list[float], others: list[float]) -> Searched:
+    """One closed-set search a subject."""
+    count = len(mates)
+    return Searched(
+        probes=np.arange(count) * 10_000 + 1,
+        has_mate=np.ones(count, bool),
+        mate_scores=np.array(mates),
+        mate_ranks=np.ones(count, np.int64),
+        best_others=np.array(others),
+        gallery=count,
+        candidates=2 * count,
+        lengths=np.full(count, 2),
+        ties=(),
+        tied=0,
+    )
+
+
+def test_a_verdict_on_searches_fails_passes_and_is_undecided() -> None:
+    rng = np.random.default_rng(3)
+    others = rng.normal(size=1_000)
+    mates = rng.normal(size=1_000) + 4
+    worse = np.where(np.arange(1_000) % 4 == 0, -5.0, mates)  # every fourth mate is lost
+    old, new = searched(mates.tolist(), others.tolist()), searched(worse.tolist(), others.tolist())
+    rule = SearchRule(at_fpir=(0.1,), max_fnir_increase="0.05")
+    found = evaluate_searches(OF, new, old, rule)
+    assert found.verdict is Verdict.FAIL
+    assert found.difference is not None
+    # By hand: lost are the fourth that were found before.
+    threshold = found.points[0].threshold
+    lost = int(((mates >= threshold) & (worse < threshold)).sum())
+    assert found.difference.increase == pytest.approx(lost / 1_000)
+    assert (found.difference.subjects_worse, found.difference.subjects_better) == (lost, 0)
+    assert found.difference.low < lost / 1_000 < found.difference.high
+    assert evaluate_searches(OF, old, new, rule).verdict is Verdict.PASS
+    wide = rule.model_copy(update={"max_fnir_increase": "0.24"})
+    assert evaluate_searches(OF, new, old, wide).verdict is Verdict.UNDECIDED
+    both = SearchRule(at_fpir=(0.1,), max_fnir=0.9, max_fnir_increase="0.05")
+    assert [limit.verdict for limit in evaluate_searches(OF, new, old, both).limits] == [Verdict.PASS, Verdict.FAIL]
+
+
+def test_intervals_of_very_many_subjects_are_as_wide_as_those_of_subjects() -> None:
+    rng = np.random.default_rng(4)
+    count = 3 * searching.GROUPS
+    found = searched((rng.normal(size=count) + 3).tolist(), rng.normal(size=count).tolist())
+    (point,) = measure_searches(OF, found, [0.01]).points
+    interval = point.fnir.by_subject
+    assert interval is not None
+    assert "groups" in interval.method
+    # What a threshold at 1% of `count` normal scores and `count` misses spread by, from the normal distribution.
+    rate, density = 0.2502, 0.3178 / 0.02665  # Φ(2.326 − 3), and the ratio of both densities there
+    sd = np.sqrt((rate * (1 - rate) + density**2 * 0.01 * 0.99) / count)
+    assert (interval.high - interval.low) / (2 * 1.96 * sd) == pytest.approx(1, abs=0.15)

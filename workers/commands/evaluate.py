@@ -21,9 +21,10 @@ from app.cli.output import as_json, err, say, show
 from app.client.connect import connect
 from app.client.errors import UsageProblem
 from app.client.files import demand_place, write_whole
+from app.dataset.candidates import SearchesFound, SearchRule
 from app.dataset.evaluation import DEFAULT_ALPHA, DEFAULT_FMR, Evaluation, Rule, Verdict
 from app.errors import FacsimileError
-from workers.commands.candidates import FPIRS, measure_lists, show_searches
+from workers.commands.candidates import Lists, evaluate_lists
 
 if TYPE_CHECKING:
     from workers.verdict.compared import ComparedScores
@@ -65,14 +66,23 @@ def evaluate_command(
     ] = None,
     release: Annotated[str | None, typer.Option(help="NAME@VERSION; its comparisons are fetched.")] = None,
     candidates: Annotated[
-        Path | None, typer.Option(help="Candidate lists of 1:N searches instead: CSV (probe,rank,reference,score).")
+        Path | None,
+        typer.Option(help="Candidate lists of 1:N searches instead: CSV (probe,rank,reference,score), or FRTE's."),
     ] = None,
     gallery: Annotated[
         Path | None,
         typer.Option(help="With --candidates: labels of the references enrolled, a line each; left out: all of them."),
     ] = None,
     at_fpir: Annotated[
-        list[float] | None, typer.Option(help="With --candidates: FPIR whose threshold counts; may be given again.")
+        list[float] | None,
+        typer.Option(help="Of searches: FPIR whose threshold counts; may be given again, limits are about the first."),
+    ] = None,
+    max_fnir: Annotated[float | None, typer.Option(help="Of searches: FNIR allowed.")] = None,
+    max_fnir_increase: Annotated[
+        str | None, typer.Option(help="Of searches: increase of FNIR allowed over the baseline: 0.01, or 10% of it.")
+    ] = None,
+    baseline_candidates: Annotated[
+        Path | None, typer.Option(help="Candidate lists of the version before, of the same searches.")
     ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Scores of the version before, of the same comparisons.")
@@ -124,14 +134,21 @@ def evaluate_command(
             if path is not None:
                 demand_place(path)
         if candidates is not None:
-            others = [scores, templates, baseline, baseline_templates, baseline_evaluation, junit, markdown, det]
-            if any(other is not None for other in others) or remote or rule.limits or distances or release:
-                raise UsageProblem("--candidates goes with --dataset, --gallery, --at-fpir and --json alone")
-            searches = measure_lists(candidates, dataset, gallery, at_fpir or list(FPIRS))
-            show_searches(searches, json_=json_)
-            raise typer.Exit(PASSED)
-        if gallery is not None or at_fpir:
-            raise UsageProblem("--gallery and --at-fpir are for --candidates")
+            others = [scores, templates, baseline, baseline_templates, baseline_evaluation, det, release]
+            if any(other is not None for other in others) or remote or name or rule.limits or distances:
+                raise UsageProblem(
+                    "--candidates goes with --baseline-candidates, --dataset, --gallery, --at-fpir, --max-fnir, "
+                    "--max-fnir-increase, --alpha, --junit, --markdown and --json alone"
+                )
+            lists = Lists(candidates=candidates, baseline=baseline_candidates, dataset=dataset, gallery=gallery)
+            searches = evaluate_lists(lists, _search_rule(at_fpir, max_fnir, max_fnir_increase, alpha))
+            _write_searches(searches, junit, markdown, time.monotonic() - begun)
+            _show_searches(searches, json_=json_)
+            raise typer.Exit(CODES[searches.verdict])
+        if gallery is not None or at_fpir or baseline_candidates or max_fnir is not None or max_fnir_increase:
+            raise UsageProblem(
+                "--gallery, --at-fpir, --max-fnir, --max-fnir-increase and --baseline-candidates are for --candidates"
+            )
         if new is None:
             raise UsageProblem("nothing to evaluate: give --scores, --templates or --candidates")
         if distances and any(one is not None and one.metric for one in (new, old)):
@@ -167,9 +184,23 @@ def _rule(**fields: Any) -> Rule:
     try:
         return Rule(**fields)
     except ValidationError as exc:
-        found = [(error["loc"], error["msg"].removeprefix("Value error, ")) for error in exc.errors()]
-        texts = [f"--{str(where[0]).replace('_', '-')}: {text}" if where else text for where, text in found]
-        raise UsageProblem("; ".join(texts)) from exc
+        raise _refused(exc) from exc
+
+
+def _refused(exc: ValidationError) -> UsageProblem:
+    found = [(error["loc"], error["msg"].removeprefix("Value error, ")) for error in exc.errors()]
+    texts = [f"--{str(where[0]).replace('_', '-')}: {text}" if where else text for where, text in found]
+    return UsageProblem("; ".join(texts))
+
+
+def _search_rule(
+    at_fpir: list[float] | None, max_fnir: float | None, max_fnir_increase: str | None, alpha: float
+) -> SearchRule:
+    fields: dict[str, Any] = {"max_fnir": max_fnir, "max_fnir_increase": max_fnir_increase, "alpha": alpha}
+    try:
+        return SearchRule(**fields, **({"at_fpir": tuple(at_fpir)} if at_fpir else {}))
+    except ValidationError as exc:
+        raise _refused(exc) from exc
 
 
 def _here(
@@ -292,4 +323,23 @@ def _show(found: Evaluation, *, json_: bool) -> None:
         as_json(found.model_dump(mode="json"))
         return
     for line in summary_lines(found):
+        show(line)
+
+
+def _write_searches(found: SearchesFound, junit: Path | None, markdown: Path | None, seconds: float) -> None:
+    from workers.verdict.search_words import search_junit, search_markdown
+
+    if junit is not None:
+        write_whole(junit, search_junit(found, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
+    if markdown is not None:
+        write_whole(markdown, search_markdown(found).encode())
+
+
+def _show_searches(found: SearchesFound, *, json_: bool) -> None:
+    from workers.verdict.search_words import search_lines
+
+    if json_:
+        as_json(found.model_dump(mode="json"))
+        return
+    for line in search_lines(found):
         show(line)

@@ -1,8 +1,11 @@
 """Candidate lists of 1:N searches, read as a stream: what each search returned, and everything that is odd named.
 
 A file is CSV with the columns probe, rank, reference, score: lists one after another, each from rank 1 on by falling
-score. A search that returned nobody has one row with its probe alone. A hundred million rows take about a minute, and
-memory grows with the searches, not with their lists. Legend: n rows of a block, P probes, R references.
+score. A search that returned nobody has one row with its probe alone. The logs that NIST's FRTE 1:N test driver writes
+are read too, told by their header (https://github.com/usnistgov/frvt, 1N/src/testdriver/validate1N.cpp): ranks from 0,
+rows without an assigned candidate, and ids that are the samples' labels or the numbers of the layout `frte`.
+Memory grows with the searches, not with their lists; tests/bench/bench_candidates.py says how fast it is.
+Legend: n rows of a block, P probes, R references.
 """
 
 import io
@@ -20,7 +23,10 @@ from workers.verdict.blocks import NAME_BYTES, NOWHERE, SAMPLES, Places, name_of
 
 COLUMNS = ("probe", "rank", "reference", "score")
 
-BLOCK_BYTES = 16 * 2**20
+FRTE = ("searchId", "candidateRank", "searchRetCode", "isAssigned", "templateId", "score", "decision")
+"""Columns of FRTE's candidate lists, with spaces between."""
+
+BLOCK_BYTES = 4 * 2**20
 
 NAMED = 10
 """Rows named of each kind of oddity."""
@@ -71,8 +77,6 @@ class _Lists:
     gallery: Places
     """[R] ascending."""
     what: str
-    row: int = 2
-    """Line of the block's first row."""
     candidates: int = 0
     tied: int = 0
     ties: list[str] = field(default_factory=list)
@@ -81,14 +85,18 @@ class _Lists:
 
     def __post_init__(self) -> None:
         count = len(self.probes)
+        self.lines = np.zeros(0, np.int64)
         self.seen = np.zeros(count, bool)
         self.mate_scores = np.full(count, -np.inf)
         self.mate_ranks = np.zeros(count, np.int64)
         self.best_others = np.full(count, -np.inf)
         self.lengths = np.zeros(count, np.int64)
 
-    def take(self, probes: Places, ranks: NDArray[np.int64], references: Places, scores: Floats) -> None:
-        """Take in whole lists [n]; a search that returned nobody has rank 0."""
+    def take(
+        self, probes: Places, ranks: NDArray[np.int64], references: Places, scores: Floats, lines: NDArray[np.int64]
+    ) -> None:
+        """Take in whole lists [n] from these lines of the file; a search that returned nobody has rank 0."""
+        self.lines = lines
         count = len(probes)
         starts = np.flatnonzero(np.append(True, probes[1:] != probes[:-1]))
         sizes = np.diff(np.append(starts, count))
@@ -120,10 +128,9 @@ class _Lists:
         self.candidates += int((~empty).sum())
         self.tied += int(tie.sum())
         for row in np.flatnonzero(tie)[: NAMED - len(self.ties)].tolist():
-            self.ties.append(f"line {self.row + row}: {name_of(probes[row])}, ranks {ranks[row] - 1} and {ranks[row]}")
+            self.ties.append(f"line {self.lines[row]}: {name_of(probes[row])}, ranks {ranks[row] - 1} and {ranks[row]}")
         keep = known & ~again & ~later
         self._measure(at, keep, starts, sizes, group, probes, ranks, references, scores, empty)
-        self.row += count
 
     def _measure(
         self,
@@ -162,10 +169,11 @@ class _Lists:
         named = self.named.setdefault(kind, [])
         for row in rows[: NAMED - len(named)].tolist():
             text = name_of(probes[row]) if references is None else f"{name_of(probes[row])}: {name_of(references[row])}"
-            named.append(f"line {self.row + row}: {text}")
+            named.append(f"line {self.lines[row]}: {text}")
 
-    def note_half(self, rows: NDArray[Any], probes: Places) -> None:
+    def note_half(self, rows: NDArray[Any], probes: Places, lines: NDArray[np.int64]) -> None:
         """Rows that lack some of rank, reference and score."""
+        self.lines = lines
         self._note("half", rows, probes)
 
     def refuse(self) -> None:
@@ -192,15 +200,18 @@ def read_candidates(
     gallery: Places,
     *,
     what: str = "the candidate lists",
+    numbered: Places | None = None,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> Searched:
     """Read lists for all `probes` [P] searched in a `gallery` [R], both ascending.
+
+    `numbered` are all samples in the set's order, by which the layout `frte` numbers them; None: no number is known.
 
     Raises ScoresRefused, with counts and the first ten of each kind; Cancelled when told to stop.
     """
     lists = _Lists(probes=probes, gallery=gallery, what=what)
     held: tuple[NDArray[Any], ...] | None = None
-    for block in _blocks(file):
+    for block in _blocks(file, numbered):
         if should_cancel():
             raise Cancelled("the evaluation was called off")
         found = block if held is None else tuple(np.concatenate(pair) for pair in zip(held, block, strict=True))
@@ -229,42 +240,40 @@ def read_candidates(
 
 
 def _take(lists: _Lists, columns: tuple[NDArray[Any], ...]) -> None:
-    probes, ranks, references, scores, blank = columns
-    lists.note_half(np.flatnonzero(blank == 1), probes)
-    lists.take(probes, ranks, references, scores)
+    probes, ranks, references, scores, blank, lines = columns
+    lists.note_half(np.flatnonzero(blank == 1), probes, lines)
+    lists.take(probes, ranks, references, scores, lines)
 
 
-def _blocks(file: BinaryIO) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Yield probes, ranks (0: nobody), references, scores, and whether a row lacks something, block by block."""
+def _blocks(file: BinaryIO, numbered: Places | None) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Yield probes, ranks (0: nobody), references, scores, whether a row lacks something, and lines, by block."""
     try:
         import pyarrow
         from pyarrow import csv
     except ImportError as exc:
         raise ScoresRefused("reading candidate lists needs pyarrow, which is not installed") from exc
-    checked = _Ending(file)
+    first = file.readline(1_000)
+    frte = tuple(first.decode("utf-8", "replace").split()) == FRTE
+    checked = _Ending(file, first)
+    text, whole = pyarrow.string(), pyarrow.int64()
+    kinds = dict(zip(COLUMNS, (text, whole, text, pyarrow.float64()), strict=True))
+    if frte:
+        kinds = dict(zip(FRTE, (text, whole, whole, whole, text, pyarrow.float64(), text), strict=True))
     try:
         reader = csv.open_csv(
             pyarrow.PythonFile(checked, mode="r"),
             read_options=csv.ReadOptions(block_size=BLOCK_BYTES),
-            convert_options=csv.ConvertOptions(
-                column_types={
-                    "probe": pyarrow.string(),
-                    "rank": pyarrow.int64(),
-                    "reference": pyarrow.string(),
-                    "score": pyarrow.float64(),
-                },
-                strings_can_be_null=True,
-                null_values=[""],
-            ),
+            parse_options=csv.ParseOptions(delimiter=" " if frte else ","),
+            convert_options=csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=[""]),
         )
-        if set(reader.schema.names) != set(COLUMNS):
+        if set(reader.schema.names) != set(kinds):
             raise ScoresRefused(
                 f"the header is {','.join(reader.schema.names)[:200]!r}; it must be {','.join(COLUMNS)}", 1
             )
         row = 2
         for batch in reader:
             if len(batch):
-                yield _columns(batch, row)
+                yield _frte_columns(batch, row, numbered) if frte else _columns(batch, row)
                 row += len(batch)
     except (pyarrow.ArrowException, UnicodeDecodeError) as exc:
         raise ScoresRefused(f"this is no candidate list: {exc}; write {','.join(COLUMNS)} as CSV in UTF-8") from exc
@@ -273,24 +282,66 @@ def _blocks(file: BinaryIO) -> Iterator[tuple[NDArray[Any], ...]]:
 
 
 def _columns(batch: Any, row: int) -> tuple[NDArray[Any], ...]:
-    ranks, scores = batch.column("rank"), batch.column("score")
     blank = [np.asarray(batch.column(name).is_null()) for name in ("rank", "reference", "score")]
     empty = blank[0] & blank[1] & blank[2]
     half = (blank[0] | blank[1] | blank[2]) & ~empty
-    values = check_scores(np.asarray(scores.fill_null(0.0)), row)
-    if np.isnan(values).any():
-        raise ScoresRefused(
-            "a candidate's score is NaN; leave out who was not compared", row + int(np.isnan(values).argmax())
-        )
-    numbers = np.array(ranks.fill_null(0), np.int64)
+    numbers = np.array(batch.column("rank").fill_null(0), np.int64)
     numbers[~blank[0] & (numbers < 1)] = -1  # a rank is 1 or more; 0 stands for nobody
     return (
         _places(batch.column("probe")),
         np.where(empty, 0, numbers),
         _places(batch.column("reference")),
-        np.where(blank[2], -np.inf, values),
+        np.where(blank[2], -np.inf, _scores(batch, row)),
         half.astype(np.int8),
+        np.arange(row, row + len(batch)),
     )
+
+
+def _frte_columns(batch: Any, row: int, numbered: Places | None) -> tuple[NDArray[Any], ...]:
+    """The same of FRTE's rows: those that name no candidate are left out, but for a list's first."""
+    ranks = np.array(batch.column("candidateRank").fill_null(-2), np.int64) + 1
+    empty = np.array(batch.column("isAssigned").fill_null(0), np.int64) == 0
+    lacks = [np.asarray(batch.column(name).is_null()) for name in ("templateId", "score")]
+    half = ~empty & (lacks[0] | lacks[1])
+    scores = np.where(empty | half, -np.inf, _scores(batch, row, ~empty))
+    columns = (
+        _numbered(batch.column("searchId"), numbered, 1),
+        np.where(empty, 0, np.where(ranks < 1, -1, ranks)),
+        _numbered(batch.column("templateId"), numbered, 0),
+        scores,
+        half.astype(np.int8),
+        np.arange(row, row + len(batch)),
+    )
+    kept = ~empty | (ranks <= 1)
+    return tuple(column[kept] for column in columns)
+
+
+def _scores(batch: Any, row: int, asked: NDArray[np.bool_] | None = None) -> Floats:
+    """Scores of a batch, 0 where there is none; only those that are `asked` are checked."""
+    values = np.array(batch.column("score").fill_null(0.0), np.float64)
+    if asked is not None:
+        values[~asked] = 0
+    values = check_scores(values, row)
+    if np.isnan(values).any():
+        raise ScoresRefused(
+            "a candidate's score is NaN; leave out who was not compared", row + int(np.isnan(values).argmax())
+        )
+    return values
+
+
+def _numbered(column: Any, numbered: Places | None, presented: int) -> Places:
+    """Places [n] of ids that may be the numbers of the layout `frte`: odd where enrolled, even where presented."""
+    import pyarrow
+
+    if numbered is None:
+        return _places(column)
+    try:
+        numbers = np.array(column.cast(pyarrow.int64()).fill_null(0), np.int64) - 1
+    except pyarrow.ArrowInvalid:
+        return _places(column)
+    index = numbers // 2
+    known = (numbers >= 0) & (numbers % 2 == presented) & (index < len(numbered))
+    return np.where(known, numbered[np.where(known, index, 0)], NOWHERE)
 
 
 def _places(column: Any) -> Places:
@@ -306,17 +357,19 @@ def _places(column: Any) -> Places:
 
 
 class _Ending(io.RawIOBase):
-    """Remembers the last byte that was read."""
+    """Gives what was read already, then the rest, and remembers the last byte."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, first: bytes) -> None:
         self._file = file
+        self._first = first
         self.last = b""
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
+        first, self._first = self._first, b""
+        data = first + self._file.read(size if size < 0 else max(size - len(first), 0))
         self.last = data[-1:] or self.last
         return data
 

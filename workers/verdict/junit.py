@@ -3,6 +3,7 @@
 FAIL is a failure. UNDECIDED is an error: the test could not tell, and a pipeline must not take that for success.
 """
 
+from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from app.dataset.evaluation import Evaluation, LimitFound, Verdict
@@ -13,49 +14,56 @@ from workers.verdict.worse import PAIRS, SUBJECTS
 SUITE = "facsimile evaluate"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A limit as a test case."""
+
+    limit: LimitFound
+    name: str
+    further: tuple[str, ...] = ()
+    """Lines below the reason, where the limit was not kept."""
+
+
 def junit_xml(found: Evaluation, *, seconds: float = 0.0, timestamp: str | None = None) -> bytes:
     """Build the document, UTF-8; control characters that XML cannot carry become U+FFFD."""
-    failures = sum(limit.verdict is Verdict.FAIL for limit in found.limits)
-    errors = sum(limit.verdict is Verdict.UNDECIDED for limit in found.limits)
+    at = f"FMR {found.rule.at_fmr:g}" if found.rule.threshold is None else f"threshold {plain(found.rule.threshold)}"
+    further = tuple(worse_lines(found, SUBJECTS, PAIRS))
+    cases = [
+        Case(limit=limit, name=f"{limit.limit} {limit.allowed} at {at}", further=further) for limit in found.limits
+    ]
+    text = "\n".join(summary_lines(found))
+    return junit_of(found.set.release or found.set.dataset, cases, text, seconds=seconds, timestamp=timestamp)
+
+
+def junit_of(of: str, cases: list[Case], text: str, *, seconds: float, timestamp: str | None) -> bytes:
+    """A document of test cases, about the set `of`; `text` is what the terminal shows."""
     counts = {
-        "tests": str(max(len(found.limits), 1)),
-        "failures": str(failures),
-        "errors": str(errors),
+        "tests": str(max(len(cases), 1)),
+        "failures": str(sum(case.limit.verdict is Verdict.FAIL for case in cases)),
+        "errors": str(sum(case.limit.verdict is Verdict.UNDECIDED for case in cases)),
         "skipped": "0",
         "time": f"{seconds:.3f}",
     }
     root = ET.Element("testsuites", {"name": SUITE, **counts})
-    about = {"name": _clean(f"{SUITE} {_set_name(found)}"), **counts}
+    about = {"name": _clean(f"{SUITE} {of}"), **counts}
     suite = ET.SubElement(root, "testsuite", about if timestamp is None else {**about, "timestamp": timestamp})
-    if not found.limits:
-        ET.SubElement(suite, "testcase", {"name": "metrics", "classname": _class(found), "time": counts["time"]})
-    for limit in found.limits:
-        _case(suite, found, limit, counts["time"])
+    of_class = {"classname": _clean(f"facsimile.{of}"), "time": counts["time"]}
+    if not cases:
+        ET.SubElement(suite, "testcase", {"name": "metrics", **of_class})
+    for case in cases:
+        _add(suite, case, of_class)
     output = ET.SubElement(suite, "system-out")
-    output.text = _clean("\n".join(summary_lines(found)))
+    output.text = _clean(text)
     ET.indent(root)
     return bytes(ET.tostring(root, "utf-8", xml_declaration=True)) + b"\n"
 
 
-def _case(suite: ET.Element, found: Evaluation, limit: LimitFound, seconds: str) -> None:
-    name = f"{limit.limit} {limit.allowed} at " + (
-        f"FMR {found.rule.at_fmr:g}" if found.rule.threshold is None else f"threshold {plain(found.rule.threshold)}"
-    )
-    case = ET.SubElement(suite, "testcase", {"name": _clean(name), "classname": _class(found), "time": seconds})
-    kind = {Verdict.FAIL: "failure", Verdict.UNDECIDED: "error"}.get(limit.verdict)
+def _add(suite: ET.Element, case: Case, of_class: dict[str, str]) -> None:
+    element = ET.SubElement(suite, "testcase", {"name": _clean(case.name), **of_class})
+    kind = {Verdict.FAIL: "failure", Verdict.UNDECIDED: "error"}.get(case.limit.verdict)
     if kind is not None:
-        attributes = {"message": _clean(limit.reason), "type": str(limit.verdict)}
-        ET.SubElement(case, kind, attributes).text = _clean(
-            "\n".join([limit.reason, *worse_lines(found, SUBJECTS, PAIRS)])
-        )
-
-
-def _class(found: Evaluation) -> str:
-    return _clean(f"facsimile.{_set_name(found)}")
-
-
-def _set_name(found: Evaluation) -> str:
-    return found.set.release or found.set.dataset
+        attributes = {"message": _clean(case.limit.reason), "type": str(case.limit.verdict)}
+        ET.SubElement(element, kind, attributes).text = _clean("\n".join([case.limit.reason, *case.further]))
 
 
 def _clean(text: str) -> str:

@@ -5,9 +5,8 @@ with a probability of at most alpha. In between the scores cannot tell, and that
 """
 
 import math
-from typing import Literal
 
-from app.dataset.evaluation import LimitFound, Verdict
+from app.dataset.evaluation import LimitFound, LimitName, Verdict
 from workers.verdict.bounds import Bounds
 
 SETTLES = 1_000_000
@@ -15,12 +14,12 @@ SETTLES = 1_000_000
 
 
 def decide(
-    excess: Bounds, *, limit: Literal["max_fnmr", "max_fnmr_increase"], allowed: str, told: str, whole: float = 0.0
+    excess: Bounds, *, limit: LimitName, allowed: str, told: str, whole: float = 0.0, rate: str = "FNMR"
 ) -> LimitFound:
     """Decide by how far something is above what is allowed: `excess` is 0 at the limit.
 
-    `told` says what was measured and what is allowed. `whole` is the FNMR that a relative limit is a share of, 0 where
-    the limit is absolute. Differences of rates are told in percentage points throughout.
+    `told` says what was measured and what is allowed. `whole` is the FNMR (or whatever `rate` is called) that a
+    relative limit is a share of, 0 where the limit is absolute. Differences of rates are told in percentage points.
     """
     sure = f"{100 * (1 - excess.alpha):.4g}%"
     needed = None
@@ -37,7 +36,8 @@ def decide(
         needed = subjects_to_settle(excess)
         reason = (
             f"{told}. These scores cannot tell whether that is within the limit: with {sure} confidence either way it "
-            f"is between {points(-excess.low)} below and {points(excess.high)} above. {_advice(excess, needed, whole)}"
+            f"is between {points(-excess.low)} below and {points(excess.high)} above. "
+            f"{_advice(excess, needed, whole, rate)}"
         )
     return LimitFound(
         limit=limit,
@@ -57,7 +57,7 @@ def points(share: float) -> str:
     return f"{value} {'point' if value == '1' else 'points'}"
 
 
-def undecided(limit: Literal["max_fnmr", "max_fnmr_increase"], allowed: str, reason: str, excess: float) -> LimitFound:
+def undecided(limit: LimitName, allowed: str, reason: str, excess: float) -> LimitFound:
     """What is said where not even bounds can be given."""
     return LimitFound(
         limit=limit,
@@ -81,7 +81,7 @@ def subjects_to_settle(excess: Bounds) -> int | None:
     return math.ceil(needed) if needed < SETTLES else None
 
 
-def _advice(excess: Bounds, needed: int | None, whole: float) -> str:
+def _advice(excess: Bounds, needed: int | None, whole: float, rate: str) -> str:
     if needed:
         more = (
             f"About {needed:,} subjects would settle it (there are {excess.subjects:,}), if the rates are as measured"
@@ -89,5 +89,5 @@ def _advice(excess: Bounds, needed: int | None, whole: float) -> str:
     else:
         more = "No number of subjects worth naming would settle it, for as measured it lies at the limit itself"
     high = max(excess.high, 0.0)
-    wider = f"{points(high)} more" if not whole else f"about {100 * high / whole:.3g}% of the baseline's FNMR more"
+    wider = f"{points(high)} more" if not whole else f"about {100 * high / whole:.3g}% of the baseline's {rate} more"
     return f"{more}; with these, a limit that allows {wider} would pass"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.dataset.candidates import RankPoint, SearchesFound, SearchPoint
+from app.dataset.candidates import RankPoint, SearchesFound, SearchPoint, SearchRule
 from app.dataset.evaluation import EvaluatedSet
 from app.dataset.measures import Interval, Rate
 from app.dataset.resolution import ERRORS
@@ -17,16 +17,62 @@ from workers.biometrics.rates import fnmr_at_fmr
 from workers.biometrics.scores import ScoreSet
 from workers.verdict.blocks import SAMPLES
 from workers.verdict.candidates import Searched
+from workers.verdict.search_limits import SearchScores, decide_limits, outcome_of
 
 BOOTSTRAP = Bootstrap(replicates=2_000)
 
 RANKS = (1, 2, 5, 10, 20, 50, 100)
+
+GROUPS = 2_000
+"""With more subjects than this, groups of them are resampled: a million subjects cannot be drawn 2,000 times."""
+
+LEVELS = 512
+"""Thresholds that are told apart about the one at a FPIR, where there are more scores."""
 
 LOWEST = -1e308
 """Stands for 'not in the list': below every score that a matcher gives."""
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
+
+
+def evaluate_searches(of: EvaluatedSet, found: Searched, baseline: Searched | None, rule: SearchRule) -> SearchesFound:
+    """Measure, compare with the baseline's lists for the same probes in the same gallery, and decide the limits."""
+    measured = measure_searches(of, found, rule.at_fpir)
+    before = None if baseline is None else measure_searches(of, baseline, rule.at_fpir)
+    new, old = _scores(found), None if baseline is None else _scores(baseline)
+    same = old is not None and np.array_equal(new.mates, old.mates) and np.array_equal(new.others, old.others)
+    decided = decide_limits(
+        rule,
+        outcome_of(new, rule.at_fpir[0]),
+        None if old is None else outcome_of(old, rule.at_fpir[0]),
+        len(new.others),
+        same=same,
+    )
+    return measured.model_copy(
+        update={
+            "rule": rule,
+            "baseline": before,
+            "difference": decided.difference,
+            "limits": decided.limits,
+            "verdict": decided.verdict,
+            "reason": decided.reason,
+        }
+    )
+
+
+def _scores(found: Searched) -> SearchScores:
+    mated = found.has_mate
+    strangers = ~mated if (~mated).any() else mated
+    subjects, codes = np.unique(found.probes // SAMPLES, return_inverse=True)
+    groups = group_subjects(len(subjects))
+    return SearchScores(
+        mates=np.maximum(found.mate_scores[mated], LOWEST),
+        owners=groups[codes[mated]],
+        others=np.maximum(found.best_others[strangers], LOWEST),
+        others_owners=groups[codes[strangers]],
+        subjects=int(groups.max()) + 1,
+    )
 
 
 def measure_searches(of: EvaluatedSet, found: Searched, fpirs: Sequence[float]) -> SearchesFound:
@@ -39,13 +85,15 @@ def measure_searches(of: EvaluatedSet, found: Searched, fpirs: Sequence[float]) 
     mates = np.maximum(found.mate_scores[mated], LOWEST)
     others = np.maximum(found.best_others[strangers], LOWEST)
     subjects, codes = np.unique(found.probes // SAMPLES, return_inverse=True)
-    owners, others_owners = codes[mated].astype(np.int64), codes[strangers].astype(np.int64)
+    resampled = group_subjects(len(subjects))
+    groups = int(resampled.max()) + 1
+    owners, others_owners = resampled[codes[mated]], resampled[codes[strangers]]
     # Mates against the best of all others: an operating point of a verification test, counted by search.
     scores = ScoreSet(mated=mates, non_mated=others)
     points = []
-    for fpir in sorted(fpirs, reverse=True):
+    for fpir in fpirs:
         point = fnmr_at_fmr(scores, fpir)
-        replicates = _replicates(mates, owners, others, others_owners, len(subjects), fpir)
+        replicates = _replicates(mates, owners, others, others_owners, groups, fpir)
         points.append(
             SearchPoint(
                 target_fpir=fpir,
@@ -55,7 +103,7 @@ def measure_searches(of: EvaluatedSet, found: Searched, fpirs: Sequence[float]) 
                     "FNIR",
                     point.fnmr,
                     "mated searches that do not return the mate with a score >= threshold",
-                    _interval(replicates, point.fnmr.value, owners),
+                    _interval(replicates, point.fnmr.value, owners, groups),
                 ),
                 resolved=fpir * len(others) >= ERRORS,
             )
@@ -69,7 +117,7 @@ def measure_searches(of: EvaluatedSet, found: Searched, fpirs: Sequence[float]) 
         trials=len(missed),
         side="mated searches whose mate does not stand alone at rank 1",
         exact=exact_interval(int(missed.sum()), len(missed), over="searches"),
-        by_subject=_interval(_shares(missed, owners, len(subjects)), float(missed.mean()), owners),
+        by_subject=_interval(_shares(missed, owners, groups), float(missed.mean()), owners, groups),
     )
     return SearchesFound(
         set=of,
@@ -96,47 +144,78 @@ def _rate(name: str, rate: Rate, side: str, by_subject: Interval | None = None) 
     return rate.model_copy(update={"name": name, "side": side, "exact": exact, "by_subject": by_subject})
 
 
-def _interval(replicates: Floats | None, value: float, owners: Codes) -> Interval | None:
+def _interval(replicates: Floats | None, value: float, owners: Codes, groups: int) -> Interval | None:
     if replicates is None:
         return None
-    return resampled_interval(replicates, value, len(np.unique(owners)), "bootstrap by subject", over="subjects")
+    units = len(np.unique(owners))
+    method = "bootstrap by subject" if groups < GROUPS else f"bootstrap by {GROUPS:,} groups of subjects"
+    return resampled_interval(replicates, value, units, method, over="subjects" if groups < GROUPS else "groups")
+
+
+def group_subjects(subjects: int) -> Codes:
+    """What is resampled, by subject [S]: each itself, or, where there are very many, one of GROUPS random groups.
+
+    Sums over groups of independent subjects spread as those over subjects do, so intervals are the same on average.
+    """
+    if subjects <= GROUPS:
+        return np.arange(subjects)
+    order = np.argsort(np.random.Philox(key=[0, subjects]).random_raw(subjects), kind="stable")
+    groups = np.empty(subjects, np.int64)
+    groups[order] = np.arange(subjects) % GROUPS
+    return groups
 
 
 def _replicates(
-    mates: Floats, owners: Codes, others: Floats, others_owners: Codes, subjects: int, fpir: float
+    mates: Floats, owners: Codes, others: Floats, others_owners: Codes, groups: int, fpir: float
 ) -> Floats | None:
-    """FNIR [B], the threshold found anew in every replicate; None with fewer than two subjects."""
-    order = np.argsort(-others, kind="stable")
-    falling, theirs = others[order], others_owners[order]
-    rising = np.argsort(mates, kind="stable")
-    ascending, ours = mates[rising], owners[rising]
+    """FNIR [B], the threshold found anew in every replicate; None with fewer than two subjects.
+
+    A replicate's threshold is one of at most LEVELS. Where there are more scores about it, it is the next higher
+    level: that lets up to 1% fewer false positives through than are allowed, so FNIR errs upward.
+    """
+    levels = _levels(others, fpir)
+    count = len(levels)
+    # How many levels each score reaches; summed up, searches of a group that reach a level, and mates that do not.
+    reached = _table(others_owners, np.searchsorted(levels, others, "right"), groups, count)
+    returned = np.cumsum(reached[:, ::-1], 1)[:, ::-1][:, 1:]
+    missed = np.cumsum(_table(owners, np.searchsorted(levels, mates, "right"), groups, count), 1)
     rates = np.full(BOOTSTRAP.replicates, np.nan)
     try:
-        for part, weights in BOOTSTRAP.multiplicities(subjects, len(mates) + len(others)):
-            running = np.cumsum(weights[:, theirs], 1)
+        for part, weights in BOOTSTRAP.multiplicities(groups, count):
             # Weights are whole numbers; the margin lets 0.29 * 100 = 28.999999999999996 allow 29.
-            over = running > np.floor(fpir * running[:, -1:] * (1 + 1e-12) + 1e-9)
-            reached = np.nextafter(falling[over.argmax(1)], np.inf)
-            thresholds = np.where(over.any(1), reached, -np.inf)
-            missed = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights[:, ours], 1)], 1)
-            below = np.searchsorted(ascending, thresholds, "left")
-            whole = missed[:, -1]
-            rates[part] = np.divide(
-                np.take_along_axis(missed, below[:, None], 1)[:, 0],
-                whole,
-                out=np.full(len(whole), np.nan),
-                where=whole > 0,
-            )
+            permitted = np.floor(fpir * (weights @ reached.sum(1)) * (1 + 1e-12) + 1e-9)
+            first = (weights @ returned <= permitted[:, None]).argmax(1)
+            whole = weights @ missed[:, -1]
+            below = np.take_along_axis(weights @ missed, first[:, None], 1)[:, 0]
+            rates[part] = np.divide(below, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     except Unresolvable:
         return None
     return rates
 
 
-def _shares(wrong: Floats, owners: Codes, subjects: int) -> Floats | None:
-    sums, tried = (np.bincount(owners, weights=each, minlength=subjects) for each in (wrong, np.ones(len(wrong))))
+def _levels(others: Floats, fpir: float) -> Floats:
+    """Thresholds [K], ascending, among which a replicate's is: just above scores about the one at the FPIR."""
+    falling = np.sort(others)[::-1]
+    permitted = int(fpir * len(falling))
+    reach = min(len(falling), 3 * permitted + 200)
+    places = np.arange(reach)
+    if reach > LEVELS:
+        places = np.unique(np.append(0, np.geomspace(max(permitted // 4, 1), reach, LEVELS).astype(np.int64) - 1))
+    levels = np.unique(np.nextafter(falling[places], np.inf))
+    return np.append(-np.inf, levels) if reach == len(falling) else levels
+
+
+def _table(owners: Codes, reached: Codes, groups: int, levels: int) -> Floats:
+    """Scores [groups, levels + 1] by whose they are and how many levels they reach."""
+    counts = np.bincount(owners * (levels + 1) + reached, minlength=groups * (levels + 1))
+    return counts.reshape(groups, levels + 1).astype(np.float64)
+
+
+def _shares(wrong: Floats, owners: Codes, groups: int) -> Floats | None:
+    sums, tried = (np.bincount(owners, weights=each, minlength=groups) for each in (wrong, np.ones(len(wrong))))
     rates = np.full(BOOTSTRAP.replicates, np.nan)
     try:
-        for part, weights in BOOTSTRAP.multiplicities(subjects):
+        for part, weights in BOOTSTRAP.multiplicities(groups):
             whole = weights @ tried
             rates[part] = np.divide(weights @ sums, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     except Unresolvable:

@@ -42,13 +42,13 @@ def markdown(found: Evaluation) -> str:
     sign = f"{SIGNS[found.verdict]} {found.verdict}" if found.verdict else "Metrics"
     columns = ["new scores", *(["baseline"] if found.baseline else [])]
     rows = [[name, *cells] for name, cells in _rates(found.scores, found.baseline)]
-    facts = [f"- {name}: {_escaped(value)}" for name, value in _facts(found, rates=False)]
+    facts = [f"- {name}: {escaped(value)}" for name, value in _facts(found, rates=False)]
     parts = [
-        f"### {sign}: {_escaped(found.set.release or found.set.name)}",
+        f"### {sign}: {escaped(found.set.release or found.set.name)}",
         "",
-        _escaped(found.reason),
+        escaped(found.reason),
         "",
-        *_table(["", *columns], rows),
+        *table(["", *columns], rows),
         "",
         *facts,
         "",
@@ -56,7 +56,7 @@ def markdown(found: Evaluation) -> str:
         *_groups(found),
     ]
     if found.notes:
-        parts += ["Notes:", "", *(f"- {_escaped(note)}" for note in found.notes), ""]
+        parts += ["Notes:", "", *(f"- {escaped(note)}" for note in found.notes), ""]
     return "\n".join(parts)
 
 
@@ -108,7 +108,7 @@ def _worse(found: Evaluation) -> Iterator[str]:
             pairs.append(f"and {subject.worse - len(subject.pairs):,} more")
         before = [f"{subject.missed_before:,}"] if found.baseline else []
         rows.append([subject.subject, f"{subject.missed:,} of {subject.tried:,}", *before, "<br>".join(pairs)])
-    yield from _table(columns, rows)
+    yield from table(columns, rows)
     yield ""
 
 
@@ -122,14 +122,14 @@ def _groups(found: Evaluation) -> Iterator[str]:
     against = found.baseline is not None
     rows = [
         [
-            _escaped(f"{group.attribute.replace('_', ' ')}: {group.group}"),
+            escaped(f"{group.attribute.replace('_', ' ')}: {group.group}"),
             f"{group.subjects:,}",
             _cell(group.fnmr),
             *(_against(group) if against else []),
         ]
         for group in found.groups
     ]
-    yield from _table(
+    yield from table(
         ["group", "subjects", "new scores", *(["baseline", "subjects worse / better"] if against else [])], rows
     )
     yield ""
@@ -189,7 +189,8 @@ def _where(point: PointFound, found: Evaluation) -> str:
     return f"at {unit} {at}, FMR {percent(point.fmr.value)}"
 
 
-def _table(columns: list[str], rows: list[list[str]]) -> Iterator[str]:
+def table(columns: list[str], rows: list[list[str]]) -> Iterator[str]:
+    """Lines of a table in Markdown."""
     yield "| " + " | ".join(columns) + " |"
     yield "|" + "---|" * len(columns)
     for row in rows:
@@ -201,7 +202,8 @@ def _link(text: str, to: str) -> str:
     return f"[{text}](<{safe}>)"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text from outside as Markdown shows it letter by letter."""
     for letter in "\\`*_[]<>|#":
         text = text.replace(letter, f"\\{letter}" if letter not in "<>" else {"<": "&lt;", ">": "&gt;"}[letter])
     return text.replace("\n", " ").replace("\r", " ")

@@ -172,7 +172,7 @@ class LimitFound(Data):
 
 
 class PairFound(Data):
-    """A mated comparison that is missed."""
+    """A comparison that went wrong: a mated one that is missed, or a non-mated one that matches."""
 
     reference: str
     """The sample's label."""
@@ -183,6 +183,7 @@ class PairFound(Data):
     score: float | None
     """As handed in; null if the comparison failed."""
     baseline_score: float | None
+    """Null without a baseline, if the comparison failed, and where so low a non-mated score was counted in bins."""
 
 
 class SubjectFound(Data):
@@ -212,6 +213,17 @@ class WorseFound(Data):
     """That have such a comparison."""
     listed: tuple[SubjectFound, ...]
     """The worst of them first."""
+
+
+class FalseMatchesFound(Data):
+    """Strangers who match and did not with the baseline; without one, all who match."""
+
+    pairs: int
+    """Non-mated comparisons that match now and did not before; without a baseline all that match."""
+    pairs_better: int | None
+    """The other way round; null without a baseline."""
+    listed: tuple[PairFound, ...]
+    """Those with the highest scores first."""
 
 
 class GroupFound(Data):
@@ -249,6 +261,8 @@ class Evaluation(Data):
     difference: DifferenceFound | None
     worse: WorseFound | None = None
     """Null in what an older version wrote."""
+    false_matches: FalseMatchesFound | None = None
+    """Null in what an older version wrote, and where the threshold lies below the scores that are kept one by one."""
     groups: tuple[GroupFound, ...] = ()
     limits: tuple[LimitFound, ...]
     verdict: Verdict | None

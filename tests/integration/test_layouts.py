@@ -44,7 +44,6 @@ def test_a_layout_in_the_request_and_one_on_demand(
         seed=5,
         model="parametric",
         layouts=["lfw", "aligned"],
-        comparisons={"selection": "balanced"},
         checks={"unique": False, "face_found": False},
     )
     manifest = service.finish(dataset)

@@ -85,7 +85,7 @@ def test_ten_equal_folds_and_the_rest_listed(
         name, first = parts[0], int(parts[1])
         other, second = (name, int(parts[2])) if mated else (parts[2], int(parts[3]))
         reference, probe = sample_of(facts, name, first), sample_of(facts, other, second)
-        assert fold_of(facts, reference) == fold
+        assert fold in ({fold_of(facts, reference)} | (set() if mated else {fold_of(facts, probe)}))
         taken.add(ListedPair(sample_name(*reference), sample_name(*probe), mated))
     assert len(taken) == len(lines)
     left = {
@@ -94,11 +94,14 @@ def test_ten_equal_folds_and_the_rest_listed(
     }
     assert not taken & left
     assert taken | left == set(contents.comparisons())
-    # Not one more of each kind would fit into every fold.
-    there = [[0, 0] for _ in range(10)]
+    # As many as the mated ones let there be, or half of an equal share of the others.
+    mated = [0] * 10
     for item in contents.comparisons():
-        there[fold_of(facts, Place(int(item.reference[1:8]), 0))][item.mated] += 1
-    assert folds.size == min(min(counts) for counts in there)
+        mated[fold_of(facts, Place(int(item.reference[1:8]), 0))] += item.mated
+    others = sum(not item.mated for item in contents.comparisons())
+    assert folds.size <= min(*mated, others // 10)
+    if not gone:
+        assert folds.size >= max(1, min(*mated, others // 20))
 
 
 def sample_of(facts: About, name: str, number: int) -> Place:

@@ -91,7 +91,7 @@ def test_the_order_of_rows_is_no_matter(
     assert first.digest == second.digest
     for name in ("mated", "mated_subjects", "compared"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-    for name in ("scores", "references", "probes"):
+    for name in ("scores", "references", "probes", "cells"):
         np.testing.assert_array_equal(getattr(first.tail, name), getattr(second.tail, name))
     assert (first.histogram.first, first.histogram.exponent) == (second.histogram.first, second.histogram.exponent)
     np.testing.assert_array_equal(first.histogram.counts, second.histogram.counts)
@@ -201,12 +201,14 @@ def test_the_highest_are_the_highest(scores: list[int], keep: int, cut: int) -> 
     highest = Highest(keep)
     for start in range(0, len(values), cut):
         part = slice(start, start + cut)
-        highest.add(values[part], codes[part], codes[part] * 2)
+        highest.add(values[part], codes[part], codes[part] * 2, codes[part] * 3)
     tail = highest.tail()
     order = np.lexsort((codes, -values))[:keep]
     np.testing.assert_array_equal(tail.scores, values[order])
     np.testing.assert_array_equal(tail.references, codes[order])
     np.testing.assert_array_equal(tail.probes, codes[order] * 2)
+    assert tail.cells is not None
+    np.testing.assert_array_equal(tail.cells, codes[order] * 3)
 
 
 @given(

@@ -3,9 +3,10 @@
 Read by scikit-learn's fetch_lfw_people and fetch_lfw_pairs where it is unpacked in their folder `lfw_home`, and by
 whatever else reads Labeled Faces in the Wild. https://vis-www.cs.umass.edu/lfw/README.txt
 
-A fold is a run of subjects. A mated comparison is in its subject's fold, a non-mated one in that of its reference:
-so no subject has mated comparisons in two folds, but a probe may come from another fold, for the comparisons are the
-set's and no others. All folds have equally many, so some may be left over: they are listed, never padded.
+A fold is a run of subjects. A mated comparison is in its subject's fold, a non-mated one in that of one of its two
+subjects, whichever has fewer: so no subject has mated comparisons in two folds, but one side of a non-mated one may
+come from another fold, for the comparisons are the set's and no others. All folds have equally many, so some may be
+left over: they are listed, never padded.
 """
 
 from collections.abc import Iterator
@@ -35,8 +36,9 @@ def lfw(contents: Contents) -> Iterator[Entry]:
         "images are the set's own files. Subject_0000012 is the subject S0000012. LFW counts a subject's images from 1 "
         "and leaves no gaps; samples.csv says which sample each is.",
         *folds.notes(),
-        "No subject has mated comparisons in two folds. A non-mated comparison is in its reference's fold, and its "
-        "probe may be of another: the comparisons are those of the set. pairsDevTrain.txt and pairsDevTest.txt, which "
+        "No subject has mated comparisons in two folds. A non-mated comparison is in the fold of one of its subjects, "
+        "and the other may be of another: the comparisons are those of the set. pairsDevTrain.txt and "
+        "pairsDevTest.txt, which "
         f"LFW has for development, repeat those of folds 1 to {DEVELOPMENT_FOLDS} and "
         f"{DEVELOPMENT_FOLDS + 1} to {FOLDS}.",
     )
@@ -62,10 +64,9 @@ class Folds:
 
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
-        about = contents.about
         there = [[0, 0] for _ in range(FOLDS)]
-        for reference, _, mated in contents.comparisons():
-            there[fold_of(about, place_of(reference))][not mated] += 1
+        for fold, _, _, mated in self._folded():
+            there[fold][not mated] += 1
         self._there = [Numbers(*counts) for counts in there]
         self.size = min(min(counts) for counts in self._there)
         """Mated comparisons of each fold, and as many non-mated."""
@@ -109,13 +110,23 @@ class Folds:
     def _dealt(self) -> Iterator[tuple[int, bool, str, str, bool]]:
         """Yield (fold, whether it is taken, reference, probe, mated) of every comparison."""
         seen = [[0, 0] for _ in range(FOLDS)]
-        for reference, probe, mated in self._contents.comparisons():
-            fold = fold_of(self._contents.about, place_of(reference))
+        for fold, reference, probe, mated in self._folded():
             number, there = seen[fold][not mated], self._there[fold][not mated]
             seen[fold][not mated] += 1
             # Evenly over the fold's comparisons, so that none of its subjects is preferred.
             taken = (number + 1) * self.size // there > number * self.size // there
             yield fold, taken, reference, probe, mated
+
+    def _folded(self) -> Iterator[tuple[int, str, str, bool]]:
+        """Yield (fold, reference, probe, mated) of every comparison; the same whenever it is asked."""
+        about, non_mated = self._contents.about, [0] * FOLDS
+        for reference, probe, mated in self._contents.comparisons():
+            fold = fold_of(about, place_of(reference))
+            if not mated:
+                # Lists of every pair once have later subjects on the probes' side alone.
+                fold = min(fold, fold_of(about, place_of(probe)), key=lambda one: (non_mated[one], one != fold))
+                non_mated[fold] += 1
+            yield fold, reference, probe, mated
 
     def _line(self, reference: str, probe: str) -> str:
         about = self._contents.about

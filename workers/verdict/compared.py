@@ -150,7 +150,7 @@ def compare(
         references, probes = (listed.codes_of(places) for places in listed.pairs_at(fitting[completed]))
         for codes in (references, probes):
             touched += np.bincount(codes, minlength=len(touched))
-        highest.add(values[completed], references, probes)
+        highest.add(values[completed], references, probes, fitting[completed])
         histogram.add(values[completed])
         done += len(block.values)
         on_progress(done, listed.count)

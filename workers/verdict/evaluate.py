@@ -21,6 +21,7 @@ from workers.verdict.album import NO_PICTURES, Album
 from workers.verdict.bounds import Bounds, bootstrap_for, fnmr_bounds, increase_bounds
 from workers.verdict.compared import ComparedScores
 from workers.verdict.direction import as_handed_in, check_order, faint
+from workers.verdict.false_matches import find_false_matches
 from workers.verdict.listed import Listed
 from workers.verdict.metrics import measure
 from workers.verdict.outcomes import Outcome, outcome_at, outcome_at_fmr
@@ -68,6 +69,7 @@ def evaluate(
         baseline=None if before is None else as_handed_in(before, rule),
         difference=_difference(rule, new, old, same) if baseline is not None else None,
         worse=find_worse(listed, now, then, album, distances=rule.distances),
+        false_matches=find_false_matches(listed, now, then, album, distances=rule.distances),
         groups=by_group(listed, now, then, album),
         limits=tuple(limits),
         verdict=_together(limits),

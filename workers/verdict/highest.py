@@ -24,6 +24,8 @@ class Tail:
     """[K] the subject's code."""
     probes: Codes
     """[K]"""
+    cells: Codes | None = None
+    """[K] where each comparison is in the list; None in what was kept before that was."""
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -36,30 +38,35 @@ class Highest:
         self._keep = keep
         self._cut = -np.inf
         self._held = 0
-        self._parts: list[tuple[Floats, Codes, Codes]] = []
+        self._parts: list[tuple[Floats, Codes, Codes, Codes]] = []
 
-    def add(self, scores: Floats, references: Codes, probes: Codes) -> None:
-        """Take some in; their subjects' codes beside them."""
+    def add(self, scores: Floats, references: Codes, probes: Codes, cells: Codes) -> None:
+        """Take some in; their subjects' codes, and where they are in the list, beside them."""
         if self._cut > -np.inf:
             near = scores >= self._cut
-            scores, references, probes = scores[near], references[near], probes[near]
-        self._parts.append((scores, references, probes))
+            scores, references, probes, cells = scores[near], references[near], probes[near], cells[near]
+        self._parts.append((scores, references, probes, cells))
         self._held += len(scores)
         if self._held > 2 * self._keep:
-            top = self.tail()
-            self._parts, self._held = [(top.scores, top.references, top.probes)], len(top)
-            self._cut = float(top.scores[-1])
+            top = self._top()
+            self._parts, self._held = [top], len(top[0])
+            self._cut = float(top[0][-1])
 
     def tail(self) -> Tail:
         """What is kept."""
-        empty = (np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
-        scores, references, probes = (np.concatenate(columns) for columns in zip(empty, *self._parts, strict=True))
+        scores, references, probes, cells = self._top()
+        return Tail(scores=scores, references=references, probes=probes, cells=cells)
+
+    def _top(self) -> tuple[Floats, Codes, Codes, Codes]:
+        none = np.zeros(0, np.int64)
+        columns = zip((np.zeros(0), none, none, none), *self._parts, strict=True)
+        scores, references, probes, cells = (np.concatenate(column) for column in columns)
         if len(scores) > self._keep:
             # Ties with the last stay for now, so that the order below decides among them.
             near = scores >= np.partition(scores, len(scores) - self._keep)[len(scores) - self._keep]
-            scores, references, probes = scores[near], references[near], probes[near]
-        order = np.lexsort((probes, references, -scores))[: self._keep]
-        return Tail(scores=scores[order], references=references[order], probes=probes[order])
+            scores, references, probes, cells = scores[near], references[near], probes[near], cells[near]
+        order = np.lexsort((cells, probes, references, -scores))[: self._keep]
+        return scores[order], references[order], probes[order], cells[order]
 
 
 class WideningHistogram:

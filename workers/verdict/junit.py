@@ -8,7 +8,8 @@ from xml.etree import ElementTree as ET
 
 from app.dataset.evaluation import Evaluation, LimitFound, Verdict
 from workers.report.wording import plain
-from workers.verdict.wording import summary_lines, worse_lines
+from workers.verdict.false_matches import PAIRS as FALSE_MATCHES
+from workers.verdict.wording import false_match_lines, summary_lines, worse_lines
 from workers.verdict.worse import PAIRS, SUBJECTS
 
 SUITE = "facsimile evaluate"
@@ -27,7 +28,7 @@ class Case:
 def junit_xml(found: Evaluation, *, seconds: float = 0.0, timestamp: str | None = None) -> bytes:
     """Build the document, UTF-8; control characters that XML cannot carry become U+FFFD."""
     at = f"FMR {found.rule.at_fmr:g}" if found.rule.threshold is None else f"threshold {plain(found.rule.threshold)}"
-    further = tuple(worse_lines(found, SUBJECTS, PAIRS))
+    further = (*worse_lines(found, SUBJECTS, PAIRS), *false_match_lines(found, FALSE_MATCHES))
     cases = [
         Case(limit=limit, name=f"{limit.limit} {limit.allowed} at {at}", further=further) for limit in found.limits
     ]

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from app.errors import Corrupt
 from workers.biometrics.histogram import ScoreHistogram
 from workers.biometrics.scores import Failures
 from workers.verdict.compared import ComparedScores
-from workers.verdict.highest import Tail
+from workers.verdict.highest import Codes, Tail
 
 VERSION = 1
 
@@ -28,6 +29,7 @@ def pack(scores: ComparedScores) -> bytes:
         tail=scores.tail.scores,
         tail_references=scores.tail.references.astype(np.int32),
         tail_probes=scores.tail.probes.astype(np.int32),
+        tail_cells=np.zeros(0, np.int64) if scores.tail.cells is None else scores.tail.cells,
         bins=np.array([histogram.first, histogram.exponent, len(histogram.counts)], np.int64),
         bins_held=held,
         counts=histogram.counts[held],
@@ -57,6 +59,7 @@ def unpack(data: bytes) -> ComparedScores:
                     scores=found["tail"],
                     references=found["tail_references"].astype(np.int64),
                     probes=found["tail_probes"].astype(np.int64),
+                    cells=_cells(found),
                 ),
                 histogram=ScoreHistogram(first=first, exponent=exponent, counts=counts),
                 non_mated_total=total,
@@ -67,3 +70,10 @@ def unpack(data: bytes) -> ComparedScores:
             )
     except (ValueError, KeyError, OSError, EOFError, IndexError, zipfile.BadZipFile) as exc:
         raise Corrupt("the scores kept of an evaluation cannot be read") from exc
+
+
+def _cells(found: Any) -> Codes | None:
+    """Where the tail's comparisons are in the list; None where that was not kept."""
+    if "tail_cells" not in found or len(found["tail_cells"]) != len(found["tail"]):
+        return None
+    return np.asarray(found["tail_cells"], np.int64)

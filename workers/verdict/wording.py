@@ -2,7 +2,16 @@
 
 from collections.abc import Iterator
 
-from app.dataset.evaluation import Evaluation, GroupFound, PairFound, PointFound, ScoresFound, SubjectFound, Verdict
+from app.dataset.evaluation import (
+    Evaluation,
+    FalseMatchesFound,
+    GroupFound,
+    PairFound,
+    PointFound,
+    ScoresFound,
+    SubjectFound,
+    Verdict,
+)
 from app.dataset.measures import Rate
 from workers.report.wording import between, percent, plain, plural, rate_text
 from workers.verdict.rule import points
@@ -18,6 +27,7 @@ def summary_lines(found: Evaluation) -> list[str]:
     lines = [f"{found.verdict or 'no verdict'}: {found.reason}"]
     lines += [f"{name}: {value}" for name, value in _facts(found)]
     lines += worse_lines(found, ON_A_TERMINAL, 2)
+    lines += false_match_lines(found, ON_A_TERMINAL)
     return [*lines, *(f"note: {note}" for note in found.notes)]
 
 
@@ -37,6 +47,19 @@ def worse_lines(found: Evaluation, most: int, pairs: int) -> list[str]:
     return lines
 
 
+def false_match_lines(found: Evaluation, most: int) -> list[str]:
+    """Which strangers match who did not before, a line a comparison; without a baseline, which match."""
+    wrong = found.false_matches
+    if wrong is None or not wrong.listed:
+        return []
+    lines = [f"{_false_title(found)}: {_false_count(wrong)}"]
+    lines += [f"  {pair.reference_image} with {pair.probe_image} ({_scores(pair)})" for pair in wrong.listed[:most]]
+    if wrong.pairs > most:
+        told = f"; --json and --markdown name {len(wrong.listed)}" if len(wrong.listed) > most else ""
+        lines.append(f"  and {wrong.pairs - len(wrong.listed[:most]):,} more{told}")
+    return lines
+
+
 def markdown(found: Evaluation) -> str:
     """A summary for CI: verdict, table, who got worse, groups, notes. Text from outside is escaped."""
     sign = f"{SIGNS[found.verdict]} {found.verdict}" if found.verdict else "Metrics"
@@ -53,6 +76,7 @@ def markdown(found: Evaluation) -> str:
         *facts,
         "",
         *_worse(found),
+        *_false_matches(found),
         *_groups(found),
     ]
     if found.notes:
@@ -112,6 +136,25 @@ def _worse(found: Evaluation) -> Iterator[str]:
     yield ""
 
 
+def _false_matches(found: Evaluation) -> Iterator[str]:
+    wrong = found.false_matches
+    if wrong is None or not wrong.listed:
+        return
+    yield f"#### {_false_title(found)}"
+    yield ""
+    yield f"{_false_count(wrong)}."
+    yield ""
+    rows = [
+        [_link(pair.reference, pair.reference_image), _link(pair.probe, pair.probe_image), _scores(pair)]
+        for pair in wrong.listed
+    ]
+    yield from _table(["reference", "probe", "score"], rows)
+    if wrong.pairs > len(wrong.listed):
+        yield ""
+        yield f"And {wrong.pairs - len(wrong.listed):,} more."
+    yield ""
+
+
 def _groups(found: Evaluation) -> Iterator[str]:
     if not found.groups:
         return
@@ -155,6 +198,17 @@ def _how_many(found: Evaluation) -> str:
         f"{plural(worse.pairs, 'mated comparison')} of {subjects} matched before and "
         f"{'is' if worse.pairs == 1 else 'are'} missed now; {worse.pairs_better:,} the other way round"
     )
+
+
+def _false_title(found: Evaluation) -> str:
+    return "New false matches" if found.baseline else "False matches"
+
+
+def _false_count(wrong: FalseMatchesFound) -> str:
+    compared = f"{plural(wrong.pairs, 'non-mated comparison')} {'matches' if wrong.pairs == 1 else 'match'}"
+    if wrong.pairs_better is None:
+        return compared
+    return f"{compared} now and did not before; {wrong.pairs_better:,} the other way round"
 
 
 def _missed(subject: SubjectFound) -> str:

@@ -10,6 +10,7 @@ import typer
 from app.cli.bars import Bars
 from app.cli.options import DatasetArgument, JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, say
+from app.cli.request import in_callers_words
 from app.client.archives import archive_name, fetch_archive
 from app.client.connect import connect
 from app.client.errors import UsageProblem
@@ -35,7 +36,7 @@ def fetch(
         path = out or Path(archive_name(dataset, layout))
         if path.exists():
             raise UsageProblem(f"{path} is there already; choose another file with --out")
-        with Bars() as bars:
+        with Bars() as bars, in_callers_words(options={"layout": "--layout"}):
             fetch_archive(client, client.archive(dataset, layout), path, partial(bars.amount, "downloading", unit="B"))
             bars.end()
     finally:

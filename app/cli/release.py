@@ -6,6 +6,7 @@ import typer
 
 from app.cli.options import DatasetArgument, JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, say, table
+from app.cli.request import in_callers_words
 from app.client.connect import connect
 from app.client.errors import UsageProblem
 from app.dataset.version import LATEST, ReleaseRef, parse_ref
@@ -15,6 +16,9 @@ release = typer.Typer(
     add_completion=False,
     help="Give datasets a name and a version for good, list releases, withdraw one.",
 )
+
+FIELDS = {"dataset": "ID", "notes": "--notes", "name": "NAME@VERSION", "version": "NAME@VERSION", "reason": "--reason"}
+"""Field of what is sent to the argument or option that sets it."""
 
 RefArgument = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Release, e.g. gate-smoke@1.2.0.")]
 
@@ -32,7 +36,8 @@ def create(
     name, version = _exact(ref)
     client = connect(url, key)
     dataset = client.dataset_id(dataset)
-    found, made = client.create_release(name, version, dataset, notes)
+    with in_callers_words(options=FIELDS):
+        found, made = client.create_release(name, version, dataset, notes)
     if json_:
         as_json(found)
     else:
@@ -104,7 +109,9 @@ def withdraw(
         confirm = typer.prompt(f"This cannot be undone. Type {name}@{version} to withdraw it", err=True)
     if confirm != f"{name}@{version}":
         raise UsageProblem(f"{confirm!r} is not {name}@{version}; nothing was withdrawn")
-    found = connect(url, key).withdraw_release(name, version, reason)
+    client = connect(url, key)
+    with in_callers_words(options=FIELDS):
+        found = client.withdraw_release(name, version, reason)
     if json_:
         as_json(found)
     else:

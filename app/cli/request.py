@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,23 +49,26 @@ OPTIONS = {
 
 
 @contextmanager
-def in_callers_words(file: str | None = None) -> Iterator[None]:
-    """Name options instead of fields in a refusal; with a request file, the fields beside them."""
+def in_callers_words(file: str | None = None, options: Mapping[str, str] = OPTIONS) -> Iterator[None]:
+    """Name options instead of fields in a refusal; with a request file, the fields beside them.
+
+    `options` says which option, or argument, sets which field.
+    """
     try:
         yield
     except ServiceRefused as exc:
         if not exc.problems:
             raise
-        lines = [_told(problem, with_field=file is not None) for problem in exc.problems]
+        lines = [_told(problem, options, with_field=file is not None) for problem in exc.problems]
         raise ServiceRefused(exc.status, exc.error, "; ".join(lines), exc.request_id, exc.problems) from exc
 
 
-def _told(problem: Problem, *, with_field: bool) -> str:
+def _told(problem: Problem, options: Mapping[str, str], *, with_field: bool) -> str:
     text = f"{problem.problem}; {problem.fix}" if problem.fix else problem.problem
-    named = [path for path in OPTIONS if problem.field == path or problem.field.startswith((f"{path}.", f"{path}["))]
-    option = OPTIONS[max(named, key=len)] if named else ""
+    named = [path for path in options if problem.field == path or problem.field.startswith((f"{path}.", f"{path}["))]
+    option = options[max(named, key=len)] if named else ""
     if not option:  # of several, as the target is
-        option = ", ".join(option for path, option in OPTIONS.items() if path.startswith(f"{problem.field}."))
+        option = ", ".join(option for path, option in options.items() if path.startswith(f"{problem.field}."))
     if not option:
         return f"{problem.field}: {text}" if problem.field else text
     rest = problem.field.removeprefix(max(named, key=len)).lstrip(".") if named else ""

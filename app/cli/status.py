@@ -6,6 +6,7 @@ import typer
 
 from app.cli.options import JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, fields, megabytes, say, table
+from app.cli.request import in_callers_words
 from app.client.connect import connect
 
 
@@ -26,7 +27,8 @@ def status(
         found = client.dataset(client.dataset_id(dataset))
         as_json(found) if json_ else _show(found)
         return
-    listed = list(client.datasets(state=state, name=name, limit=limit))
+    with in_callers_words(options={"state": "--state", "name": "--name", "limit": "--limit"}):
+        listed = list(client.datasets(state=state, name=name, limit=limit))
     if json_:
         as_json({"datasets": listed})
     elif not listed:

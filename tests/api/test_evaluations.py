@@ -375,6 +375,13 @@ def test_the_command_sends_files_and_waits(
     assert made["name"] == "build 7"
     again = ["--remote", *there[1:], "--baseline-evaluation", made["id"]]
     assert run(["evaluate", "--scores", "new.csv", *rule, "--dataset", dataset, *again]) == 0
+    # A refusal names the options.
+    capsys.readouterr()
+    unknown = ["--remote", *there[1:], "--baseline-evaluation", made["id"][:-4] + "0000"]
+    assert run(["evaluate", "--scores", "new.csv", *rule, "--dataset", dataset, *unknown]) == 2
+    assert "facsimile: --baseline-evaluation: there is no evaluation" in capsys.readouterr().err
+    assert run(["evaluate", "--scores", "new.csv", "--release", "gate@9.9.9", *there]) == 2
+    assert "facsimile: --release: " in capsys.readouterr().err
     (tmp_path / "new.csv").write_text("reference,probe,score\n")
     assert run([*command, *there]) == 2
     assert "missing" in capsys.readouterr().err

@@ -45,6 +45,31 @@ def test_a_refusal_names_the_options(
     assert "attributes.age" not in told
 
 
+@pytest.mark.parametrize(
+    ("command", "field", "named"),
+    [
+        (["release", "create", "gate@1.0.0", "ds_1"], "dataset", "ID"),
+        (["release", "create", "gate@1.0.0", "ds_1", "--notes", "x"], "notes", "--notes"),
+        (["release", "withdraw", "gate@1.0.0", "--reason", "x", "--confirm", "gate@1.0.0"], "reason", "--reason"),
+        (["status", "--state", "asleep"], "state", "--state"),
+        (["status", "--limit", "5"], "limit", "--limit"),
+        (["fetch", "ds_1", "--layout", "lfw"], "layout", "--layout"),
+        (["calibrate", "--fnmr", "0.1"], "target.fnmr", "--fnmr"),
+    ],
+)
+def test_whatever_sends_a_request_is_refused_in_its_own_words(
+    service: Any, capsys: pytest.CaptureFixture[str], command: list[str], field: str, named: str
+) -> None:
+    def no(request: httpx.Request) -> httpx.Response:
+        problem = {"field": field, "problem": "it will not do", "fix": "take another"}
+        body = {"error": "RequestRefused", "detail": f"{field}: no", "request_id": "r7", "problems": [problem]}
+        return httpx.Response(422, json=body)
+
+    service.fault = no
+    assert run(command) == 2
+    assert f"facsimile: {named}: it will not do; take another (request r7)" in capsys.readouterr().err
+
+
 def test_with_a_request_file_the_field_stands_beside_the_option(
     service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,9 +18,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from app.cli.endings import EVALUATE_EXIT_CODES, NOT_EVALUATED, NOT_PASSED, PASSED, UNDECIDED
 from app.cli.options import KeyOption, UrlOption
 from app.cli.output import as_json, err, say, show
+from app.cli.request import in_callers_words
 from app.client.connect import connect
 from app.client.errors import UsageProblem
 from app.client.files import demand_place, write_whole
+from app.client.service import Client
 from app.dataset.candidates import SearchesFound, SearchRule
 from app.dataset.evaluation import DEFAULT_ALPHA, DEFAULT_FMR, Evaluation, Rule, Verdict
 from app.errors import FacsimileError
@@ -244,8 +246,8 @@ def _there(
 
     if old is not None and earlier is not None:
         raise UsageProblem("the baseline: give a file or an evaluation, not both")
-    of = {"release": release} if dataset is None else {"dataset": _dataset_id(dataset)}
     client = connect(url, key)
+    of = {"release": release} if dataset is None else {"dataset": _dataset_id(dataset, client)}
     request: dict[str, Any] = {"name": name, **of, "rule": rule.model_dump(exclude_defaults=True)}
     with ExitStack() as stack:
         for field, handed in (("scores", new), ("baseline", old)):
@@ -254,15 +256,33 @@ def _there(
                 request[field] = sent if handed.metric is None else {**sent, "metric": handed.metric}
     if earlier is not None:
         request["baseline"] = {"evaluation": earlier}
-    return evaluate_remotely(client, request)
+    with in_callers_words(options=_fields(new, old)):
+        return evaluate_remotely(client, request)
 
 
-def _dataset_id(dataset: Path) -> str:
-    """The id in a folder's manifest, or the id itself."""
+def _fields(new: Handed, old: Handed | None) -> dict[str, str]:
+    """Field of what is sent to the option that sets it."""
+    return {
+        "name": "--name",
+        "release": "--release",
+        "dataset": "--dataset",
+        "scores": "--scores" if new.metric is None else "--templates",
+        "scores.metric": "--metric",
+        "baseline": "--baseline" if old is None or old.metric is None else "--baseline-templates",
+        "baseline.metric": "--metric",
+        "baseline.evaluation": "--baseline-evaluation",
+        **{f"rule.{name}": f"--{name.replace('_', '-')}" for name in Rule.model_fields},
+    }
+
+
+def _dataset_id(dataset: Path, client: Client) -> str:
+    """The id in a folder's manifest; or the id itself, or that of the one dataset of this name."""
     from app.client.manifest import Manifest
     from app.client.paths import set_folder
 
-    return Manifest(set_folder(dataset) / "manifest.json").dataset if dataset.is_dir() else str(dataset)
+    return (
+        Manifest(set_folder(dataset) / "manifest.json").dataset if dataset.is_dir() else client.dataset_id(str(dataset))
+    )
 
 
 def _compared(listed: "Listed", handed: Handed, rule: Rule, stack: ExitStack) -> "ComparedScores":

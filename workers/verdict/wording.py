@@ -148,7 +148,7 @@ def _false_matches(found: Evaluation) -> Iterator[str]:
         [_link(pair.reference, pair.reference_image), _link(pair.probe, pair.probe_image), _scores(pair)]
         for pair in wrong.listed
     ]
-    yield from _table(["reference", "probe", "score"], rows)
+    yield from table(["reference", "probe", "score"], rows)
     if wrong.pairs > len(wrong.listed):
         yield ""
         yield f"And {wrong.pairs - len(wrong.listed):,} more."

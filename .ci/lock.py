@@ -24,19 +24,19 @@ import locked  # noqa: E402  (a script beside setup.sh, which needs it before an
 
 LOCK = ROOT / "deploy" / "requirements.lock"
 
-EXTRAS = ("worker", "embedded", "tracing", "test", "lint", "torch")
+EXTRAS = ("worker", "embedded", "tracing", "oidc", "test", "lint", "torch")
 APART = frozenset({"torch", "anny"})
 CUDA = ("nvidia-", "cuda-", "triton")
 """What only a CUDA build of torch brings along; never pinned here."""
 
 HEAD = """\
-# Every package of the extras worker, embedded, tracing, test and lint, each at one version and with the digests of its
-# files; above it stands which extras need it. deploy/locked.py reads it for pip:
+# Every package of the extras worker, embedded, tracing, oidc, test and lint, each at one version and with the digests
+# of its files; above it stands which extras need it. deploy/locked.py reads it for pip:
 #     python deploy/locked.py worker > /tmp/worker.txt && pip install --require-hashes -r /tmp/worker.txt
 # torch and anny stand apart: deploy/setup.sh and the Dockerfile pin them.
 # To make it anew from what pyproject.toml allows:
 #     python3.11 -m venv /tmp/lock
-#     /tmp/lock/bin/pip install uv torch==2.13.0 '.[worker,embedded,tracing,test,lint]'
+#     /tmp/lock/bin/pip install uv torch==2.13.0 '.[worker,embedded,tracing,oidc,test,lint]'
 #     /tmp/lock/bin/python .ci/lock.py write
 """
 

@@ -41,6 +41,11 @@ USED_EVERY_S = 3600.0
 LONGEST_DAYS = 3_650
 
 
+def is_tenant(name: str) -> bool:
+    """Whether a tenant can be called so."""
+    return _TENANT.fullmatch(name) is not None
+
+
 class Role(StrEnum):
     """What a key may do; each may do what those before it may."""
 

@@ -132,6 +132,35 @@ class LimitSettings(PlainNumbers):
     """Accepted and not ended."""
 
 
+class OidcSettings(PlainNumbers):
+    """Whose tokens are taken beside API keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str = ""
+    """An OpenID Connect provider, as its tokens' `iss` says it; left out, only API keys are taken."""
+    audience: str = "facsimile"
+    """Tokens must be meant for this (`aud`)."""
+    jwks_url: str | None = None
+    """Where its keys are; left out, its discovery document says so."""
+    tenant_claim: str = "tenant"
+    """Which claim names the tenant; dots lead into objects."""
+    role_claim: str = "roles"
+    """Which claim has the role: a list, or words."""
+    role_prefix: str = ""
+    """Stands before `read`, `write` or `admin` there, like `facsimile-`."""
+    leeway_s: float = Field(30.0, ge=0, le=300)
+    """How far its clock may be off."""
+
+    @model_validator(mode="after")
+    def _over_tls(self) -> Self:
+        for url in filter(None, (self.issuer, self.jwks_url)):
+            parts = urlsplit(url)
+            if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+                raise ValueError(f"{url} must begin with https://, or keys could be forged on the way")
+        return self
+
+
 class WebhookSettings(PlainNumbers):
     """How the API tells tenants' own servers that something has ended."""
 
@@ -234,6 +263,7 @@ class Settings(PlainNumbers, BaseSettings):
     limits: LimitSettings = LimitSettings()
     worker: WorkerSettings = WorkerSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    oidc: OidcSettings = OidcSettings()
     shard_size: int = Field(192, gt=0)
     """Samples a task makes at the most; about a minute of work or less. Best a multiple of the batch."""
     shards_per_dataset: int = Field(16, gt=0)

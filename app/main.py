@@ -74,6 +74,7 @@ from app.jobs.usage import Usage
 from app.jobs.webhooks.courier import Courier
 from app.jobs.webhooks.service import WebhookService
 from app.logs import configure_logging
+from app.oidc import Provider
 from app.queue import TaskQueue, open_queue
 from app.sessions import Sessions
 from app.storage import ObjectStore, open_store
@@ -174,6 +175,7 @@ def _services(
         store=store,
         queue=queue,
         api_keys=api_keys,
+        oidc=Provider(settings.oidc) if settings.oidc.issuer else None,
         sessions=Sessions(store, api_keys, clock),
         datasets=asked_for,
         estimates=EstimateService(store, asked_for.plan_only),

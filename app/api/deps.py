@@ -40,6 +40,7 @@ from app.jobs.releases.service import ReleaseService
 from app.jobs.uploads import UploadService
 from app.jobs.usage import Usage
 from app.jobs.webhooks.service import WebhookService
+from app.oidc import Provider
 from app.queue import TaskQueue
 from app.sessions import COOKIE, CSRF_HEADER, Session, Sessions, same_csrf
 from app.storage import ObjectStore
@@ -58,6 +59,8 @@ class Services:
     store: ObjectStore
     queue: TaskQueue
     api_keys: ApiKeys
+    oidc: Provider | None
+    """Whose tokens are taken beside API keys."""
     sessions: Sessions
     datasets: DatasetService
     products: ProductService
@@ -98,7 +101,8 @@ Serving = Annotated[Services, Depends(_services)]
 _bearer = HTTPBearer(
     scheme_name="ApiKey",
     bearerFormat="fcs_…",
-    description="An API key, `fcs_…`, as `Authorization: Bearer fcs_…`. It says which tenant is asking.",
+    description="An API key, `fcs_…`, as `Authorization: Bearer fcs_…`. It says which tenant is asking. Where the "
+    "operator has named an OpenID Connect provider, its tokens are taken, too.",
     auto_error=False,
 )
 
@@ -145,6 +149,8 @@ def _tenant(
 
 def _holder(request: Request, services: Services, key: str | None, cookie: str | None) -> Holder:
     if key is not None:
+        if services.oidc is not None and not key.startswith("fcs_"):
+            return services.oidc.holder_of(key)
         return services.api_keys.holder_of(key)
     if cookie is None or "authorization" in request.headers:
         raise NotAuthenticated("no API key was sent; send 'Authorization: Bearer fcs_…'")
@@ -160,7 +166,7 @@ def still_allowed(request: Request, services: Services) -> bool:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     try:
         _holder(request, services, key.strip() if scheme else None, request.cookies.get(COOKIE))
-    except NotAuthenticated:
+    except (NotAuthenticated, NotAllowed):
         return False
     except Unavailable:
         return True

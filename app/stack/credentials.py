@@ -5,6 +5,7 @@ import secrets
 import shutil
 import tomllib
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from app.stack.authority import grpc_sections
@@ -20,7 +21,14 @@ class Credentials:
     """What the children need to know to speak to each other."""
 
     access_key: str
+    """Of the object store's administrator, which makes the bucket and is used for nothing else."""
     secret_key: str = field(repr=False)
+    api_access_key: str
+    """Of the API's own user of the object store."""
+    api_secret_key: str = field(repr=False)
+    worker_access_key: str
+    """Of the workers'."""
+    worker_secret_key: str = field(repr=False)
     valkey_password: str = field(repr=False)
     watermark_key: str = field(repr=False)
 
@@ -29,15 +37,16 @@ def load_or_make(folder: DataFolder) -> Credentials:
     """Read the stack's secrets, or make them where there are none."""
     if not folder.credentials.exists():
         made = Credentials(
-            access_key=f"FCS{secrets.token_hex(8).upper()}",
-            secret_key=secrets.token_urlsafe(30),
+            **_store_users(),
             valkey_password=secrets.token_hex(24),
             watermark_key=secrets.token_urlsafe(24),
         )
         write_private(folder.credentials, json.dumps(asdict(made), indent=1) + "\n")
-    elif (known := read_json(folder.credentials)) and "watermark_key" not in known:  # made before there were watermarks
-        known["watermark_key"] = secrets.token_urlsafe(24)
-        write_private(folder.credentials, json.dumps(known, indent=1) + "\n")
+    elif known := read_json(folder.credentials):
+        # A version before had no watermarks, or one user of the store.
+        whole = _store_users() | {"watermark_key": secrets.token_urlsafe(24)} | known
+        if whole != known:
+            write_private(folder.credentials, json.dumps(whole, indent=1) + "\n")
     _secure(folder)
     folder.credentials.chmod(0o600)  # a restored backup may have widened it
     try:
@@ -48,17 +57,42 @@ def load_or_make(folder: DataFolder) -> Credentials:
         ) from exc
 
 
+def _store_users() -> dict[str, str]:
+    """Names and secrets of the object store's users."""
+    made = {}
+    for whose in ("", "api_", "worker_"):
+        made[f"{whose}access_key"] = f"FCS{secrets.token_hex(8).upper()}"
+        made[f"{whose}secret_key"] = secrets.token_urlsafe(30)
+    return made
+
+
+def write_identities(folder: DataFolder, credentials: Credentials, bucket: str) -> Path:
+    """Write down who may do what in the object store; returns the file.
+
+    The API and the workers read, write and list in the bucket and nowhere else, and change no bucket and no user.
+    """
+    within = [f"{action}:{bucket}" for action in ("Read", "Write", "List")]
+    users = (
+        ("administrator", credentials.access_key, credentials.secret_key, ["Admin"]),
+        ("api", credentials.api_access_key, credentials.api_secret_key, within),
+        ("worker", credentials.worker_access_key, credentials.worker_secret_key, within),
+    )
+    identities = [
+        {"name": name, "credentials": [{"accessKey": access, "secretKey": secret}], "actions": actions}
+        for name, access, secret, actions in users
+    ]
+    path = folder.s3 / "identities.json"
+    write_private(path, json.dumps({"identities": identities}, indent=1) + "\n")
+    return path
+
+
 def renew(folder: DataFolder) -> None:
     """Forget the secrets by which servers know each other, so that new ones are made; what marks samples stays."""
     known = read_json(folder.credentials)
     (folder.s3 / "security.toml").unlink(missing_ok=True)
     shutil.rmtree(folder.s3_tls, ignore_errors=True)
     if known:
-        known |= {
-            "access_key": f"FCS{secrets.token_hex(8).upper()}",
-            "secret_key": secrets.token_urlsafe(30),
-            "valkey_password": secrets.token_hex(24),
-        }
+        known |= {**_store_users(), "valkey_password": secrets.token_hex(24)}
         write_private(folder.credentials, json.dumps(known, indent=1) + "\n")
 
 

@@ -227,9 +227,9 @@ class EmbeddedStack:
             **self._overrides,
             "FACSIMILE_ENVIRONMENT": "embedded",
             "FACSIMILE_STORE__ENDPOINT": f"127.0.0.1:{at.s3}",
-            "FACSIMILE_STORE__ACCESS_KEY": secret.access_key,
-            "FACSIMILE_STORE__SECRET_KEY": secret.secret_key,
-            "FACSIMILE_STORE__BUCKET": "facsimile",
+            "FACSIMILE_STORE__ACCESS_KEY": secret.api_access_key,
+            "FACSIMILE_STORE__SECRET_KEY": secret.api_secret_key,
+            "FACSIMILE_STORE__BUCKET": servers.BUCKET,
             "FACSIMILE_STORE__REGION": "us-east-1",
             "FACSIMILE_STORE__SECURE": "false",
             "FACSIMILE_QUEUE__URL": f"redis://:{secret.valkey_password}@127.0.0.1:{at.valkey}/0",
@@ -242,15 +242,19 @@ class EmbeddedStack:
         shutil.rmtree(folder.valkey / "appendonlydir", ignore_errors=True)
         for left in folder.root.glob(f"{folder.beat_schedule.name}*"):
             left.unlink()
+        workers_own = {
+            "FACSIMILE_STORE__ACCESS_KEY": secret.worker_access_key,
+            "FACSIMILE_STORE__SECRET_KEY": secret.worker_secret_key,
+        }
         self._specs = {
             "valkey": lambda: servers.valkey(folder, at, secret),
             "s3": lambda: servers.s3(folder, at, secret),
-            "worker": lambda: servers.worker(folder, self._handed, self.workers),
+            "worker": lambda: servers.worker(folder, self._handed | workers_own, self.workers),
             "api": lambda: servers.api(folder, self._handed, at.api),
         }
         self._checks = {
             "valkey": servers.valkey_ready(self.settings()),
-            "s3": servers.s3_ready(self.settings()),
+            "s3": servers.s3_ready(self.settings(), secret),
             "worker": servers.worker_ready(self.settings()),
             "api": servers.api_ready(at.api),
         }

@@ -9,6 +9,7 @@ from signal import SIGINT, SIGQUIT, SIGTERM
 
 import httpx
 import redis
+from pydantic import SecretStr
 
 from app.access import ApiKeys, Role
 from app.config import EMBEDDED_TENANT, Settings
@@ -17,7 +18,7 @@ from app.jobs.catalogues.models import ModelCatalogue
 from app.queue import QUEUES, make_celery
 from app.stack import binaries
 from app.stack.child import ChildSpec
-from app.stack.credentials import Credentials
+from app.stack.credentials import Credentials, write_identities
 from app.stack.folder import DataFolder, write_private
 from app.stack.identity import MARK
 from app.stack.ports import Ports
@@ -25,6 +26,8 @@ from app.storage import open_store
 
 ORDER_OF_STOPPING = ("worker", "api", "valkey", "s3")
 """Those who use others end before those."""
+
+BUCKET = "facsimile"
 
 Check = Callable[[], str | None]
 """Returns what is still missing, or None when the server is ready."""
@@ -95,7 +98,8 @@ def s3(folder: DataFolder, ports: Ports, credentials: Credentials) -> ChildSpec:
     """The object store. It reads security.toml in its directory; see `credentials`.
 
     Without our credentials nobody reads or writes an object or changes an identity: S3 asks for signatures, the other
-    HTTP ports for tokens, and the gRPC ports for a certificate of the stack's own authority; see `authority`.
+    HTTP ports for tokens, and the gRPC ports for a certificate of the stack's own authority; see `authority`. The API
+    and the workers have users of their own, which may do nothing outside the bucket.
     """
     return ChildSpec(
         name="s3",
@@ -106,6 +110,7 @@ def s3(folder: DataFolder, ports: Ports, credentials: Credentials) -> ChildSpec:
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
             f"-s3.port={ports.s3}",
+            f"-s3.config={write_identities(folder, credentials, BUCKET)}",
             f"-filer.port={ports.filer}",
             f"-master.port={ports.master}",
             f"-volume.port={ports.volume}",
@@ -122,10 +127,7 @@ def s3(folder: DataFolder, ports: Ports, credentials: Credentials) -> ChildSpec:
             # The volumes tell the master all that it needs; with its old state it may take 5 s more to be ready.
             "-master.resumeState=false",
         ),
-        environment=environment(
-            folder,
-            {"AWS_ACCESS_KEY_ID": credentials.access_key, "AWS_SECRET_ACCESS_KEY": credentials.secret_key},
-        ),
+        environment=environment(folder, {}),
         directory=folder.s3,
         log=folder.log("s3"),
         # Nobody writes any more when its turn comes, and what it confirmed survives kill -9.
@@ -133,15 +135,17 @@ def s3(folder: DataFolder, ports: Ports, credentials: Credentials) -> ChildSpec:
     )
 
 
-def s3_ready(settings: Settings) -> Check:
-    """The bucket is there (made if need be), and takes an object under our credentials and gives it back."""
-    store = open_store(settings.store.model_copy(update={"timeout_s": 3.0}))
+def s3_ready(settings: Settings, credentials: Credentials) -> Check:
+    """The bucket is there (made if need be), and takes an object under the API's credentials and gives it back."""
+    mine = settings.store.model_copy(update={"timeout_s": 3.0})
+    administrator = {"access_key": credentials.access_key, "secret_key": SecretStr(credentials.secret_key)}
+    store, owner = open_store(mine), open_store(mine.model_copy(update=administrator))
 
     def check() -> str | None:
         try:
             with httpx.Client(trust_env=False, timeout=1) as client:  # quicker to say no than the S3 client
                 client.get(f"http://{settings.store.endpoint}/healthz").raise_for_status()
-            store.ensure_bucket()
+            owner.ensure_bucket()
             # An empty object would need no volume; a volume may come some seconds after the S3 port does.
             store.put("stack/started", b"yes")
             store.get("stack/started")

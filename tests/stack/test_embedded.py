@@ -1,5 +1,6 @@
 """The whole stack with real servers, without a worker: secrets hold, data last, ports and folders are guarded."""
 
+import io
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from minio import Minio
+from minio.error import S3Error
 
 from app.access import ApiKeys
 from app.cli.main import run
@@ -53,6 +56,7 @@ def test_every_secret_is_for_the_owner_only(stack: EmbeddedStack) -> None:
         folder.settings,
         folder.service,
         folder.s3 / "security.toml",
+        folder.s3 / "identities.json",
         folder.valkey / "valkey.conf",
         folder.log("s3"),
     ):
@@ -60,7 +64,7 @@ def test_every_secret_is_for_the_owner_only(stack: EmbeddedStack) -> None:
 
 
 def test_no_secret_stands_on_a_command_line(stack: EmbeddedStack) -> None:
-    secrets = [value for name, value in read_json(stack.folder.credentials).items() if name != "access_key"]
+    secrets = [value for name, value in read_json(stack.folder.credentials).items() if not name.endswith("access_key")]
     for name in ("valkey", "s3", "api"):
         line = Path(f"/proc/{stack.pid(name)}/cmdline").read_text()
         assert not any(secret in line for secret in secrets), name
@@ -70,6 +74,36 @@ def test_settings_are_those_of_the_children(stack: EmbeddedStack) -> None:
     assert stack.settings().shard_size == 17
     assert stack.settings().environment == "embedded"
     assert read_json(stack.folder.service)["url"] == stack.url
+
+
+def test_api_and_workers_may_do_nothing_outside_the_bucket(stack: EmbeddedStack) -> None:
+    settings, secrets = stack.settings().store, read_json(stack.folder.credentials)
+    assert settings.access_key == secrets["api_access_key"]
+
+    def client(whose: str) -> Minio:
+        access, secret = secrets[f"{whose}access_key"], secrets[f"{whose}secret_key"]
+        return Minio(settings.endpoint, access_key=access, secret_key=secret, secure=False, region=settings.region)
+
+    def put(whose: str, bucket: str) -> None:
+        client(whose).put_object(bucket, f"stack/{whose or 'x'}", io.BytesIO(b"x"), 1)
+
+    administrator = client("")
+    if not administrator.bucket_exists("elsewhere"):
+        administrator.make_bucket("elsewhere")
+    put("", "elsewhere")
+    for whose in ("api_", "worker_"):
+        put(whose, settings.bucket)
+        assert client(whose).get_object(settings.bucket, f"stack/{whose}").data == b"x"
+        for refused in (
+            lambda whose=whose: put(whose, "elsewhere"),
+            lambda whose=whose: client(whose).get_object("elsewhere", "stack/x"),
+            lambda whose=whose: list(client(whose).list_objects("elsewhere")),
+            lambda whose=whose: client(whose).make_bucket("third"),
+            lambda whose=whose: client(whose).remove_bucket(settings.bucket),
+        ):
+            with pytest.raises(S3Error) as failed:
+                refused()
+            assert failed.value.code == "AccessDenied"
 
 
 def test_the_key_belongs_to_the_tenant_local(stack: EmbeddedStack, store: S3Store) -> None:

@@ -1,5 +1,6 @@
 """The data folder: whose it is, who may read it, and one stack at a time."""
 
+import json
 import shutil
 import stat
 import tomllib
@@ -85,12 +86,28 @@ def test_a_copy_gets_secrets_of_its_own_and_marks_as_its_original(tmp_path: Path
     credentials.renew(copy)
     renewed = credentials.load_or_make(copy)
     assert renewed.watermark_key == made.watermark_key
-    for name in ("access_key", "secret_key", "valkey_password"):
+    for name in ("access_key", "secret_key", "api_secret_key", "worker_secret_key", "valkey_password"):
         assert getattr(renewed, name) != getattr(made, name)
     assert tomllib.loads((copy.s3 / "security.toml").read_text())["jwt"] != tomllib.loads(security)["jwt"]
     copy.settle()
     assert copy.original() is None
     assert credentials.load_or_make(first) == made
+
+
+def test_secrets_of_a_version_before_stay_and_new_ones_are_added(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data")
+    folder.acquire()
+    before = {"access_key": "FCS1", "secret_key": "of before", "valkey_password": "p", "watermark_key": "w" * 16}
+    write_private(folder.credentials, json.dumps(before))
+    made = credentials.load_or_make(folder)
+    assert {name: getattr(made, name) for name in before} == before
+    assert len({made.secret_key, made.api_secret_key, made.worker_secret_key}) == 3
+    assert credentials.load_or_make(folder) == made
+    file = credentials.write_identities(folder, made, "facsimile")
+    assert mode(file) == 0o600
+    known = {one["name"]: one["actions"] for one in json.loads(file.read_text())["identities"]}
+    within = ["Read:facsimile", "Write:facsimile", "List:facsimile"]
+    assert known == {"administrator": ["Admin"], "api": within, "worker": within}
 
 
 def test_damaged_secrets_are_told_rather_than_replaced(tmp_path: Path) -> None:

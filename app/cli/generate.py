@@ -41,6 +41,9 @@ def generate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the dataset.")],
     file: Annotated[str | None, typer.Argument(metavar="REQUEST.json", help="The request ('-': stdin).")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="Profile of a gallery ('facsimile profile'): make the set as like it as can be.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model; see 'facsimile models'.")] = None,
     subjects: Annotated[int | None, typer.Option(min=1, help="How many subjects.")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Samples of each subject.")] = None,
@@ -113,8 +116,10 @@ def generate(
     ):
         requests.put(request, path, value)
     requests.put_factors(request, factor or [])
+    if like is not None:
+        request["like"] = requests.read_request(str(like))
     for field, option in (("subjects", "--subjects"), ("samples_per_subject", "--samples")):
-        if field not in request:
+        if field not in request and "like" not in request:
             raise UsageProblem(f"how many? Give {option} or a request file that holds {field!r}")
     request.setdefault("name", out.absolute().name or "dataset")
     if out.exists() and not out.is_dir():

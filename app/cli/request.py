@@ -14,6 +14,7 @@ Json = dict[str, Any]
 
 OPTIONS = {
     "name": "--name",
+    "like": "--like",
     "model": "--model",
     "subjects": "--subjects",
     "samples_per_subject": "--samples",

@@ -6,9 +6,10 @@ the others are probes. A distractor has a reference only. And comparisons.csv, w
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import accumulate, combinations
 from typing import Literal, NamedTuple
 
 from app.dataset.permutation import permuted
@@ -36,8 +37,20 @@ class ComparisonCounts(NamedTuple):
     non_mated: int
 
 
-def count_comparisons(selection: Selection, subjects: int, samples: int, distractors: int) -> ComparisonCounts:
-    """Count a selection by formula, S, K, D as in the legend."""
+Groups = tuple[tuple[int, int], ...]
+"""(samples, subjects) …: the first so many subjects have so many samples each, then come the next. Empty where all have
+K; else K is the largest number."""
+
+
+def count_comparisons(
+    selection: Selection, subjects: int, samples: int, distractors: int, groups: Groups = ()
+) -> ComparisonCounts:
+    """Count a selection by formula, S, K, D as in the legend.
+
+    Raises ValueError for a balanced selection of subjects with different numbers of samples: it has no formula.
+    """
+    if groups and selection != "none":
+        return _count_groups(selection, groups, subjects, distractors)
     pairs = samples * (samples - 1) // 2
     if selection == "none":
         return ComparisonCounts(0, 0)
@@ -51,6 +64,17 @@ def count_comparisons(selection: Selection, subjects: int, samples: int, distrac
     return ComparisonCounts(mated, mine * (mine - 1) // 2 - mated + mine * distractors)
 
 
+def _count_groups(selection: Selection, groups: Groups, subjects: int, distractors: int) -> ComparisonCounts:
+    if selection == "balanced":
+        raise ValueError("a balanced selection wants as many samples of every subject")
+    mine = sum(samples * count for samples, count in groups)
+    if selection == "crossed":
+        probes = mine - subjects
+        return ComparisonCounts(probes, probes * (subjects + distractors - 1))
+    mated = sum(samples * (samples - 1) // 2 * count for samples, count in groups)
+    return ComparisonCounts(mated, mine * (mine - 1) // 2 - mated + mine * distractors)
+
+
 COMPLETE_UP_TO = 100_000
 """So many comparisons any matcher makes while somebody waits: up to here every two samples are compared."""
 
@@ -58,7 +82,7 @@ CROSSED_UP_TO = 2_000_000
 """Up to here every reference is compared with every probe; beyond, a set lists as many non-mated pairs as mated."""
 
 
-def default_selection(subjects: int, samples: int, distractors: int, most: int) -> Selection:
+def default_selection(subjects: int, samples: int, distractors: int, most: int, groups: Groups = ()) -> Selection:
     """The selection that resolves most of those that are affordable, and that list at most `most` comparisons.
 
     Rates at a low FMR rest on non-mated comparisons: a balanced list of 200 subjects of 5 samples has 2,000 of them and
@@ -68,15 +92,25 @@ def default_selection(subjects: int, samples: int, distractors: int, most: int) 
         return "none"
     affordable: tuple[tuple[Selection, int], ...] = (("complete", COMPLETE_UP_TO), ("crossed", CROSSED_UP_TO))
     for selection, limit in affordable:
-        if sum(count_comparisons(selection, subjects, samples, distractors)) <= min(limit, most):
+        if sum(count_comparisons(selection, subjects, samples, distractors, groups)) <= min(limit, most):
             return selection
-    return "balanced"
+    return "crossed" if groups else "balanced"
 
 
 def list_comparisons(
-    selection: Selection, subjects: int, samples: int, distractors: int, seed: int
+    selection: Selection, subjects: int, samples: int, distractors: int, seed: int, groups: Groups = ()
 ) -> Iterator[Comparison]:
     """Yield every comparison of a selection in a fixed order; memory does not grow with the set."""
+    if groups:
+        last = list(accumulate(count for _, count in groups))
+
+        def there(side: tuple[int, int]) -> bool:
+            return side[0] >= subjects or side[1] < groups[bisect_right(last, side[0])][0]
+
+        for comparison in list_comparisons(selection, subjects, samples, distractors, seed):
+            if there(comparison.reference) and there(comparison.probe):
+                yield comparison
+        return
     if selection == "balanced":
         yield from _balanced(subjects, samples, seed)
     elif selection == "crossed":

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.dataset.comparisons import Selection, count_comparisons
+from app.dataset.comparisons import Groups, Selection, count_comparisons
 
 CHIP = 112
 """Pixels a side of an aligned face."""
@@ -79,6 +79,8 @@ class Shape(NamedTuple):
     selection: Selection
     width: int
     height: int
+    groups: Groups = ()
+    """Where subjects have different numbers of samples: (samples, subjects) …; `samples_per_subject` is the largest."""
 
 
 def why_not(layout: Layout, shape: Shape) -> str | None:
@@ -95,7 +97,7 @@ def _too_large(layout: Layout, shape: Shape) -> str | None:
         )
     if layout is Layout.LFW and shape.samples_per_subject > LONGEST_LFW_NUMBER:
         return f"'lfw' numbers at most {LONGEST_LFW_NUMBER:,} samples of a subject; ask for fewer"
-    listed = sum(count_comparisons(shape.selection, *shape[:3]))
+    listed = sum(count_comparisons(shape.selection, *shape[:3], shape.groups))
     if layout is Layout.INSIGHTFACE_BIN and listed > MOST_IN_BIN:
         return (
             f"'insightface-bin' holds at most {MOST_IN_BIN:,} comparisons and this set lists {listed:,}; "

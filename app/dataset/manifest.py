@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from app.dataset.comparisons import Groups
 from app.dataset.content import Content, ContentDigest
 from app.dataset.plan import FinalPlan, PlannedModel
 from app.dataset.report import Listed
@@ -52,6 +53,15 @@ class Asked(_Part):
     subjects: int
     samples: int
     distractors: int
+    sample_counts: Groups = ()
+    """Where subjects have different numbers of samples: the first so many subjects have so many each, and so on."""
+
+    @property
+    def samples_per_subject(self) -> int:
+        """Of every subject, or of the one that has most."""
+        if self.sample_counts:
+            return max(samples for samples, _ in self.sample_counts)
+        return (self.samples - self.distractors) // self.subjects
 
 
 class UniqueCheck(_Part):
@@ -149,7 +159,9 @@ class Summary(_Part):
 
     def as_json(self) -> dict[str, Any]:
         """As manifests and summary.json have it."""
-        counts = {"counts": self.counts.as_dict()}
+        counts: dict[str, Any] = {"counts": self.counts.as_dict()}
+        if not self.asked.sample_counts:
+            counts["asked"] = self.asked.model_dump(mode="json", exclude={"sample_counts"})
         late = {name for name in ("truncation", "content", "licence", "provenance") if getattr(self, name) is None}
         return {**self.model_dump(mode="json", exclude=late), **counts}
 
@@ -261,7 +273,12 @@ def summarize(
         truncation=plan.truncation,
         contract=contract,
         counts=tally.counts(choice),
-        asked=Asked(subjects=plan.subjects, samples=plan.samples, distractors=plan.distractors),
+        asked=Asked(
+            subjects=plan.subjects,
+            samples=plan.samples,
+            distractors=plan.distractors,
+            sample_counts=plan.sample_counts,
+        ),
         checks=ChecksMade(face_found=plan.face_found, unique=checked),
         shortfall=tuple(tally.missing),
         digests=tally.digests(),

@@ -120,10 +120,46 @@ class TrainingTemplatesCard(_Data):
     """Identities of the same corpus that were not trained on, for comparison."""
 
 
+class Response(_Data):
+    """How one latent moves one quantity of a profile, as it was measured on a model's images."""
+
+    space: Literal["identity", "observation"]
+    latent: int = Field(ge=0)
+    """Dimension of z_I or z_O."""
+    name: str
+    """What the latent is called."""
+    latents: tuple[float, ...] = Field(min_length=2)
+    """Ascending values of it; all other observation latents were 0."""
+    values: tuple[float, ...]
+    """Median of the quantity at each, monotone."""
+    others: float = Field(ge=0)
+    """Standard deviation of the quantity, over identities and all other latents at σ = 1, at a fixed value of this one;
+    of a logarithmic quantity, that of its logarithm."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.values) != len(self.latents) or sorted(set(self.latents)) != list(self.latents):
+            raise ValueError("latents ascend, and each has a value")
+        return self
+
+
+class Responses(_Data):
+    """What a model's latents do to the quantities of a profile."""
+
+    model: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Digest of the model that it was measured on: of another one, nothing of it holds."""
+    identities: int
+    quantities: dict[str, Response]
+    medians: dict[str, float] = {}
+    """Of quantities at σ = 1, of all that were measured."""
+
+
 PROSE = frozenset({"description", "licence", "provenance"})
 """Of a card: what is written for its readers."""
 
-ABOUT_THE_MODEL = frozenset({"measured", "evaluation", "training_templates", "training", "parameters", "formerly"})
+ABOUT_THE_MODEL = frozenset(
+    {"measured", "evaluation", "training_templates", "training", "parameters", "formerly", "responses"}
+)
 """Of a card: what was measured, how it was trained, what it was called. None of it decides a pixel or a label."""
 
 
@@ -150,6 +186,8 @@ class ModelCard(_Data):
     """None for a model that is code only."""
     training_templates: TrainingTemplatesCard | None = None
     """None for a model that was not trained, or whose training set cannot be shipped."""
+    responses: Responses | None = None
+    """None of models that nobody has measured them of: sets of theirs cannot follow a profile's pictures."""
     licence: str
     provenance: str
 

@@ -6,12 +6,12 @@ shards begin and end changes nothing in a sample.
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from app.dataset.apportion import cell_of
-from app.dataset.comparisons import Selection
+from app.dataset.comparisons import Groups, Selection
 from app.dataset.layout import Layout, Shape
 from app.dataset.request import MAX_SCALE
 from app.dataset.source_type import SourceType
@@ -97,6 +97,17 @@ class PlannedTarget(_Frozen):
         return self.tolerance * self.fnmr
 
 
+class PlannedMap(_Frozen):
+    """One observation latent that follows a distribution of its own, whatever σ is."""
+
+    latent: int = Field(ge=0)
+    """Dimension of z_O."""
+    shares: tuple[float, ...] = Field(min_length=2)
+    """Ascending, from 0 to 1: of the stream's uniforms."""
+    values: tuple[float, ...]
+    """Value of the latent at each; straight in between."""
+
+
 class PlannedMarking(_Frozen):
     """See `app.dataset.request.MarkingSpec`."""
 
@@ -123,12 +134,19 @@ class Plan(_Frozen):
     seed: int
     subjects: int = Field(ge=1)
     samples_per_subject: int = Field(ge=1)
+    """Of every subject; with `sample_counts`, of the one that has most."""
+    sample_counts: Groups = ()
+    """(samples, subjects) …, where subjects have different numbers: the first so many have so many each, and so on."""
     distractors: int = Field(ge=0)
     sigma: dict[str, float]
     """σ of every factor of the model; with a target, the mix that its calibrated scale multiplies."""
     truncation: float | None = None
     """ψ that identities are truncated by; None for a model that does not truncate, and not written then."""
     target: PlannedTarget | None = None
+    maps: tuple[PlannedMap, ...] = ()
+    """Latents that follow the distributions of a profile instead of σ."""
+    unreachable: tuple[str, ...] = ()
+    """Statistics of a profile that the model cannot be given, a sentence each."""
     attributes: tuple[PlannedAttribute, ...]
     image: PlannedImage
     unique: PlannedUnique | None
@@ -149,10 +167,13 @@ class Plan(_Frozen):
 
     @model_serializer(mode="wrap")
     def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a truncation where there is none: the ids of calibrations are digests of this."""
+        """Without what plans of before did not have where there is none: ids of calibrations are digests of this."""
         written: dict[str, Any] = write(self)
         if written.get("truncation", 0.0) is None:
             del written["truncation"]
+        for name in ("sample_counts", "maps", "unreachable"):
+            if not written.get(name, True):
+                del written[name]
         return written
 
     @property
@@ -163,7 +184,49 @@ class Plan(_Frozen):
     @property
     def samples(self) -> int:
         """All samples of the set."""
-        return self.subjects * self.samples_per_subject + self.distractors
+        return self.first(self.subjects) + self.distractors
+
+    @property
+    def _groups(self) -> Groups:
+        return self.sample_counts or ((self.samples_per_subject, self.subjects),)
+
+    def samples_of(self, subject: int) -> int:
+        """How many samples a subject has; a distractor has one."""
+        for samples, subjects in self._groups:
+            if subject < subjects:
+                return samples
+            subject -= subjects
+        return 1
+
+    def groups_of(self, subjects: int) -> Groups:
+        """`sample_counts` of the first so many subjects alone."""
+        left, found = subjects, []
+        for samples, count in self.sample_counts:
+            if left:
+                found.append((samples, min(count, left)))
+                left -= min(count, left)
+        return tuple(found)
+
+    def first(self, subject: int) -> int:
+        """Number of a subject's first sample; of `subjects`, that of the first distractor."""
+        before = 0
+        for samples, subjects in self._groups:
+            if subject <= subjects:
+                return before + subject * samples
+            before += subjects * samples
+            subject -= subjects
+        raise ValueError("there are no so many subjects")
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> Self:
+        groups = self.sample_counts
+        if groups and (
+            sum(subjects for _, subjects in groups) != self.subjects
+            or max(samples for samples, _ in groups) != self.samples_per_subject
+            or min(min(group) for group in groups) < 1
+        ):
+            raise ValueError("sample_counts name all subjects, and the largest number is samples_per_subject")
+        return self
 
     @property
     def shards(self) -> int:
@@ -185,6 +248,7 @@ class Plan(_Frozen):
             self.comparisons,
             self.image.width,
             self.image.height,
+            self.sample_counts,
         )
 
     @property
@@ -192,14 +256,14 @@ class Plan(_Frozen):
         """Numbers of the shards that hold a judged sample."""
         if not self.judges:
             return ()
-        mated = self.subjects * self.samples_per_subject
+        mated = self.first(self.subjects)
         distractors = self._shards_of(range(mated, mated + self.judged_distractors))
         return tuple(sorted({*self.calibrated_shards, *distractors}))
 
     @property
     def calibrated_shards(self) -> range:
         """Numbers of the shards that hold a sample which difficulty is measured on: those of judged subjects."""
-        return self._shards_of(range(self.judged_subjects * self.samples_per_subject))
+        return self._shards_of(range(self.first(self.judged_subjects)))
 
     @property
     def largest_scale(self) -> float:
@@ -241,20 +305,24 @@ class Plan(_Frozen):
         """Subject and sample of the sample with this number."""
         if not 0 <= index < self.samples:
             raise ValueError(f"sample {index} is not in 0 … {self.samples - 1}")
-        mated = self.subjects * self.samples_per_subject
-        if index < mated:
-            return Place(*divmod(index, self.samples_per_subject))
-        return Place(self.subjects + index - mated, 0)
+        before = 0
+        for samples, subjects in self._groups:
+            if index < subjects * samples:
+                subject, sample = divmod(index, samples)
+                return Place(before + subject, sample)
+            index -= subjects * samples
+            before += subjects
+        return Place(self.subjects + index, 0)
 
     def index(self, place: Place) -> int:
         """Number of the sample at this place."""
         if place.subject < self.subjects:
-            if not (place.subject >= 0 and 0 <= place.sample < self.samples_per_subject):
+            if not (place.subject >= 0 and 0 <= place.sample < self.samples_of(place.subject)):
                 raise ValueError(f"no sample at {place}")
-            return place.subject * self.samples_per_subject + place.sample
+            return self.first(place.subject) + place.sample
         if place.sample != 0 or place.subject >= self.identities:
             raise ValueError(f"no sample at {place}")
-        return self.subjects * self.samples_per_subject + place.subject - self.subjects
+        return self.first(self.subjects) + place.subject - self.subjects
 
     def places(self, indices: range) -> Iterator[Place]:
         """Places of a range of samples, in order."""

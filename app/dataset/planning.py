@@ -8,6 +8,7 @@ from app.dataset.apportion import apportion
 from app.dataset.calibration import CALIBRATION_SEED, USUAL_SAMPLES, USUAL_SUBJECTS
 from app.dataset.comparisons import count_comparisons, default_selection
 from app.dataset.layout import MOST_IN_BIN, Layout, Shape, why_not
+from app.dataset.like import likeness
 from app.dataset.marking import MarkingCard
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import (
@@ -28,7 +29,7 @@ from app.dataset.plan import (
     PlannedTarget,
     PlannedUnique,
 )
-from app.dataset.request import DatasetRequest
+from app.dataset.request import DatasetRequest, Variability
 from app.dataset.resolution import can_resolve
 from app.errors import RequestRefused
 
@@ -67,6 +68,14 @@ def make_plan(
     comparisons longer than `max_comparisons`.
     """
     problems: list[tuple[str, str]] = []
+    like = likeness(request, request.like, card, dict(matchers)) if request.like else None
+    groups = like.counts if like else ()
+    if like and like.target:
+        request = request.model_copy(
+            update={"variability": Variability(factors=request.variability.factors, target=like.target)}
+        )
+    if like and "format" not in request.image.model_fields_set:
+        request = request.model_copy(update={"image": request.image.model_copy(update={"format": like.format})})
     sigma = _sigma(request, card, problems)
     truncation = _truncation(request, card, problems)
     identities = request.subjects + request.distractors
@@ -74,9 +83,17 @@ def make_plan(
     image = _image(request, card, problems)
     unique = _unique(request, card, problems)
     selection = request.comparisons.selection or default_selection(
-        request.subjects, request.samples_per_subject, request.distractors, most=_most_listed(request, max_comparisons)
+        request.subjects,
+        request.samples_per_subject,
+        request.distractors,
+        most=_most_listed(request, max_comparisons),
+        groups=groups,
     )
-    counts = count_comparisons(selection, request.subjects, request.samples_per_subject, request.distractors)
+    if groups and selection == "balanced":
+        text = "'balanced' wants as many samples of every subject, and the profile's differ; "
+        problems.append(("comparisons.selection", f"{text}choose 'complete' or 'crossed', or give samples_per_subject"))
+        selection = "none"
+    counts = count_comparisons(selection, request.subjects, request.samples_per_subject, request.distractors, groups)
     if sum(counts) > max_comparisons:
         problems.append(
             (
@@ -92,6 +109,7 @@ def make_plan(
         selection,
         image.width,
         image.height,
+        groups,
     )
     layouts = tuple(dict.fromkeys(request.layouts))
     problems.extend(("layouts", reason) for layout in layouts if (reason := why_not(layout, shape)))
@@ -124,9 +142,12 @@ def make_plan(
         subjects=request.subjects,
         samples_per_subject=request.samples_per_subject,
         distractors=request.distractors,
+        sample_counts=groups,
         sigma=sigma,
         truncation=truncation,
-        attributes=attributes,
+        maps=like.maps if like else (),
+        unreachable=like.unreachable if like else (),
+        attributes=(*attributes, *(like.attributes if like else ())),
         image=image,
         unique=unique,
         face_found=request.checks.face_found,
@@ -170,6 +191,7 @@ def calibration_question(plan: Plan, request: DatasetRequest, card: ModelCard) -
         distractors=0,
         sigma=plan.sigma,
         truncation=plan.truncation,
+        maps=plan.maps,
         target=target,
         attributes=_attributes(request, card, USUAL_SUBJECTS, problems),
         image=plan.image,

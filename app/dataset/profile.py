@@ -10,12 +10,14 @@ import hashlib
 import json
 import math
 from bisect import bisect_right
+from collections import Counter
 from itertools import accumulate, pairwise
 from statistics import NormalDist
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from app.dataset.apportion import apportion
 from app.dataset.model import CARD_NAME
 from app.errors import RequestRefused
 
@@ -110,6 +112,9 @@ class Histogram(_Data):
     """Differences of cumulated counts that were rounded; none is under LEAST_CELL, unless all of them are one cell."""
     not_measured: Count = 0
     """Weight of pictures of which it could not be told; 0 also where it is under LEAST_CELL."""
+    means: tuple[float, ...] | None = None
+    """Mean of the values in each cell, to a tenth; told of numbers of pictures alone, and never under differential
+    privacy. One subject moves one of them by the cell's width over its count at the most, and a tenth."""
     one_subject: Annotated[float, Field(ge=0, le=10)] = 1.0
     """Adding or leaving out one subject moves all cells together by no more than this, before rounding. So where two
     profiles have the same edge, the cumulated counts there differ by `rounded_to` at the most: by the larger and
@@ -119,6 +124,8 @@ class Histogram(_Data):
     def _fits(self) -> Self:
         if len(self.counts) != len(self.edges) - 1:
             raise ValueError("has one count between every two edges")
+        if self.means is not None and len(self.means) != len(self.counts):
+            raise ValueError("has one mean of every cell, or none")
         if any(a >= b for a, b in pairwise(self.edges)):
             raise ValueError("has edges that ascend")
         return self
@@ -296,6 +303,28 @@ class Profile(_Data):
     def as_file(self) -> bytes:
         """The file, UTF-8 JSON."""
         return (json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def sample_counts(profile: Profile, subjects: int) -> tuple[tuple[int, int], ...]:
+    """How many samples so many subjects have in a twin: (samples, subjects) …, ascending, as the profile's cells tell.
+
+    A cell's subjects have the two whole numbers next to its mean, in the mix that gives it; without means, the numbers
+    within a cell come equally often.
+    """
+    found: Counter[int] = Counter()
+    histogram = profile.samples_per_subject
+    shares = {str(place): float(count) for place, count in enumerate(histogram.counts)}
+    for place, count in apportion(shares, subjects).items():
+        low, high = (int(edge) for edge in histogram.edges[int(place) : int(place) + 2])
+        if histogram.means is not None:
+            mean = min(max(histogram.means[int(place)], 1.0), 10_000.0)
+            more = round((mean - math.floor(mean)) * count)
+            found[math.floor(mean)] += count - more
+            found[math.floor(mean) + 1] += more
+        else:
+            for number in range(count):
+                found[low + number * (high - low) // count] += 1
+    return tuple((samples, count) for samples, count in sorted(found.items()) if count)
 
 
 def read_profile(data: bytes | dict[str, Any], field: str = "profile") -> Profile:

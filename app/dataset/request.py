@@ -3,12 +3,22 @@
 What only the model can answer (factors, attributes, sizes) is checked in `app.dataset.planning`.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    model_validator,
+)
 
 from app.dataset.layout import Layout
 from app.dataset.model import CARD_NAME
+from app.dataset.profile import Profile, read_profile, sample_counts
 
 MAX_SCALE = 4.0
 """Beyond this the latents' bounded maps are saturated; more would promise what no model gives."""
@@ -18,6 +28,11 @@ SEED_LIMIT = 2**53 - 1
 
 SMALLEST_RATE = 1e-9
 """Of a target. The largest set that is judged has some 10^9 comparisons: a rarer error cannot be seen in it."""
+
+
+def _read_like(value: Any) -> Any:
+    """A profile out of a request; raises RequestRefused, each problem by its field."""
+    return value if value is None or isinstance(value, Profile) else read_profile(value, "like")
 
 
 def _exact_in_json(seed: int) -> int:
@@ -177,6 +192,9 @@ class DatasetRequest(_Part):
     comparisons: ComparisonsSpec = ComparisonsSpec()
     report: ReportSpec = ReportSpec()
     marking: MarkingSpec = MarkingSpec()
+    like: Annotated[Profile | None, BeforeValidator(_read_like)] = None
+    """A profile of a gallery (`facsimile profile`): the set is made as like it as the model can. What the request says
+    itself wins: subjects, samples_per_subject, variability, attributes, image."""
     layouts: Annotated[list[Layout], Field(max_length=len(Layout))] = [Layout.PLAIN]
     """Archive layouts that are ready when the set is; any other is made when it is first asked for."""
     retention_days: Annotated[StrictInt, Field(ge=1, le=3_650)] | None = None
@@ -201,6 +219,20 @@ class DatasetRequest(_Part):
             ]
         },
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_many_as_the_gallery(cls, value: Any) -> Any:
+        """Take what numbers the request leaves out from the profile that it names."""
+        if not isinstance(value, dict) or value.get("like") is None:
+            return value
+        profile = _read_like(value["like"])
+        found = {**value, "like": profile}
+        found.setdefault("subjects", profile.subjects)
+        if "samples_per_subject" not in value:
+            groups = sample_counts(profile, found["subjects"]) if isinstance(found["subjects"], int) else ((1, 1),)
+            found["samples_per_subject"] = max(samples for samples, _ in groups)
+        return found
 
     @model_validator(mode="after")
     def _comparisons_exist(self) -> Self:

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from app.dataset.comparisons import Selection, count_comparisons
+from app.dataset.comparisons import Groups, Selection, count_comparisons
 
 ERRORS = 30
 """Errors to be expected at a rate before it counts as resolved."""
@@ -66,12 +66,14 @@ def subjects_needed(fmr: float, samples: int = 1, errors: int = ERRORS) -> int:
     return subjects
 
 
-def shortcomings(selection: Selection, subjects: int, samples: int, distractors: int) -> tuple[str, ...]:
+def shortcomings(
+    selection: Selection, subjects: int, samples: int, distractors: int, groups: Groups = ()
+) -> tuple[str, ...]:
     """What the comparisons that a set lists cannot resolve, a sentence each; none if it resolves FMR 0.1%.
 
     To be said before the set is made, and again before it becomes a release: a gate on it would be UNDECIDED.
     """
-    counts = count_comparisons(selection, subjects, samples, distractors)
+    counts = count_comparisons(selection, subjects, samples, distractors, groups)
     if not counts.mated:
         why = "it has one sample of each subject" if samples < 2 else "its comparisons.selection is 'none'"
         return (f"The set lists no mated comparison, for {why}: no error rate can be measured by its list.",)
@@ -82,7 +84,7 @@ def shortcomings(selection: Selection, subjects: int, samples: int, distractors:
         able = f"they resolve FMR {_percent(min(least, 1.0))} and above"
         needs = " and ".join(
             f"at FMR {_percent(fmr)} you need {comparisons_needed(fmr):,} "
-            f"({_what_would(fmr, selection, subjects, samples, distractors)})"
+            f"({_what_would(fmr, selection, subjects, samples, distractors, groups)})"
             for fmr in missed
         )
         found.append(
@@ -97,11 +99,11 @@ def shortcomings(selection: Selection, subjects: int, samples: int, distractors:
     return tuple(found)
 
 
-def _what_would(fmr: float, selection: Selection, subjects: int, samples: int, distractors: int) -> str:
+def _what_would(fmr: float, selection: Selection, subjects: int, samples: int, distractors: int, groups: Groups) -> str:
     """The least change that brings enough non-mated comparisons for an FMR."""
     others: tuple[Selection, ...] = ("crossed", "complete")
     for other in others:
-        listed = count_comparisons(other, subjects, samples, distractors)
+        listed = count_comparisons(other, subjects, samples, distractors, groups)
         if other != selection and listed.non_mated >= comparisons_needed(fmr):
             return f"comparisons.selection '{other}' lists {listed.non_mated:,}"
     return f"'complete' of {subjects_needed(fmr, samples):,} subjects with {samples:,} samples each"

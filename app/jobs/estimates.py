@@ -124,9 +124,14 @@ class EstimateService:
         plan = self._plan(request)
         made = self._like(tenant, plan)
         judged = plan.judged_subjects
-        listed = count_comparisons(plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors)
-        complete = count_comparisons("complete", plan.subjects, plan.samples_per_subject, plan.distractors)
-        seen = count_comparisons("complete", judged, plan.samples_per_subject, 0) if judged else (0, 0)
+        shape = plan.subjects, plan.samples_per_subject, plan.distractors, plan.sample_counts
+        listed = count_comparisons(plan.comparisons, *shape)
+        complete = count_comparisons("complete", *shape)
+        seen = (
+            count_comparisons("complete", judged, plan.samples_per_subject, 0, plan.groups_of(judged))
+            if judged
+            else (0, 0)
+        )
         return Estimate(
             model=plan.model,
             subjects=plan.subjects,
@@ -240,7 +245,10 @@ def _guess(values: list[tuple[_Made, float]]) -> Guess | None:
 
 
 def _warnings(plan: Plan) -> list[str]:
-    found = [*shortcomings(plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors)]
+    found = [
+        *plan.unreachable,
+        *shortcomings(plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors, plan.sample_counts),
+    ]
     if not plan.unique:
         found.append("Nothing checks that subjects differ: some may look alike.")
     if plan.subjects > plan.judged_subjects > 0:

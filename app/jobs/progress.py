@@ -66,5 +66,5 @@ def _judged(plan: Plan, shards: Collection[int] | None = None) -> int:
     if not plan.judges:
         return 0
     if shards is None:
-        return plan.judged_subjects * plan.samples_per_subject + plan.judged_distractors
+        return plan.first(plan.judged_subjects) + plan.judged_distractors
     return sum(plan.judged(place) for shard in shards for place in plan.places(plan.shard(shard)))

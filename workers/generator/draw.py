@@ -1,11 +1,12 @@
 """Drawing latents: from the streams' uniforms to N(0, 1), inside an attribute's slice where one is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from app.dataset.plan import PlannedMap
 from app.dataset.streams import Purpose, uniforms
 
 Latent = NDArray[np.float32]
@@ -25,10 +26,18 @@ def draw_identity(
     return np.asarray(ndtri(quantiles), np.float32)
 
 
-def draw_observation(seed: int, subject: int, sample: int, attempt: int, sigma: Latent) -> Latent:
-    """Draw z_O of a sample, float32 [size], scaled by `sigma` [size], one scale a dimension."""
+def draw_observation(
+    seed: int, subject: int, sample: int, attempt: int, sigma: Latent, maps: Sequence[PlannedMap] = ()
+) -> Latent:
+    """Draw z_O of a sample, float32 [size], scaled by `sigma` [size], one scale a dimension.
+
+    Dimensions that a map names follow it instead, whatever their scale.
+    """
     quantiles = uniforms(seed, Purpose.OBSERVATION, subject, sample, attempt, len(sigma))
-    return np.asarray(ndtri(quantiles) * sigma, np.float32)
+    drawn = ndtri(quantiles) * sigma
+    for found in maps:
+        drawn[found.latent] = np.interp(quantiles[found.latent], found.shares, found.values)
+    return np.asarray(drawn, np.float32)
 
 
 def sigma_vector(observation: Mapping[str, tuple[int, int]], sigma: Mapping[str, float]) -> Latent:

@@ -48,6 +48,7 @@ class FolderContents:
             about.selection,
             first.width if first else 0,
             first.height if first else 0,
+            self._manifest.summary.asked.sample_counts,
         )
 
     def rows(self) -> Iterator[SampleRow]:
@@ -115,7 +116,7 @@ def _about(summary: Summary) -> About:
         model_digest=model.digest,
         source_type=read_source_type(summary.synthetic.digital_source_type),
         subjects=asked.subjects,
-        samples_per_subject=(asked.samples - asked.distractors) // asked.subjects,
+        samples_per_subject=asked.samples_per_subject,
         distractors=asked.distractors,
         selection=listed.selection,
         left_out=listed.left_out,

@@ -147,7 +147,7 @@ def decide(
     limits = Limits(high=plan.largest_scale, start=target.start, budget=max(3, len(points) + MOST_SCALES - step))
     following = next_scale(points, target, limits)
     if isinstance(following, str):
-        samples = step * plan.judged_subjects * plan.samples_per_subject
+        samples = step * plan.first(plan.judged_subjects)
         return conclude(following, found, target, samples=samples, bootstrap=bootstrap)
     tried = tuple(TriedScale(scale=scale, measured=told(point, None)) for scale, point in points.items())
     write_json(store, at.calibration_step(step), CalibrationStep(scale=following, tried=tried))

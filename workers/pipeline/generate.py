@@ -53,7 +53,9 @@ def draw_latents(plan: FinalPlan, card: ModelCard, draws: Sequence[Draw]) -> tup
         )
         for d in draws
     ]
-    observations = [draw_observation(plan.seed, d.place.subject, d.place.sample, d.attempt, sigma) for d in draws]
+    observations = [
+        draw_observation(plan.seed, d.place.subject, d.place.sample, d.attempt, sigma, plan.maps) for d in draws
+    ]
     return np.stack(identities), np.stack(observations)
 
 

@@ -111,7 +111,14 @@ def write_comparisons(store: ObjectStore, at: DatasetKeys, plan: Plan, missing: 
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("reference", "probe", "mated"))
         for number, comparison in enumerate(
-            list_comparisons(plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors, plan.seed)
+            list_comparisons(
+                plan.comparisons,
+                plan.subjects,
+                plan.samples_per_subject,
+                plan.distractors,
+                plan.seed,
+                plan.sample_counts,
+            )
         ):
             reference, probe = sample_name(*comparison.reference), sample_name(*comparison.probe)
             if reference in missing or probe in missing:
@@ -137,10 +144,7 @@ def _taken(text: io.StringIO) -> bytes:
 def sheet_samples(plan: Plan) -> list[list[str]]:
     """Names of what the contact sheet shows: the first subjects' first samples, a row a subject."""
     return [
-        [
-            sample_name(subject, sample)
-            for sample in range(min(plan.samples_per_subject if subject < plan.subjects else 1, SHEET_SAMPLES))
-        ]
+        [sample_name(subject, sample) for sample in range(min(plan.samples_of(subject), SHEET_SAMPLES))]
         for subject in range(min(plan.identities, SHEET_SUBJECTS))
     ]
 

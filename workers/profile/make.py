@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -329,9 +330,17 @@ def _spread_out(weights: Weights) -> int:
 
 
 def _samples(weights: Floats, noise: Noise, to: int) -> Histogram:
-    return tell_histogram(
+    told = tell_histogram(
         "samples_per_subject", weights, grid(SAMPLES), unit=SAMPLES.unit, told=SAMPLES.told, noise=noise, to=to
     )
+    if not isinstance(noise, NoNoise):
+        return told
+    numbers = np.arange(1, SAMPLES.cells + 1)
+    means = []
+    for low, high in pairwise(told.edges):
+        cell = slice(int(low) - 1, int(high) - 1)
+        means.append(round(float(np.average(numbers[cell], weights=np.maximum(weights[:-1][cell], 1e-12))), 1))
+    return told.model_copy(update={"means": tuple(means)})
 
 
 def _words(name: str, weights: dict[str, float], noise: Noise, to: int) -> Categories:

@@ -55,14 +55,6 @@ class ScoreWeights:
         low, high = ENDS[self.metric]
         return np.linspace(low, high, FINE + 1)
 
-    def without(self, subject: int) -> "ScoreWeights":
-        """The same gallery with one subject left out. Only for the others' `shared` in total, not one by one."""
-        kept = np.arange(len(self.mated)) != subject
-        shared = self.shared[kept].copy()
-        # What each other shared with this subject is known in sum alone: taken from the first row, the sum is right.
-        shared[0] -= self.shared[subject]
-        return ScoreWeights(metric=self.metric, mated=self.mated[kept], shared=shared)
-
 
 def weigh_scores(
     table: TemplateTable,
@@ -124,6 +116,21 @@ def tell_points(found: ScoreWeights) -> tuple[Point, ...]:
     """FNMR at FMRs, and by how much it moves at the most when any one subject is left out."""
     sums = _Sums.of(found)
     return tuple(_point(sums, fmr) for fmr in FMRS)
+
+
+def fnmr_of(found: ScoreWeights) -> dict[float, tuple[float, float, float]]:
+    """FNMR with its interval at the FMRs that are resolved, weighed as profiles weigh it and not rounded."""
+    sums = _Sums.of(found)
+    there, tried = int(sums.there.sum()), int(sums.has_mated.sum())
+    pairs = there * (there - 1) / 2
+    rates = {}
+    for target in FMRS:
+        if pairs >= comparisons_needed(target) and tried:
+            edge = int(np.argmax(sums.shared_above.sum(0) / 2 <= target * pairs))
+            shares = sums.missed[sums.has_mated, edge]
+            rate, error = float(shares.mean()), NORMAL_95 * float(shares.std()) / math.sqrt(tried)
+            rates[target] = (rate, max(rate - error, 0.0), min(rate + error, 1.0))
+    return rates
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -61,7 +61,8 @@ def _histogram(title: str, histogram: Histogram, *, logarithmic: bool = False) -
     for place, count in enumerate(histogram.counts):
         low, high = number(histogram.edges[place]), number(histogram.edges[place + 1])
         beyond = " and below" * (place == 0) + " and above" * (place == last)
-        yield f"  {low} to {high}{beyond}: {count}"
+        mean = f"; mean {number(histogram.means[place])}" if histogram.means is not None else ""
+        yield f"  {low} to {high}{beyond}: {count}{mean}"
     quantiles = histogram.quantiles(logarithmic=logarithmic)
     if quantiles is None:
         yield f"  no quantiles: they are of fewer than {QUANTILES_FROM} subjects"

@@ -255,5 +255,10 @@ class DatasetService:
             counts=summary and summary.counts.as_dict(),
             failure=failure,
             digests=summary and summary.digests.model_dump(),
-            warnings=shortcomings(plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors),
+            warnings=(
+                *plan.unreachable,
+                *shortcomings(
+                    plan.comparisons, plan.subjects, plan.samples_per_subject, plan.distractors, plan.sample_counts
+                ),
+            ),
         )

@@ -1,6 +1,6 @@
 """The OpenAPI document: every response of every route, in words, with examples."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.access import KeyRequest
 from app.api.error_handlers import ErrorBody
+from app.api.fields import describe_fields
 from app.dataset.calibration import CalibrationRequest
 from app.dataset.evaluation import EvaluationRequest
 from app.dataset.model import ModelCard
@@ -120,6 +121,19 @@ def _error(status: int) -> dict[str, Any]:
     }
 
 
+REQUESTS: tuple[type[BaseModel], ...] = (
+    DatasetRequest,
+    PreviewRequest,
+    CalibrationRequest,
+    EvaluationRequest,
+    KeyRequest,
+    WebhookRequest,
+    ReleaseRequest,
+    WithdrawalRequest,
+)
+"""Every JSON body that is read."""
+
+
 class DescribedAPI(FastAPI):
     """FastAPI whose document has the bodies that we read ourselves, and no error that cannot happen."""
 
@@ -128,24 +142,17 @@ class DescribedAPI(FastAPI):
         if self.openapi_schema:
             return self.openapi_schema
         document = super().openapi()
+        models: tuple[type[BaseModel], ...] = (*REQUESTS, ModelCard)
+        described: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [(ErrorBody, "serialization")]
+        described += [(model, "validation") for model in models]
         _, read = models_json_schema(
-            [
-                (DatasetRequest, "validation"),
-                (PreviewRequest, "validation"),
-                (CalibrationRequest, "validation"),
-                (EvaluationRequest, "validation"),
-                (ModelCard, "validation"),
-                (KeyRequest, "validation"),
-                (WebhookRequest, "validation"),
-                (ReleaseRequest, "validation"),
-                (WithdrawalRequest, "validation"),
-                (ErrorBody, "serialization"),
-            ],
+            described,
             ref_template=_REF + "{model}",
         )
         schemas = document["components"]["schemas"]
         for name, schema in read["$defs"].items():
             schemas.setdefault(name, schema)
+        describe_fields(schemas, REQUESTS)
         # FastAPI adds its own 422 to whatever has a parameter; routes that can answer 422 say so themselves.
         for operations in document["paths"].values():
             for operation in operations.values():

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -164,8 +164,8 @@ def list_versions(tenant: Tenant, name: ReleaseName, services: Serving) -> Relea
 def create_release(
     tenant: Tenant,
     key_id: KeyId,
-    name: str,
-    version: str,
+    name: Annotated[str, Path(description="a-z, 0-9 and '-', up to 64 characters.", examples=["gate-smoke"])],
+    version: Annotated[str, Path(description="A version of semver 2.0.0, in lower case.", examples=["1.2.0"])],
     asked: Annotated[Posted[ReleaseRequest], Depends(posted(ReleaseRequest))],
     services: Serving,
     response: Response,

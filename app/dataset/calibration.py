@@ -39,13 +39,17 @@ class CalibrationRequest(_Frozen):
     """A question to a model: which scale gives its sets this difficulty? The answer belongs to the model."""
 
     model: Annotated[str, Field(pattern=CARD_NAME)] = "default"
+    """Who draws."""
     target: Target
+    """The difficulty wanted."""
     factors: dict[str, Scale] = {}
     """The mix that the scale multiplies; factors not named keep 1."""
     truncation: Share | None = None
     """ψ of models that truncate; left out, the card's own."""
     attributes: Attributes = Attributes()
+    """Who the subjects are, as in a dataset's request."""
     image: ImageSpec = ImageSpec()
+    """Size and format, as in a dataset's request."""
     subjects: Annotated[StrictInt, Field(ge=2, le=5_000)] = USUAL_SUBJECTS
     """Subjects it is measured on. More make the answer surer, and dearer."""
     samples_per_subject: Annotated[StrictInt, Field(ge=2, le=100)] = USUAL_SAMPLES

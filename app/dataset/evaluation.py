@@ -290,6 +290,7 @@ class Earlier(_Asked):
     """The scores of an evaluation made before, of the same dataset."""
 
     evaluation: Annotated[str, Field(pattern=EVALUATION_ID)]
+    """Its id."""
 
 
 class EvaluationRequest(_Asked):
@@ -318,8 +319,11 @@ class EvaluationRequest(_Asked):
     dataset: Annotated[str, Field(pattern=DATASET_ID)] | None = None
     """Or the id of a dataset that has succeeded."""
     scores: Uploaded
+    """What is evaluated: a file of scores or templates that was uploaded."""
     baseline: Uploaded | Earlier | None = None
+    """What it is held against: another file, or an evaluation made before; of the same comparisons."""
     rule: Rule = Rule()
+    """At which FMR, and what is allowed."""
     keep_uploads: bool = False
     """Uploads are removed once evaluated, unless this is said; what a later baseline needs is kept anyway."""
 

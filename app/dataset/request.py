@@ -90,7 +90,9 @@ class AgeRange(_Part):
     """Apparent age, uniform between min and max."""
 
     min: Years
+    """Years."""
     max: Years
+    """Years, not below `min`."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -108,8 +110,11 @@ class Attributes(_Part):
     """Who the subjects are, as distributions that are met exactly in count (largest remainder)."""
 
     sex: Annotated[dict[str, Share], Field(min_length=1)] | None = None
+    """Share of each; they sum to 1. Left out, as the model's identities are."""
     age: AgeRange | None = None
+    """Apparent age of the subjects; a model has a least range that it can fill, and says so when one is too narrow."""
     skin_tone: Annotated[dict[str, Share], Field(min_length=1)] | None = None
+    """Share of each, as `GET /v1/models` lists them; they sum to 1."""
     glasses: Share | None = None
     """Share of subjects who wear glasses (unless an observation takes them off)."""
 
@@ -126,6 +131,7 @@ class ImageSpec(_Part):
     size: Side | tuple[Side, Side] | None = None
     """Pixels: one number for a square, or [width, height]; left out, the model's own size."""
     format: Literal["png", "jpeg"] = "png"
+    """PNG keeps every pixel; JPEG is smaller."""
     quality: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
     """JPEG only; left out, 95."""
 
@@ -177,21 +183,32 @@ class DatasetRequest(_Part):
     """One request for a synthetic identity set."""
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    """For people; commands take it instead of the id where one set alone has it."""
     model: Annotated[str, Field(pattern=CARD_NAME)] = "default"
+    """Who draws: a name of `GET /v1/models`, or `default`."""
     subjects: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+    """Identities with several samples each: different people, who do not exist."""
     samples_per_subject: Annotated[StrictInt, Field(ge=1, le=10_000)]
+    """Mated samples of each subject; the first is the reference, the others are probes."""
     distractors: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = 0
     """Further subjects with one sample each, for the gallery only."""
     seed: Seed | None = None
     """The same seed, request and model give the same pixels; left out, the service draws one and reports it.
     Below 2^53, so that no reader of JSON rounds it."""
     variability: Variability = Variability()
+    """How far the samples of one subject lie apart."""
     attributes: Attributes = Attributes()
+    """Who the subjects are; what is left out is as the model's identities are."""
     image: ImageSpec = ImageSpec()
+    """Size and file format."""
     checks: Checks = Checks()
+    """What a sample or identity must pass."""
     comparisons: ComparisonsSpec = ComparisonsSpec()
+    """Which comparisons comparisons.csv lists."""
     report: ReportSpec = ReportSpec()
+    """How much is judged for the report."""
     marking: MarkingSpec = MarkingSpec()
+    """Marks beside the metadata that every file carries."""
     like: Annotated[Profile | None, BeforeValidator(_read_like)] = None
     """A profile of a gallery (`facsimile profile`): the set is made as like it as the model can. What the request says
     itself wins: subjects, samples_per_subject, variability, attributes, image."""
@@ -254,9 +271,16 @@ class PreviewRequest(_Part):
     """A small contact sheet, for choosing a variability: a row a subject, a column a sample."""
 
     model: Annotated[str, Field(pattern=CARD_NAME)] = "default"
+    """Who draws."""
     subjects: Annotated[StrictInt, Field(ge=1, le=64)] = 4
+    """Rows."""
     samples_per_subject: Annotated[StrictInt, Field(ge=1, le=64)] = 6
+    """Columns."""
     seed: Seed = 0
+    """The same seed gives the same sheet."""
     variability: Variability = Variability()
+    """As in a dataset's request, without a target."""
     attributes: Attributes = Attributes()
+    """As in a dataset's request."""
     image: ImageSpec = ImageSpec()
+    """As in a dataset's request."""

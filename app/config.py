@@ -264,6 +264,8 @@ class Settings(PlainNumbers, BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     webhooks: WebhookSettings = WebhookSettings()
     oidc: OidcSettings = OidcSettings()
+    backup: StoreSettings = StoreSettings()
+    """The server that `facsimile backup s3://…` writes to; its bucket stands in the command."""
     shard_size: int = Field(192, gt=0)
     """Samples a task makes at the most; about a minute of work or less. Best a multiple of the batch."""
     shards_per_dataset: int = Field(16, gt=0)

@@ -11,7 +11,7 @@ from app.access import ApiKeys, Role
 from app.cli.options import JsonOption
 from app.cli.output import as_json, say, show
 from app.client.errors import UsageProblem
-from app.config import Settings
+from app.config import Settings, StoreSettings
 from app.storage import ObjectStore, open_store
 
 keys = typer.Typer(
@@ -80,15 +80,20 @@ def revoke(
         say(f"key {match[1]} is revoked")
 
 
-def open_store_of(data: Path | None) -> ObjectStore:
-    """The store that the settings name, or that of a stack's folder; raises UsageProblem."""
+def store_settings_of(data: Path | None) -> StoreSettings:
+    """The store's settings: those of the environment, or of a stack's folder; raises UsageProblem."""
     if data is None:
-        return open_store(Settings().store)
+        return Settings().store
     file = data / "settings.env"
     if not file.is_file():
         raise UsageProblem(f"{data} is not the folder of a stack that has been started")
     # What stands in the file is to win over the environment, as it does for the stack's own children.
-    return open_store(_settings_in(file).store)
+    return _settings_in(file).store
+
+
+def open_store_of(data: Path | None) -> ObjectStore:
+    """The store that `store_settings_of` names."""
+    return open_store(store_settings_of(data))
 
 
 def _api_keys(data: Path | None) -> ApiKeys:

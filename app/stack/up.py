@@ -31,7 +31,9 @@ def up(
         int | None,
         typer.Option(min=1, max=65535, help="Port of the API on 127.0.0.1. Left out: the first free one from 8000 on."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Left out: one a core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Worker processes. Left out: one a core; 0: none, for a restore.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return once it is ready; 'down' stops it.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Write JSON to standard output when ready.")] = False,
 ) -> None:

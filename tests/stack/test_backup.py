@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.errors import Conflict, Corrupt, StoreUnavailable
-from app.stack.backup import INDEX, RESTORING, back_up, restore
+from app.stack.backup import RESTORING, back_up, restore
+from app.stack.shelves import INDEX, BucketShelf, FolderShelf
 
 
 def still(seconds: float) -> None:
@@ -28,8 +29,8 @@ def test_what_is_backed_up_comes_back(stores: tuple[Any, Any], tmp_path: Path) -
     store, empty = stores
     store.put("sessions/0123456789abcdef/x.json", b"{}")
     before = {key: data for key, data in store.objects.items() if not key.startswith("sessions/")}
-    assert back_up(store, tmp_path / "backup", sleep=still) == 42
-    assert restore(empty, tmp_path / "backup") == 42
+    assert back_up(store, FolderShelf(tmp_path / "backup"), sleep=still) == 42
+    assert restore(empty, FolderShelf(tmp_path / "backup")) == 42
     assert empty.objects == before
 
 
@@ -44,10 +45,10 @@ def test_broken_off_it_goes_on(stores: tuple[Any, Any], tmp_path: Path) -> None:
 
     store.fault = fault
     with pytest.raises(StoreUnavailable):
-        back_up(store, tmp_path, sleep=still)
+        back_up(store, FolderShelf(tmp_path), sleep=still)
     with pytest.raises(Corrupt, match="no whole backup"):
-        restore(empty, tmp_path)
-    assert back_up(store, tmp_path, sleep=still) == 42
+        restore(empty, FolderShelf(tmp_path))
+    assert back_up(store, FolderShelf(tmp_path), sleep=still) == 42
     assert reads == 43, "what was copied is not read again"
     writes = 0
 
@@ -58,9 +59,9 @@ def test_broken_off_it_goes_on(stores: tuple[Any, Any], tmp_path: Path) -> None:
 
     empty.fault = full
     with pytest.raises(StoreUnavailable):
-        restore(empty, tmp_path)
+        restore(empty, FolderShelf(tmp_path))
     assert RESTORING in empty.objects
-    restore(empty, tmp_path)
+    restore(empty, FolderShelf(tmp_path))
     assert empty.objects == store.objects
 
 
@@ -72,37 +73,52 @@ def test_what_changes_meanwhile_is_there_whole_or_not_at_all(stores: tuple[Any, 
             store.delete_prefix("tenants/acme/datasets/ds_0/")
             store.put("tenants/acme/datasets/ds_99/request.json", b"{}")
 
-    assert back_up(store, tmp_path, told, sleep=still) == 40
+    assert back_up(store, FolderShelf(tmp_path), told, sleep=still) == 40
     kept = {path.relative_to(tmp_path / "objects").as_posix() for path in (tmp_path / "objects").rglob("*.json")}
     assert not any("/ds_0/" in key or "/ds_99/" in key for key in kept)
 
 
 def test_a_damaged_backup_is_told_before_a_byte_is_written(stores: tuple[Any, Any], tmp_path: Path) -> None:
     store, empty = stores
-    back_up(store, tmp_path, sleep=still)
+    back_up(store, FolderShelf(tmp_path), sleep=still)
     file = tmp_path / "objects/tenants/acme/datasets/ds_7/shards/000000/samples.tar"
     for damage in (lambda: file.write_bytes(b"x" * 2_000), file.unlink):
         damage()
         with pytest.raises(Corrupt, match="ds_7"):
-            restore(empty, tmp_path)
+            restore(empty, FolderShelf(tmp_path))
         assert empty.objects == {}
     (tmp_path / INDEX).write_text('{"key": "../../x"}\n')
     with pytest.raises(Corrupt):
-        restore(empty, tmp_path)
+        restore(empty, FolderShelf(tmp_path))
+
+
+def test_a_service_that_was_just_started_counts_as_empty(stores: tuple[Any, Any], tmp_path: Path) -> None:
+    store, empty = stores
+    store.put("models/toy/card.json", b"{1}")
+    back_up(store, FolderShelf(tmp_path), sleep=still)
+    made_at_the_start = {
+        "stack/started": b"yes",
+        "api-keys/fedcba9876543210.json": b"{}",
+        "models/toy/card.json": b"{2}",
+    }
+    for key, data in made_at_the_start.items():
+        empty.put(key, data)
+    restore(empty, FolderShelf(tmp_path))
+    assert empty.objects == made_at_the_start | store.objects
 
 
 def test_nothing_is_written_over(stores: tuple[Any, Any], tmp_path: Path) -> None:
     store, empty = stores
-    back_up(store, tmp_path / "one", sleep=still)
+    back_up(store, FolderShelf(tmp_path / "one"), sleep=still)
     with pytest.raises(Conflict, match="whole backup"):
-        back_up(store, tmp_path / "one", sleep=still)
+        back_up(store, FolderShelf(tmp_path / "one"), sleep=still)
     with pytest.raises(Conflict, match="not empty"):
-        back_up(store, tmp_path, sleep=still)
+        back_up(store, FolderShelf(tmp_path), sleep=still)
     with pytest.raises(Conflict, match="not empty"):
-        restore(store, tmp_path / "one")
+        restore(store, FolderShelf(tmp_path / "one"))
     empty.put(RESTORING, b"{}")
     with pytest.raises(Conflict, match="another backup"):
-        restore(empty, tmp_path / "one")
+        restore(empty, FolderShelf(tmp_path / "one"))
 
 
 def test_what_completes_a_set_comes_with_all_its_parts(stores: tuple[Any, Any], tmp_path: Path) -> None:
@@ -124,7 +140,7 @@ def test_what_completes_a_set_comes_with_all_its_parts(stores: tuple[Any, Any], 
             yield info
 
     store.list = listing
-    back_up(store, tmp_path, sleep=still)
+    back_up(store, FolderShelf(tmp_path), sleep=still)
     assert (tmp_path / "objects" / at / "manifest.json").is_file()
     assert (tmp_path / "objects" / at / "comparisons.csv").is_file()
     store.list = real
@@ -138,4 +154,45 @@ def test_what_is_begun_after_the_moment_is_left_out(stores: tuple[Any, Any], tmp
         store.now += seconds
         store.put("tenants/acme/datasets/ds_9/manifest.json", b"{}")
 
-    assert back_up(store, tmp_path, sleep=later) == 42
+    assert back_up(store, FolderShelf(tmp_path), sleep=later) == 42
+
+
+def test_into_another_bucket_and_back(stores: tuple[Any, Any]) -> None:
+    store, empty = stores
+    bucket = type(store)()
+    bucket.put("other/things", b"x")
+    assert back_up(store, BucketShelf(bucket, "nightly/1/"), sleep=still) == 42
+    assert {key.split("/")[0] for key in bucket.objects} == {"nightly", "other"}
+    assert not [key for key in bucket.objects if ".part" in key]
+    assert restore(empty, BucketShelf(bucket, "nightly/1/")) == 42
+    assert empty.objects == store.objects
+    with pytest.raises(Conflict, match="whole backup"):
+        back_up(store, BucketShelf(bucket, "nightly/1/"), sleep=still)
+    with pytest.raises(Conflict, match="not empty"):
+        back_up(store, BucketShelf(bucket, "other/"), sleep=still)
+    with pytest.raises(Corrupt, match="no whole backup"):
+        restore(empty, BucketShelf(bucket, "nightly/2/"))
+    bucket.objects["nightly/1/objects/unfinished/acme/ds_0"] = b"changed"
+    with pytest.raises(Corrupt, match="another digest"):
+        restore(type(store)(), BucketShelf(bucket, "nightly/1/"))
+
+
+def test_into_a_bucket_it_goes_on_where_it_was_broken_off(
+    stores: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.stack.shelves.LINES_AT_ONCE", 5)
+    store, empty = stores
+    bucket, reads = type(store)(), 0
+
+    def fault(operation: str, key: str) -> StoreUnavailable | None:
+        nonlocal reads
+        reads += operation == "read"
+        return StoreUnavailable("away") if operation == "read" and reads == 24 else None
+
+    store.fault = fault
+    with pytest.raises(StoreUnavailable):
+        back_up(store, BucketShelf(bucket, ""), sleep=still)
+    assert back_up(store, BucketShelf(bucket, ""), sleep=still) == 42
+    assert reads <= 24 + 42 - 20
+    assert restore(empty, BucketShelf(bucket, "")) == 42
+    assert empty.objects == store.objects

@@ -26,6 +26,9 @@ ETA_AFTER_S = 5.0
 """What has gone on for less is no basis for saying how long the rest takes."""
 
 
+MAKING = "making samples"
+
+
 class Bars:
     """A Reporter for people: progress bars on a terminal, a line now and then elsewhere. A context manager.
 
@@ -66,8 +69,10 @@ class Bars:
             self.amount("calibrating, scales tried", progress["scales_tried"], progress["scales_most"])
         elif phase == "judge":
             self.amount("judging samples", progress["judged_done"], progress["judged_total"])
+        elif state in FINAL and self._what not in ("", MAKING):
+            self.end()  # what came after the samples was the last
         elif state not in FINAL or progress["samples_done"]:
-            what = "putting the set together" if state == "assembling" else "making samples"
+            what = "putting the set together" if state == "assembling" else MAKING
             self.amount(what, progress["samples_done"], progress["samples_total"])
 
     def amount(self, what: str, done: int, total: int, *, unit: str = "") -> None:

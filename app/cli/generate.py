@@ -63,7 +63,7 @@ def generate(
     age: Annotated[str | None, typer.Option(help="Range of apparent ages: 20-65.")] = None,
     skin_tone: Annotated[str | None, typer.Option(help="Shares, as with --sex.")] = None,
     glasses: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with glasses.")] = None,
-    size: Annotated[str | None, typer.Option(help="Pixels: 128, or 128x160 (width × height).")] = None,
+    size: Annotated[str | None, typer.Option(help="Pixels: 128, or 480x600 (width × height).")] = None,
     image_format: Annotated[str | None, typer.Option("--format", help="png or jpeg.")] = None,
     quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG files.")] = None,
     comparisons: Annotated[str | None, typer.Option(help="balanced, crossed, complete or none.")] = None,

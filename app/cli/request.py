@@ -141,7 +141,7 @@ def age(text: str | None) -> dict[str, float] | None:
 
 
 def size(text: str | None) -> int | list[int] | None:
-    """An image size like 128 or 128x160 (width × height)."""
+    """An image size like 128 or 480x600 (width × height)."""
     if text is None:
         return None
     try:
@@ -149,7 +149,7 @@ def size(text: str | None) -> int | list[int] | None:
     except ValueError:
         sides = []
     if len(sides) not in (1, 2):
-        raise UsageProblem(f"--size {text!r} is no image size; it looks like --size 128 or --size 128x160")
+        raise UsageProblem(f"--size {text!r} is no image size; it looks like --size 128 or --size 480x600")
     return sides[0] if len(sides) == 1 else sides
 
 

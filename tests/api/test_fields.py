@@ -4,15 +4,21 @@ import json
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import typer
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from app.access import ApiKeys, Role
 from app.api.fields import EXAMPLES, models_in
 from app.api.openapi import REQUESTS
+from app.cli.main import app as command_line
+from app.cli.main import run
+from app.client import connect
 from app.config import Settings, WorkerSettings
 from app.dataset.evaluation import EvaluationRequest
 from app.dataset.marking import CertificateCard, MarkingCard
@@ -168,3 +174,41 @@ def test_every_field_of_a_request_is_described(client: TestClient) -> None:
         for method, operation in operations.items():
             for parameter in operation.get("parameters", []):
                 assert parameter.get("description"), f"{method} {path}: {parameter['name']} is not described"
+
+
+IN_HELP = re.compile(r"[a-z_]+=[0-9]\.[0-9]+(?:,[a-z_]+=[0-9]\.[0-9]+)*|[0-9]+[x-][0-9]+")
+"""pose=0.5; female=0.5,male=0.5; 20-65; 480x600."""
+
+
+def examples_of_the_help() -> list[tuple[str, str]]:
+    """Options of `generate` with the examples in their help."""
+    group = typer.main.get_command(command_line)
+    context = group.make_context("facsimile", ["status"], resilient_parsing=True)
+    return [
+        (max(parameter.opts, key=len), example)
+        for parameter in group.get_command(context, "generate").params
+        for example in IN_HELP.findall(getattr(parameter, "help", None) or "")
+    ]
+
+
+def test_the_helps_own_examples_are_accepted(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the default model; the service is asked what the request would come to, and no set is made."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = client.post("/v1/estimates", content=request.content, headers={"Content-Type": "application/json"})
+        if asked.status_code != 200:
+            return httpx.Response(asked.status_code, json=asked.json())
+        return httpx.Response(409, json={"error": "Conflict", "detail": "accepted", "request_id": "r"})
+
+    monkeypatch.setattr(connect, "TRANSPORT", httpx.MockTransport(answer))
+    monkeypatch.setenv("FACSIMILE_URL", "http://service.test")
+    monkeypatch.setenv("FACSIMILE_API_KEY", "fcs_x")
+    examples = [*examples_of_the_help(), ("--age", "19-70"), ("--sex", "female")]
+    assert {"--factor", "--sex", "--age", "--size"} <= {option for option, _ in examples}
+    for option, example in examples:
+        run(["generate", "--out", str(tmp_path / "out"), "--subjects", "20", "--samples", "3", option, example])
+        assert "facsimile: accepted (request r)" in (told := capsys.readouterr().err), f"{option} {example}: {told}"
+    run(["generate", "--out", str(tmp_path / "out"), "--subjects", "20", "--samples", "3", "--age", "18-70"])
+    assert "--age: model 'parametric' reaches 19 to 70 years; ask for a range within it" in capsys.readouterr().err

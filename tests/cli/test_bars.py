@@ -43,3 +43,12 @@ def test_a_count_beside_the_phase_makes_no_line_each(clock: Any, capsys: pytest.
         bars.dataset({"state": "running", "progress": progress})
         clock.now += 1
     assert told(capsys) == [f"choosing identities ({checked} checked): 0 of 10" for checked in (0, 10, 20, 30, 40)]
+
+
+def test_what_came_last_is_told_last(clock: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    bars = Bars(clock.monotonic)
+    made = {"identities_checked": 0, "samples_done": 10, "samples_total": 10, "judged_done": 4, "judged_total": 10}
+    for state, phase in (("running", "generate"), ("assembling", "judge"), ("succeeded", None)):
+        bars.dataset({"state": state, "progress": {**made, "phase": phase}})
+        clock.now += 20
+    assert told(capsys) == ["making samples: 10 of 10", "judging samples: 4 of 10"]

@@ -97,7 +97,7 @@ def test_examples_in_the_help_are_what_every_model_takes() -> None:
         assert asked is not None
         assert all(card["min"] <= asked["min"] < asked["max"] <= card["max"] for card in reached)
         assert shares("female=0.5,male=0.5", "--sex") == {"female": 0.5, "male": 0.5}
-        assert (size("128"), size("128x160")) == (128, [128, 160])
+        assert (size("128"), size("480x600")) == (128, [480, 600])
 
 
 @pytest.mark.parametrize(("named", "code"), [("faces", 0), ("ds_1", 0), ("nothing", 2)])

@@ -93,6 +93,7 @@ class NamesQuery(PlainNumbers):
 
     model_config = ConfigDict(extra="forbid")
 
+    name: str | None = Field(None, max_length=64, description="Only those whose name contains this.")
     limit: int = Field(20, ge=1, le=100, description="How many at the most.")
     after: str | None = Field(None, pattern=RELEASE_NAME, description="`next` of the page before.")
 
@@ -118,7 +119,7 @@ def path_of(name: str, version: str) -> str:
 @router.get("/v1/releases", summary="List the releases' names", responses=errors(422))
 def list_releases(tenant: Tenant, query: Annotated[NamesQuery, Query()], services: Serving) -> ReleaseNamePage:
     """Every name with its versions; GET on a name tells all of each."""
-    names, cursor = services.releases.names(tenant, limit=query.limit, after=query.after)
+    names, cursor = services.releases.names(tenant, part=query.name or "", limit=query.limit, after=query.after)
     shown = [
         ReleaseNameBody(name=found.name, latest=found.latest, versions=found.versions, withdrawn=found.withdrawn)
         for found in names

@@ -8,10 +8,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.api.downloads import prefers_html
-from app.web import assets, choose, datasets, gallery, releases, service, signin, verdicts
+from app.web import assets, choose, datasets, gallery, releases, service, sets, signin, verdicts
 from app.web.pages import nothing_here
 
-PARTS = (assets, signin, choose, datasets, gallery, releases, verdicts, service)
+PARTS = (assets, signin, choose, datasets, gallery, sets, releases, verdicts, service)
 
 Answer = Callable[[Request, Exception], Awaitable[Response]]
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from app.numerals import is_count
 from app.web.ask import ApiProblem
 from app.web.pages import Asked, Page, PageRoute
-from app.web.sets import ShownSet, find_dataset, find_release, find_set
+from app.web.sets import ShownSet, find_dataset, find_release, find_set, known_sets
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -77,8 +77,8 @@ async def show_compare(page: Asked) -> Response:
         step=COMPARED,
         most=most,
         names=sorted({name for side in sides for name in side["rows"]}) if both else [],
-        recent=(await page.api.get("/v1/datasets", state="succeeded", limit=20))["datasets"],
-        releases=(await page.api.get("/v1/releases", limit=50))["releases"],
+        list="known",
+        **await known_sets(page),
     )
 
 

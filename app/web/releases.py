@@ -12,7 +12,7 @@ from app.dataset.layout import Layout
 from app.dataset.release import Release
 from app.web.ask import ApiProblem
 from app.web.pages import Asked, Page, PageRoute
-from app.web.sets import ShownSet, find_dataset, find_release
+from app.web.sets import ShownSet, find_release, find_set, known_sets
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -37,10 +37,13 @@ async def promote(page: Asked) -> Response:
     """Make it one."""
     form = page.form
     name, version = form["name"].strip(), form["version"].strip()
-    body = {"dataset": form["dataset"].strip(), "notes": form["notes"].strip()}
     try:
         if not name or not version:
             raise ApiProblem(422, "RequestRefused", "a release needs a name and a version")
+        chosen = await find_set(page, form["dataset"])
+        if chosen.released:
+            raise ApiProblem(422, "RequestRefused", f"{chosen.ref} is a release already; choose a dataset")
+        body = {"dataset": chosen.ref, "notes": form["notes"].strip()}
         made = await page.api.send("PUT", f"/v1/releases/{quote(name, safe='')}/{quote(version, safe='')}", body=body)
     except ApiProblem as exc:
         if exc.status not in (404, 409, 422):
@@ -114,7 +117,7 @@ async def _promote(page: Page, refused: ApiProblem | None = None) -> Response:
     form = page.form
     dataset = None
     if form["dataset"].strip() and refused is None:
-        dataset = await find_dataset(page, form["dataset"].strip())
+        dataset = await find_set(page, form["dataset"])
     names = (await page.api.get("/v1/releases", limit=100))["releases"]
     same = next((item for item in names if item["name"] == form["name"]), None)
     suggested = next_version([*same["versions"], *same["withdrawn"]]) if same else "1.0.0"
@@ -125,6 +128,8 @@ async def _promote(page: Page, refused: ApiProblem | None = None) -> Response:
         dataset=dataset,
         names=names,
         suggested=suggested,
+        list="finished",
+        **await known_sets(page, releases=False),
         refused=refused,
     )
 

@@ -11,7 +11,7 @@ from app.web.ask import ApiProblem
 from app.web.figures import det_chart, history_chart
 from app.web.forms import Form
 from app.web.pages import Asked, Page, PageRoute
-from app.web.sets import find_set
+from app.web.sets import find_set, known_sets
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -57,7 +57,8 @@ async def submit_verdict(page: Asked) -> Response:
     form = page.form
     headers = {"Idempotency-Key": form["key"] or secrets.token_hex(16)}
     try:
-        made = await page.api.post("/v1/evaluations", evaluation_of(form), headers)
+        ref = (await find_set(page, form["set"])).ref
+        made = await page.api.post("/v1/evaluations", evaluation_of(form, ref), headers)
     except ApiProblem as exc:
         if exc.status not in (404, 409, 410, 422, 429):
             raise
@@ -80,10 +81,9 @@ async def delete_verdict(page: Asked, evaluation: str) -> Response:
     return page.go("/verdicts")
 
 
-def evaluation_of(form: Form) -> dict[str, Any]:
-    """The body of `POST /v1/evaluations`; what is no number stays the text that it is."""
+def evaluation_of(form: Form, ref: str) -> dict[str, Any]:
+    """The body of `POST /v1/evaluations` on the set `ref`; what is no number stays the text that it is."""
     body: dict[str, Any] = {"name": form["name"].strip()}
-    ref = form["set"].strip()
     body["release" if "@" in ref else "dataset"] = ref
     metric = form["metric"]
     body["scores"] = {"upload": form["scores"], **({"metric": metric} if metric in ("cosine", "euclidean") else {})}
@@ -129,8 +129,8 @@ async def _form(page: Page, refused: ApiProblem | None = None) -> Response:
         earlier=[item for item in earlier if item["state"] == "succeeded"],
         key=secrets.token_hex(16),
         refused=refused,
-        releases=(await page.api.get("/v1/releases", limit=100))["releases"],
-        recent=(await page.api.get("/v1/datasets", state="succeeded", limit=20))["datasets"],
+        list="sets",
+        **await known_sets(page),
         most=(await page.api.get("/v1/whoami"))["limits"]["upload_bytes"],
     )
 

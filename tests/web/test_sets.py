@@ -224,7 +224,7 @@ def test_two_sets_stand_side_by_side(browser: TestClient, finished: str, release
     assert f"/v1/datasets/{finished}/samples/S0000001_0001" in page
     assert "/v1/releases/gate/1.0.0/samples/S0000001_0001" in page
     wrong = browser.get(f"/compare?a={finished}&b=nonsense").text
-    assert "neither a dataset" in unescape(wrong)
+    assert "is no finished dataset" in unescape(wrong)
 
 
 def test_a_release_is_made_shown_and_withdrawn(browser: TestClient, released: str, post: Callable[..., Any]) -> None:

@@ -140,9 +140,11 @@ class ReleaseService:
             raise NotFound(f"there is no release {name!r}")
         return ReleaseRef(name, found.latest)
 
-    def names(self, tenant: str, *, limit: int, after: str | None) -> tuple[list[Versions], str | None]:
-        """A page of the names in alphabetical order, and the cursor of the next page (None at the end)."""
-        names = sorted(name for name in self._store.folders(keys.releases(tenant)) if after is None or name > after)
+    def names(self, tenant: str, *, limit: int, after: str | None, part: str = "") -> tuple[list[Versions], str | None]:
+        """A page of the names that contain `part`, in alphabetical order, and the cursor of the next page (None at the
+        end)."""
+        found_names = self._store.folders(keys.releases(tenant))
+        names = sorted(name for name in found_names if part in name and (after is None or name > after))
         found = [self._versions(tenant, name) for name in names[:limit]]
         return found, names[limit - 1] if len(names) > limit else None
 

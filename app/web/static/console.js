@@ -49,6 +49,20 @@ document.addEventListener("click", async (event) => {
 // An alert that came with the page is read out only if it is focused.
 document.querySelector("[role=alert][autofocus]")?.focus();
 
+// Fields that name a set: what they offer follows what is typed, however many sets there are.
+for (const field of document.querySelectorAll("input[data-suggest]")) {
+  let timer, asking;
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      asking?.abort();
+      asking = new AbortController();
+      const wanted = new URLSearchParams({ q: field.value, list: field.getAttribute("list"), only: field.dataset.suggest });
+      await ask(`/sets/known?${wanted}`, { signal: asking.signal }).then(async (answer) => replace(await answer.text()), () => {});
+    }, 200);
+  });
+}
+
 async function refresh(part) {
   for (let shown = part; shown?.dataset.refresh;) {
     await pause(1000 * Number(shown.dataset.refresh));

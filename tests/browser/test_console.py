@@ -134,6 +134,17 @@ def test_every_page_can_be_read_by_everyone(watch: Callable[..., Any], made: str
         check(watched)
 
 
+def test_a_telephone_shows_every_area_and_print_shows_no_button(watch: Callable[..., Any], made: str) -> None:
+    watched = watch()
+    watched.page.set_viewport_size({"width": 390, "height": 844})
+    page = watched.go(f"/datasets/{made}/gallery")
+    for strip in (".top nav", ".tabs"):
+        assert page.locator(strip).evaluate("e => e.scrollWidth <= e.clientWidth"), strip
+    page.emulate_media(media="print")
+    assert page.locator("button:visible, .button:visible, .top:visible").count() == 0
+    assert page.locator("h1:visible").count() == 1
+
+
 def test_a_session_that_ends_in_mid_form_loses_nothing(watch: Callable[..., Any], stack: Any) -> None:
     watched = watch()
     page = watched.go("/new")

@@ -104,4 +104,4 @@ def test_who_asked_for_a_set_is_told(browser: TestClient, ask: Callable[..., str
     shown = browser.get(f"/v1/datasets/{dataset}").json()["asked_by"]
     assert shown["label"] == "test"
     for path in ("/datasets", f"/datasets/{dataset}"):
-        assert "test</span>" in browser.get(path).text or "by test" in browser.get(path).text
+        assert "test</span>" in browser.get(path).text or "with the key “test”" in browser.get(path).text

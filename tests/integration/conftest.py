@@ -78,7 +78,7 @@ class Service:
     def finish(self, dataset: str, within_s: float = 180) -> dict[str, Any]:
         """Wait for the dataset's success and return its manifest."""
         end = self.wait(dataset, lambda found: found["state"] in ("succeeded", "failed", "cancelled"), within_s)
-        assert end["state"] == "succeeded", end
+        assert end["state"] == "succeeded", end["failure"]
         manifest: dict[str, Any] = self.http.get(f"/v1/datasets/{dataset}/manifest").json()
         return manifest
 

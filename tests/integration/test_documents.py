@@ -3,10 +3,13 @@
 What cannot run here stands in `NOT_RUN`, with the reason, and with the test that shows it instead.
 """
 
+import base64
+import hmac
 import json
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -16,6 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from app.cli.main import run
+from app.jobs.webhooks.sender import signature
 
 pytestmark = pytest.mark.integration
 pytest_plugins = ["pytester"]
@@ -167,9 +171,29 @@ def test_the_documents_python_runs_under_pytest(
     """On the release that the commands above have locked and pulled, without the service."""
     monkeypatch.setenv("FACSIMILE_URL", "http://127.0.0.1:9")
     shutil.copy(folder / "facsimile.lock", pytester.path)
-    found = [block for document in DOCUMENTS for block in blocks(document, "python")]
+    found = [block for document in DOCUMENTS for block in blocks(document, "python") if "def test_" in block]
     assert len(found) == 2
     for block in found:
         matcher = "def my_matcher(reference, probe):\n    return float(reference == probe)\n\n\n"
         pytester.makepyfile(matcher + block)
         pytester.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+def test_the_documents_check_of_a_webhook_takes_ours_and_no_other() -> None:
+    (shown,) = (block for document in DOCUMENTS for block in blocks(document, "python") if "webhook-signature" in block)
+    secret, body, now = (
+        "whsec_" + base64.b64encode(bytes(range(24))).decode(),
+        b'{"type":"dataset.succeeded"}',
+        int(time.time()),
+    )
+    headers = {
+        "webhook-id": "evt_1",
+        "webhook-timestamp": str(now),
+        "webhook-signature": signature(secret, "evt_1", now, body),
+    }
+    names = {"base64": base64, "hmac": hmac, "time": time, "secret": secret, "headers": headers}
+    exec(shown, {**names, "body": body})
+    with pytest.raises(AssertionError):
+        exec(shown, {**names, "body": body + b" "})
+    with pytest.raises(AssertionError):
+        exec(shown, {**names, "body": body, "headers": {**headers, "webhook-timestamp": str(now - 400)}})

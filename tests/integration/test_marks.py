@@ -33,16 +33,17 @@ def test_a_set_with_both_marks_is_valid_to_the_last_sample(
     raw = service.http.get(f"/v1/datasets/{dataset}/archive").content
     with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
         tar.extractall(tmp_path, filter="data")
-    manifest = Manifest(tmp_path / "manifest.json")
-    assert verify(tmp_path, manifest, pixel_sha256_of_file).wrong == []
+    (folder,) = tmp_path.iterdir()
+    manifest = Manifest(folder / "manifest.json")
+    assert verify(folder, manifest, pixel_sha256_of_file).wrong == []
     monkeypatch.setenv("FACSIMILE_WORKER__WATERMARK_KEY", service.stack.settings().watermark_key)
     authority = Path(service.stack.settings().worker.c2pa.self_made, "self-made", "ca.pem")
-    found = look_for_marks(tmp_path, manifest, c2pa=True, watermark=True, trusted=authority)
+    found = look_for_marks(folder, manifest, c2pa=True, watermark=True, trusted=authority)
     found.demand()
     assert found.c2pa == {"trusted": 21}
     beside = service.http.get(f"/v1/datasets/{dataset}/samples/S0000003_0001/c2pa")
     assert beside.status_code == (404 if form is True else 200)
     if form == "detached":
-        assert beside.content == (tmp_path / "samples/S0000003/S0000003_0001.c2pa").read_bytes()
-    records = mlcroissant.Dataset(tmp_path / "croissant.json").records("samples")
+        assert beside.content == (folder / "samples/S0000003/S0000003_0001.c2pa").read_bytes()
+    records = mlcroissant.Dataset(folder / "croissant.json").records("samples")
     assert len(list(records)) == 21

@@ -24,7 +24,7 @@ class Writing:
                 "kind": "writing",
                 "description": "For tests",
                 "sizes": [[16, 16]],
-                "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS},
+                "latent": {"identity": lt.FIRST.identity, "observation": lt.FIRST.factors},
                 "licence": "none",
                 "provenance": "none",
             }
@@ -41,28 +41,28 @@ class Reading:
     """A matcher that reads them: identity plus a share of the observation, which is what errors come from."""
 
     version, digest, provenance = "1", "0" * 64, "none"
-    dimensions = lt.IDENTITY
+    dimensions = lt.FIRST.identity
 
     def __init__(self, name: str, score: Any, blind_above: float = 99.0) -> None:
         self.name, self.score, self._blind_above = name, score, blind_above
 
     def detect(self, pixels: Any) -> Any:
-        return None if abs(self._latents(pixels)[lt.IDENTITY]) > self._blind_above else object()
+        return None if abs(self._latents(pixels)[lt.FIRST.identity]) > self._blind_above else object()
 
     def align(self, pixels: Any, face: Any) -> Any:
         return pixels
 
     def template(self, chip: Any) -> Any:
         latents = self._latents(chip)
-        template = latents[: lt.IDENTITY].copy()
-        template[: lt.OBSERVATION] += 1.3 * latents[lt.IDENTITY :]
+        template = latents[: lt.FIRST.identity].copy()
+        template[: lt.FIRST.observation] += 1.3 * latents[lt.FIRST.identity :]
         return (template / np.linalg.norm(template)).astype(np.float32)
 
     def compare(self, references: Any, probes: Any) -> Any:
         return self.score.cross(references, probes)
 
     def _latents(self, pixels: Any) -> Any:
-        return (pixels.ravel()[: lt.IDENTITY + lt.OBSERVATION].astype(np.float64) / 127.5 - 1) * 4
+        return (pixels.ravel()[: lt.FIRST.identity + lt.FIRST.observation].astype(np.float64) / 127.5 - 1) * 4
 
 
 class TellTale:
@@ -71,7 +71,7 @@ class TellTale:
     name = "tell-tale"
 
     def detect(self, pixels: Any) -> Face:
-        yaw = float(lt.pose_of(Reading("", COSINE)._latents(pixels)[lt.IDENTITY :]).yaw)
+        yaw = float(lt.pose_of(Reading("", COSINE)._latents(pixels)[lt.FIRST.identity :], lt.FIRST).yaw)
         nose = 30 + 20 * np.sin(np.radians(yaw)) / 1.62
         points = np.array([[20, 20], [40, 20], [nose, 32], [25, 40], [35, 40]], np.float32)
         return Face(box=(0, 0, 1, 1), points=points, score=1.0)

@@ -72,7 +72,7 @@ def test_faces_and_yaw_are_judged_by_the_detector(measured: Callable[..., Apprai
 def test_a_model_without_the_factor_has_no_yaw_to_measure(
     measured: Callable[..., Appraisal], reading: Any, writing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    latent = {"identity": lt.IDENTITY, "observation": {"residual": (0, lt.OBSERVATION)}}
+    latent = {"identity": lt.FIRST.identity, "observation": {"residual": (0, lt.FIRST.observation)}}
     card = ModelCard.model_validate({**writing.card.model_dump(), "latent": latent})
     monkeypatch.setattr(writing, "card", card)
     found = measured(reading("cosine", COSINE))

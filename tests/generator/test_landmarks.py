@@ -45,6 +45,8 @@ def draw(glasses: float, seed: int = 6, yaw: float = 0.5) -> tuple[np.ndarray, n
     scene = load_scene()
     who = np.random.default_rng(seed).standard_normal(lt.IDENTITY).astype(np.float32)
     who[[lt.GLASSES, lt.SKIN_TONE]] = glasses, -1.5
+    for name in ("brow_density", "brow_thickness", "brow_depth", "hair_depth", "age"):
+        who[lt.CURRENT.who[name]] = -1.5 if name in ("brow_depth", "age") else 1.0
     how = np.zeros(lt.OBSERVATION, np.float32)
     how[lt.CURRENT.dimensions["yaw"]] = yaw
     drawn = scene.draw(who, how, SIZE, SIZE)
@@ -81,8 +83,8 @@ class TestPlaces:
     def test_brows_and_lids_lie_where_it_is_dark(self, renderer: Any) -> None:
         image, points = draw(-2.0)
         brows = list(GROUPS["brows"])
-        below = points[brows] + [0, 0.045 * SIZE]
-        assert (at(image, points[brows]) > at(image, below) + 0.1).mean() >= 0.8
+        above = points[brows] - [0, 0.06 * SIZE]
+        assert (at(image, points[brows]) > at(image, above) + 0.1).mean() >= 0.8
         lids = list(GROUPS["upper-lids"])
         for half, iris in zip((lids[:8], lids[8:]), GROUPS["irises"], strict=True):
             assert np.linalg.norm(points[half] - points[iris], axis=1).max() < 0.1 * SIZE

@@ -62,7 +62,7 @@ class Sheet:
     def __init__(self) -> None:
         self.card = ModelCard.model_validate(CARD)
         self.device = "none"
-        sheet = np.asarray(Image.open(PICTURE).convert("RGB"))
+        sheet = np.asarray(Image.open(PICTURE).convert("RGB").resize((8 * CELL, 8 * CELL)))
         self.cells = sheet.reshape(8, CELL, 8, CELL, 3).swapaxes(1, 2)  # [8, 8, H, W, 3]
 
     def generate(self, identity: Any, observation: Any, width: int, height: int) -> Any:

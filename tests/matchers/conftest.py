@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def render(renderer: Generator) -> Callable[..., list[Pixels]]:
-    """Draws samples of identities [N, 64] with observations [N, 28]."""
+    """Draws samples of identities [N, d_I] with observations [N, d_O]."""
 
     def draw(who: Any, how: Any, size: int = 128) -> list[Pixels]:
         who, how = np.asarray(who, np.float32), np.asarray(how, np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from app.errors import Corrupt, Misconfigured
+from workers.generator import latents as lt
 from workers.images import Pixels
 from workers.matchers import dlib_resnet
 from workers.matchers.dlib_resnet import NETWORK, POINTS, DlibResNet, load_dlib_resnet
@@ -44,7 +45,7 @@ def figures(apart: np.ndarray) -> str:
 def test_alignment_agrees_with_dlibs_own_on_renders(render: Callable[..., list[Pixels]], record_property: Any) -> None:
     rng = np.random.default_rng(9)
     apart = distances_to_dlibs_own_chain(
-        render(rng.standard_normal((24, 64)), 0.5 * rng.standard_normal((24, 28)), 256)
+        render(rng.standard_normal((24, lt.IDENTITY)), 0.5 * rng.standard_normal((24, lt.OBSERVATION)), 256)
     )
     record_property("figures", figures(apart))
     assert len(apart) >= 15
@@ -67,7 +68,7 @@ def test_alignment_agrees_with_dlibs_own_on_real_faces(
 
 
 def test_a_view_of_an_array_is_read_like_its_copy(render: Callable[..., list[Pixels]]) -> None:
-    (pixels,) = render(np.zeros((1, 64)), np.zeros((1, 28)))
+    (pixels,) = render(np.zeros((1, lt.IDENTITY)), np.zeros((1, lt.OBSERVATION)))
     matcher = load_dlib_resnet()
     mirrored = pixels[:, ::-1]
     first, second = matcher.extract(mirrored), matcher.extract(mirrored.copy())

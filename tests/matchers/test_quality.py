@@ -32,7 +32,9 @@ def found(pixels: Pixels) -> Face:
 
 @pytest.fixture(scope="module")
 def portrait(render: Render) -> Pixels:
-    (pixels,) = render(0.5 * np.random.default_rng(2).standard_normal((1, 64)), np.zeros((1, 28)), 256)
+    (pixels,) = render(
+        0.5 * np.random.default_rng(2).standard_normal((1, lt.IDENTITY)), np.zeros((1, lt.OBSERVATION)), 256
+    )
     return pixels
 
 

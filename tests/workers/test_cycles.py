@@ -97,7 +97,7 @@ class TestSpec:
         total = hashlib.sha256(json.dumps(before, sort_keys=True).encode())
         total.update(hashlib.sha256(b"part").digest())
         assert corpus_digest(tmp_path) == total.hexdigest()
-        again = CorpusSpec(seed=5, subjects=1, samples_per_subject=2, size=16)
+        again = CorpusSpec(seed=5, subjects=1, samples_per_subject=2, size=16, layout=lt.FIRST.version)
         open_corpus(tmp_path, again)
         assert json.loads(again.model_dump_json()) == before
 

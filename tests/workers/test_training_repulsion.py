@@ -184,6 +184,17 @@ def test_disturbed_images_stay_images_are_repeatable_and_pass_gradients() -> Non
     assert (images.grad.abs().flatten(1).sum(1) > 0).all()
 
 
+def test_disturbed_images_are_flipped_only_where_faces_are_symmetric() -> None:
+    images = torch.linspace(0, 1, 32).repeat(40, 3, 32, 1)
+
+    def flipped(flip: bool) -> int:
+        seen = disturbed(images, torch.Generator().manual_seed(4), flip=flip).mean((1, 2))
+        return int((seen[:, :12].mean(1) > seen[:, -12:].mean(1)).sum())
+
+    assert flipped(flip=False) == 0
+    assert 10 < flipped(flip=True) < 30
+
+
 def test_a_run_with_repulsion_that_was_broken_off_ends_on_the_same_weights(tmp_path: Path) -> None:
     spec = TrainingSpec(seed=4, iterations=4, **RUN)
     straight = Trainer(Drawn(), spec)

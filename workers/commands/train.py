@@ -46,7 +46,6 @@ def corpus_command(
     json_: JsonOption = False,
 ) -> None:
     """Render a labelled corpus on all cores; broken off, it goes on where it stopped."""
-    from workers.generator.latents import CURRENT
     from workers.training.corpus.cycles import INSTALL, SUBJECTS_PER_PART, blender_version
     from workers.training.corpus.render import drawing_version, render_corpus
     from workers.training.corpus.store import CorpusSpec, corpus_digest
@@ -64,7 +63,6 @@ def corpus_command(
         subjects=subjects,
         samples_per_subject=samples_per_subject,
         size=size,
-        layout=CURRENT.version,
         drawing=drawing_version(renderer.value),
         **by_cycles,
     )

@@ -8,7 +8,7 @@ To make a layout of more dimensions, say version 2 with more identity and a fact
 
 1. Add `SECOND = Layout(version=2, …)` below, with every name of `FIRST` that still means what it meant; put it into
    LAYOUTS and let CURRENT be it. New names get constants of their own beside SEX … GAZE_UP. A factor is a name and the
-   names of its dimensions; what stands in `mirrored` changes its sign when an image is flipped.
+   names of its dimensions; what stands in `mirrored` changes its sign when an image is flipped (None: never flip).
 2. Where a formula becomes another one, keep the old for the layouts that had it (`if layout.version == 1`): networks
    were trained on what it gave, and reports read off it what was asked for. New flags come last, and `flags` counts
    them: a network of layout 1 goes on getting its 17.
@@ -46,8 +46,9 @@ class Layout:
     """Dimensions of z_I that spread over the head's whole shape; some have a further meaning in `who`."""
     how: Mapping[str, tuple[str, ...]]
     """Factor to the names of its dimensions of z_O, all in order; no name comes twice."""
-    mirrored: frozenset[str]
-    """Dimensions of z_O that change their sign when an image is flipped left to right. Identities are symmetric."""
+    mirrored: frozenset[str] | None
+    """Dimensions of z_O that change their sign when an image is flipped left to right, where identities are symmetric;
+    None where they are not: a flipped image then shows somebody else, whom no latents of this layout describe."""
     flags: int
     """So many columns of `derived_flags` belong to it."""
 
@@ -71,8 +72,10 @@ class Layout:
         return len(self.dimensions)
 
     @cached_property
-    def mirror(self) -> NDArray[np.float32]:
-        """Signs by which z_O is multiplied when an image is flipped, float32 [d_O]."""
+    def mirror(self) -> NDArray[np.float32] | None:
+        """Signs by which z_O is multiplied when an image is flipped, float32 [d_O]; None where none may be flipped."""
+        if self.mirrored is None:
+            return None
         return np.array([-1 if name in self.mirrored else 1 for name in self.dimensions], np.float32)
 
     def of_who(self, identity: Floats, name: str) -> Floats:
@@ -150,46 +153,188 @@ FIRST = Layout(
     flags=17,
 )
 
-LAYOUTS: Mapping[int, Layout] = {layout.version: layout for layout in (FIRST,)}
-"""By version, as cards and corpora name them."""
-
-CURRENT = FIRST
-"""What the renderer draws and new corpora have."""
-
-IDENTITY, OBSERVATION, FACTORS = CURRENT.identity, CURRENT.observation, CURRENT.factors
-
-SEX, AGE, SKIN_TONE, GLASSES = (CURRENT.who[name] for name in ("sex", "age", "skin_tone", "glasses"))
-MUSCLE, WEIGHT = (CURRENT.who[name] for name in ("muscle", "weight"))
-HAIR_COLOUR, HAIR_STYLE, HAIR_RED, HAIRLINE = (
-    CURRENT.who[name] for name in ("hair_colour", "hair_style", "hair_red", "hairline")
+_SECOND_NAMES = (
+    "sex",
+    "age",
+    "skin_tone",
+    "glasses",
+    "ancestry",
+    "muscle",
+    "weight",
+    "undertone",
+    "redness",
+    "freckles",
+    "moles",
+    "shine",
+    "lip_redness",
+    "lip_depth",
+    "lip_edge",
+    "eye_rings",
+    "eye_flush",
+    "stubble",
+    "pores",
+    "iris",
+    "iris_depth",
+    "iris_size",
+    "iris_pattern",
+    "limbal_ring",
+    "sclera",
+    "lid_opening",
+    "lid_fold",
+    "lid_fold_height",
+    "lid_slant",
+    "eye_bags",
+    "lash_length",
+    "lash_density",
+    "eye_makeup",
+    "brow_height",
+    "brow_inner",
+    "brow_slope",
+    "brow_arch",
+    "brow_tail",
+    "brow_length",
+    "brow_thickness",
+    "brow_density",
+    "brow_taper",
+    "brow_depth",
+    "brow_wildness",
+    "brow_lie",
+    "hair_style",
+    "hair_depth",
+    "hair_red",
+    "hair_grey",
+    "hairline",
+    "recession",
+    "temples",
+    "hair_density",
+    "hair_lift",
+    "hair_wave",
+    "hair_shade",
+    "hair_loose",
+    "parting",
+    "beard",
+    "moustache",
+    "beard_length",
+    "beard_edge",
+    "beard_depth",
+    "beard_patches",
+    "nasolabial",
+    "forehead_lines",
+    "frown_lines",
+    "crow_feet",
+    "jowls",
+    "eye_age",
+    "frame_shape",
+    "frame_width",
+    "frame_height",
+    "frame_colour",
+    "headwear",
+    "headwear_colour",
 )
-BROW_WIDTH, BROW_ARCH, BEARD = (CURRENT.who[name] for name in ("brow_width", "brow_arch", "beard"))
-LIP_COLOUR, REDNESS, MARKS = (CURRENT.who[name] for name in ("lip_colour", "redness", "marks"))
-OUTLINE_ACROSS, OUTLINE_ALONG = (CURRENT.who[name] for name in ("outline_across", "outline_along"))
-RIM_SQUARENESS, RIM_WIDTH, RIM_HEIGHT = (CURRENT.who[name] for name in ("rim_squareness", "rim_width", "rim_height"))
-FRAME_TONE, GLOSS, MARK_PLACES = (CURRENT.who[name] for name in ("frame_tone", "gloss", "mark_places"))
-"""Dimensions of one z_I [d_I], for the renderer."""
 
-GAZE_SIDE, GAZE_UP = (CURRENT.dimensions[name] for name in ("gaze_side", "gaze_up"))
-HAIR_LIFT, SHIRT_LEVEL = (CURRENT.dimensions[name] for name in ("hair_lift", "shirt_level"))
-"""Dimensions of one z_O [d_O], for the renderer."""
+SECOND_BLOCKS = {"shape": 52, "asymmetry": 12, "form": 12, "colour": 14, "relief": 12, "marks": 12}
+"""Names of several dimensions of the second layout's z_I each; but for the shape's they end in their number: form_3."""
+
+
+def _second() -> Layout:
+    names = list(_SECOND_NAMES)
+    for block, size in SECOND_BLOCKS.items():
+        names += [f"{block}_{number}" for number in range(size)]
+    who = {name: place for place, name in enumerate(names)}
+    first = who["shape_0"]
+    return Layout(
+        version=2,
+        identity=len(names),
+        who={name: place for name, place in who.items() if not name.startswith("shape_")},
+        shape=range(first, first + SECOND_BLOCKS["shape"]),
+        how={
+            "pose": ("yaw", "pitch", "roll"),
+            "expression": ("smile", "lips", "brows", "lids", "pucker", "jaw"),
+            "illumination": (
+                "key_azimuth",
+                "key_elevation",
+                "key_strength",
+                "key_warmth",
+                "sky_strength",
+                "sky_tint",
+                "ground_strength",
+                "key_wrap",
+                "place_x",
+                "place_y",
+                "place_z",
+            ),
+            "accessories": ("glasses_off", "headwear_off", "mask_on"),
+            "age_offset": ("age_offset",),
+            "background": (
+                "backdrop_turn",
+                "backdrop_level",
+                "backdrop_hue",
+                "backdrop_vignette",
+                "backdrop_blur",
+                "backdrop_plain",
+            ),
+            "residual": ("gaze_side", "hair_day", "shirt_level", "shirt_hue", "gaze_up"),
+            "capture": ("blur", "noise", "exposure", "white_balance", "compression", "resolution", "sharpening"),
+        },
+        mirrored=None,  # skin, brows and bones of a face have two sides
+        flags=len(FLAG_NAMES),
+    )
+
 
 AGE_YEARS = (19.0, 70.0)
 GLASSES_THRESHOLD = 0.8416
 """A fifth of all identities wear glasses."""
 
+HEADWEAR_THRESHOLD = 1.5
+"""One identity in fifteen covers the hair."""
+
+MASK_THRESHOLD = 3.0
+"""One sample in 740 at σ = 1 wears a face mask."""
+
 TAKEN_OFF = 1.0
 """A wearer takes the glasses off where the accessories latent is above this (one sample in six at σ = 1)."""
 
-HAIR_STYLES = ("bald", "crop", "short", "parted", "swept", "bob", "long")
+_FIRST_STYLES = ("bald", "crop", "short", "parted", "swept", "bob", "long")
+
+_LATER_STYLES = (
+    "shaven", "fringe", "quiff", "curly-short", "afro", "tied", "bun", "pixie", "curly-long", "wavy-long",
+)  # fmt: skip
+
+HAIR_STYLES = (*_FIRST_STYLES, *_LATER_STYLES)
+"""The first layout has the first seven."""
+
+MEN = (
+    "bald", "shaven", "crop", "crop", "short", "short", "fringe", "parted", "swept", "quiff", "curly-short", "afro",
+    "tied",
+)  # fmt: skip
+WOMEN = (
+    "pixie", "short", "parted", "curly-short", "afro", "tied", "tied", "bun", "bob", "bob", "curly-long", "long",
+    "long", "wavy-long", "wavy-long",
+)  # fmt: skip
+"""What men and women wear in the second layout, from the lowest latent to the highest, each as often."""
 
 IRISES = ("brown", "hazel", "green", "blue")
 
-FLAG_NAMES = (*HAIR_STYLES, *IRISES, "sex", "beard", "glasses", "grey", "age", "skin_tone")
+FLAG_NAMES = (
+    *_FIRST_STYLES, *IRISES, "sex", "beard", "glasses", "grey", "age", "skin_tone", *_LATER_STYLES, "headwear", "mask",
+)  # fmt: skip
 """Columns of `derived_flags`, in order; later layouts add theirs behind them."""
 
 GLASSES_FLAG = FLAG_NAMES.index("glasses")
 """The column that says whether glasses are on; 2 where they are."""
+
+SECOND = _second()
+
+LAYOUTS: Mapping[int, Layout] = {layout.version: layout for layout in (FIRST, SECOND)}
+"""By version, as cards and corpora name them."""
+
+CURRENT = SECOND
+"""What the renderer draws and new corpora have."""
+
+IDENTITY, OBSERVATION, FACTORS = CURRENT.identity, CURRENT.observation, CURRENT.factors
+
+SEX, AGE, SKIN_TONE, GLASSES = (CURRENT.who[name] for name in ("sex", "age", "skin_tone", "glasses"))
+"""Dimensions of one z_I [d_I]."""
 
 
 def attributes(layout: Layout = CURRENT) -> dict[str, dict[str, Any]]:
@@ -271,7 +416,11 @@ def age_years(identity: Floats, observation: Floats, layout: Layout = CURRENT) -
 
 
 def light_side(observation: Floats, layout: Layout = CURRENT) -> Floats:
-    """From how far aside the key light comes, radians, positive from the subject's left, within ±1.5."""
+    """From how far aside the brightest light comes, radians, positive from the subject's left, within ±1.6."""
+    if "place_x" in layout.dimensions:
+        from workers.generator.parametric.lighting import key_side
+
+        return np.apply_along_axis(key_side, -1, np.asarray(observation))
     return bounded(layout.of_how(observation, "key_azimuth"), 0.55, 1.5)
 
 
@@ -313,13 +462,32 @@ def wears_glasses(identity: Floats, observation: Floats, layout: Layout = CURREN
     return np.asarray(wearer & (layout.of_how(observation, "glasses_off") <= TAKEN_OFF))
 
 
+def wears_headwear(identity: Floats, observation: Floats, layout: Layout = CURRENT) -> NDArray[np.bool_]:
+    """Whether a scarf or cap covers the hair in a sample; the first layout has none."""
+    if "headwear" not in layout.who:
+        return np.zeros(np.shape(identity)[:-1], bool)
+    wearer = layout.of_who(identity, "headwear") >= HEADWEAR_THRESHOLD
+    return np.asarray(wearer & (layout.of_how(observation, "headwear_off") <= TAKEN_OFF))
+
+
+def wears_mask(observation: Floats, layout: Layout = CURRENT) -> NDArray[np.bool_]:
+    """Whether a face mask covers nose and mouth in a sample; the first layout has none."""
+    if "mask_on" not in layout.dimensions:
+        return np.zeros(np.shape(observation)[:-1], bool)
+    return np.asarray(layout.of_how(observation, "mask_on") >= MASK_THRESHOLD)
+
+
 def hair_style(identity: Floats, layout: Layout = CURRENT) -> NDArray[np.intp]:
-    """Index into HAIR_STYLES; men's run from bald to swept, women's from parted to long."""
+    """Index into HAIR_STYLES; men's and women's differ."""
     z = layout.of_who(identity, "hair_style")
     male = layout.of_who(identity, "sex") >= 0
-    men = np.searchsorted([-1.35, -0.6, 0.15, 0.9], z)
-    women = 3 + np.searchsorted([-1.0, -0.4, 0.2], z)
-    return np.where(male, men, women)
+    if "hair_wave" not in layout.who:
+        men = np.searchsorted([-1.35, -0.6, 0.15, 0.9], z)
+        women = 3 + np.searchsorted([-1.0, -0.4, 0.2], z)
+        return np.where(male, men, women)
+    share = np.clip(ndtr(z), 0, 1 - 1e-9)
+    worn = [np.array([HAIR_STYLES.index(style) for style in styles]) for styles in (MEN, WOMEN)]
+    return np.where(male, *(styles[(share * len(styles)).astype(int)] for styles in worn))
 
 
 def beard(identity: Floats, layout: Layout = CURRENT) -> Floats:
@@ -332,7 +500,9 @@ def grey(identity: Floats, observation: Floats, layout: Layout = CURRENT) -> Flo
     """Share of grey in the hair, 0 to 1; it follows the identity's own age far more than a sample's offset."""
     own = between(layout.of_who(identity, "age"), *AGE_YEARS)
     years = own + 0.3 * (age_years(identity, observation, layout) - own)
-    return np.clip((years - 50) / 20 + 0.2 * layout.of_who(identity, "hair_red"), 0, 1)
+    if "hair_grey" not in layout.who:
+        return np.clip((years - 50) / 20 + 0.2 * layout.of_who(identity, "hair_red"), 0, 1)
+    return np.clip((years - 48 - 9 * layout.of_who(identity, "hair_grey")) / 18, 0, 1)
 
 
 def iris_class(identity: Floats, layout: Layout = CURRENT) -> NDArray[np.intp]:
@@ -345,10 +515,11 @@ def derived_flags(identity: Floats, observation: Floats, layout: Layout = CURREN
     """What thresholds decide, as features for a network, float32 [N, flags of the layout].
 
     FLAG_NAMES names the columns: hair style one-hot, iris one-hot, then sex (±1), beard (0 to 2), glasses on (0 or 2),
-    grey (0 to 2), age (±1), skin tone (±1).
+    grey (0 to 2), age (±1), skin tone (±1); then the second layout's further styles, headwear and mask (0 or 2).
     """
+    styles = np.eye(len(HAIR_STYLES))[hair_style(identity, layout)]
     columns = [
-        np.eye(len(HAIR_STYLES))[hair_style(identity, layout)],
+        styles[..., : len(_FIRST_STYLES)],
         np.eye(len(IRISES))[iris_class(identity, layout)],
         np.stack(
             [
@@ -361,5 +532,8 @@ def derived_flags(identity: Floats, observation: Floats, layout: Layout = CURREN
             ],
             -1,
         ),
+        styles[..., len(_FIRST_STYLES) :],
+        2.0 * wears_headwear(identity, observation, layout)[..., None],
+        2.0 * wears_mask(observation, layout)[..., None],
     ]
     return np.concatenate(columns, -1)[..., : layout.flags].astype(np.float32)

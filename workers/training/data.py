@@ -35,11 +35,11 @@ class Labels:
     landmarks_known: Tensor
     """bool [B]: not so in flipped images: theirs are in the right places, but each is another's mirror image."""
     identity: Tensor
-    """[B, 64]."""
+    """[B, d_I]."""
     observation: Tensor
-    """[B, 28]."""
+    """[B, d_O]."""
     flags: Tensor
-    """[B, 17]."""
+    """[B, flags of the layout]."""
 
     def to(self, device: torch.device) -> "Labels":
         """The same on a device."""
@@ -71,7 +71,7 @@ class Source(Protocol):
         """Latents and pictures of a model that learns from it; raises RequestRefused for what it cannot teach."""
 
     def pairs(self, seed: int, iteration: int, pairs: int) -> Batch:
-        """Two different samples each of `pairs` training subjects, half of them flipped left to right."""
+        """Two different samples each of `pairs` training subjects, half of them flipped where faces are symmetric."""
 
     def held_out(self, count: int) -> Batch:
         """The first `count` held-out images, as they are."""
@@ -145,7 +145,10 @@ class Corpus:
         """See Source."""
         starts = np.arange(self.held_out_from) * self.samples_per_subject
         counts = np.full(self.held_out_from, self.samples_per_subject)
-        return self._batch(*rows_of_pairs(seed, iteration, starts, counts, pairs))
+        rows, flipped = rows_of_pairs(seed, iteration, starts, counts, pairs)
+        if self.latents.mirror is None:
+            flipped = np.zeros_like(flipped)
+        return self._batch(rows, flipped)
 
     def held_out(self, count: int) -> Batch:
         """See Source."""
@@ -171,7 +174,8 @@ class Corpus:
         landmarks = self.columns["landmarks"][rows].copy()
         mirror = torch.from_numpy(flipped)
         head = torch.where(mirror[:, None, None, None], head.flip(3), head)
-        observation[flipped] *= self.latents.mirror
+        if self.latents.mirror is not None:
+            observation[flipped] *= self.latents.mirror
         landmarks[flipped, :, 0] = 1 - landmarks[flipped, :, 0]
         labels = Labels(
             landmarks=torch.from_numpy(landmarks),

@@ -17,8 +17,11 @@ BLURS = ((3, 0.35), (5, 0.25))
 """Sides of the squares over which a batch is blurred, and how often; else it stays sharp."""
 
 
-def disturbed(images: Tensor, random: torch.Generator) -> Tensor:
-    """Images [B, 3, R, R] in [0, 1] flipped, shifted, scaled, turned, relit, blurred, covered in part, made noisy."""
+def disturbed(images: Tensor, random: torch.Generator, *, flip: bool = True) -> Tensor:
+    """Images [B, 3, R, R] in [0, 1] flipped, shifted, scaled, turned, relit, blurred, covered in part, made noisy.
+
+    Without `flip` for faces whose sides differ: to call a face and its mirror image one person would even them out.
+    """
     count, _, side, _ = images.shape
 
     def normal(*shape: int) -> Tensor:
@@ -28,7 +31,7 @@ def disturbed(images: Tensor, random: torch.Generator) -> Tensor:
         return torch.rand(*shape, generator=random).to(images.device)
 
     scale, turn = 1 + SCALE * normal(count), TURN * normal(count)
-    mirror = torch.where(uniform(count) < 0.5, -1.0, 1.0)
+    mirror = torch.where((uniform(count) < 0.5) & flip, -1.0, 1.0)
     affine = torch.stack(
         [
             torch.stack([mirror * scale * turn.cos(), -turn.sin(), SHIFT * normal(count)], 1),

@@ -16,7 +16,7 @@ from torch.nn import functional
 from workers.generator import latents as lt
 from workers.generator.base import Generator
 from workers.generator.draw import draw_identity, draw_observation
-from workers.generator.sdgan.generator import before_backdrop
+from workers.generator.sdgan.generator import as_seen
 from workers.training.data import Corpus
 from workers.training.measure import MEASURING_SEED
 from workers.training.streams import GLASSES, stream
@@ -67,7 +67,8 @@ def glasses_seen(
     if batch.labels is None:
         raise AssertionError("a corpus has labels")
     worn = batch.labels.flags[:, lt.GLASSES_FLAG].numpy() > 0
-    pixels = composed(batch.images.permute(0, 2, 3, 1).numpy(), batch.labels.observation.numpy(), corpus.latents)
+    who, how = batch.labels.identity.numpy(), batch.labels.observation.numpy()
+    pixels = composed(batch.images.permute(0, 2, 3, 1).numpy(), who, how, corpus.latents)
     own = _shares(_seen(classifier, pixels), worn)
     asked, images = _samples(generator, samples, lambda done: on_progress(steps + done, steps + samples))
     found = _shares(_seen(classifier, images), asked)
@@ -107,13 +108,14 @@ def learn_glasses(corpus: Corpus, steps: int, told: Callable[[int], None] = lamb
         fresh = np.array([row for row in np.unique(rows).tolist() if row not in known], np.int64)
         if len(fresh):
             heads = np.asarray(corpus.columns["head"][fresh] / np.float32(255), np.float32)
-            known.update(zip(fresh.tolist(), _eyes(composed(heads, observation[fresh], corpus.latents)), strict=True))
+            seen = composed(heads, identity[fresh], observation[fresh], corpus.latents)
+            known.update(zip(fresh.tolist(), _eyes(seen), strict=True))
         return torch.stack([known[row] for row in rows.tolist()])
 
     for step in range(steps):
         rng = stream(0, GLASSES, step)
         rows = np.concatenate([rng.choice(group, BATCH // 2) for group in groups])
-        mirrored = rng.random() < 0.5
+        mirrored = rng.random() < 0.5  # glasses are glasses in anybody's mirror, too
         eyes = eyes_of(rows).flip(3) if mirrored else eyes_of(rows)
         wanted = torch.from_numpy(worn[rows].astype(np.float32))
         loss = functional.binary_cross_entropy_with_logits(classifier(eyes)[:, 0], wanted)
@@ -150,8 +152,11 @@ def _samples(
     return np.concatenate(worn), np.concatenate(images)
 
 
-def composed(heads: NDArray[np.float32], observation: NDArray[np.float32], layout: lt.Layout) -> NDArray[np.float32]:
-    return before_backdrop(heads, layout.factor(observation, "background"))
+def composed(
+    heads: NDArray[np.float32], identity: NDArray[np.float32], observation: NDArray[np.float32], layout: lt.Layout
+) -> NDArray[np.float32]:
+    """Heads [N, H, W, 4] of a corpus as a model of its latents would show them, [N, H, W, 3] in [0, 1]."""
+    return as_seen(heads, identity, observation, layout, layout.factors["background"])
 
 
 def _eyes(images: NDArray[np.float32]) -> Tensor:

@@ -98,7 +98,8 @@ def _chips(
     for start in range(0, total, PART):
         part = slice(start, min(start + PART, total))
         heads = np.asarray(corpus.columns["head"][part] / np.float32(255), np.float32)
-        images = composed(heads, corpus.columns["observation"][part], corpus.latents)
+        identity, observation = (corpus.columns[name][part] for name in ("identity", "observation"))
+        images = composed(heads, identity, observation, corpus.latents)
         for row, image in enumerate(np.asarray(np.rint(images.clip(0, 1) * 255), np.uint8), start):
             face = detector.detect(image)
             if face is not None:

@@ -88,6 +88,7 @@ class Repulsion:
         """`draw` runs a network, `look` gives templates [B, D] of images [B, 3, R, R]."""
         self._spec = spec
         self._layout = layout
+        self._flip = layout.labels is None or layout.labels.mirror is not None
         self._draw = draw
         self._look = look
         self._device = device
@@ -114,7 +115,7 @@ class Repulsion:
         (new_first, new_second), (first, second) = fresh.chunk(2), made.chunk(2)
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
         templates = self._look(
-            disturbed(_before_grey(torch.cat([new_first, first, new_second, second]), random), random)
+            disturbed(_before_grey(torch.cat([new_first, first, new_second, second]), random), random, flip=self._flip)
         )
         repulsion = repulsion_loss(templates, self._kept.filled, spec.repulsion_margin)
         # To draw a face with glasses to itself without them would teach the network to fade them.

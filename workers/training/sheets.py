@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from workers.generator.draw import draw_identity, draw_observation
-from workers.generator.sdgan.generator import before_backdrop
+from workers.generator.sdgan.generator import as_seen
 from workers.training.trainer import Trainer
 
 SIGMAS = (0.0, 0.5, 0.5, 1.0, 1.0, 1.0)
@@ -31,6 +31,6 @@ def sample_sheet(trainer: Trainer, subjects: int = 6) -> NDArray[np.uint8]:
         tensors = [torch.from_numpy(part).to(trainer.device) for part in (identities, observations, flags)]
         made = trainer.average(*tensors)[0].float().clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
         if layout.colours == 4:
-            made = before_backdrop(made, observations[:, slice(*layout.factors["background"])])
+            made = as_seen(made, identities, observations, layout.meaning, layout.factors["background"])
         rows.append(np.concatenate(list(made), 1))
     return np.asarray(np.rint(np.concatenate(rows).clip(0, 1) * 255), np.uint8)

@@ -79,7 +79,8 @@ def test_hair_is_the_same_whenever_it_is_combed() -> None:
 
 def test_light_from_the_side_throws_the_noses_shadow_to_the_other_side(renderer: Any) -> None:
     who, how = np.zeros((1, lt.IDENTITY), np.float32), np.zeros((2, lt.OBSERVATION), np.float32)
-    how[:, lt.CURRENT.dimensions["key_azimuth"]] = [2.5, -2.5]
+    how[:, lt.CURRENT.dimensions["key_azimuth"]] = [1.6, -1.6]
+    how[:, lt.CURRENT.dimensions["key_strength"]] = 2.0
     how[:, lt.CURRENT.dimensions["key_wrap"]] = -2.0
     from_left, from_right = renderer.generate(np.repeat(who, 2, 0), how, 128, 128).mean(3)
     cheeks = np.s_[60:85]

@@ -17,4 +17,4 @@ def _why_unavailable() -> str | None:
     return why_unavailable()
 
 
-FAMILY = Family(kind="parametric", drawing=1, load=_load, uses_torch=False, why_unavailable=_why_unavailable)
+FAMILY = Family(kind="parametric", drawing=2, load=_load, uses_torch=False, why_unavailable=_why_unavailable)

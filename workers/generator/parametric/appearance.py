@@ -3,25 +3,40 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.generator import latents as lt
+from workers.generator.parametric import faces
 from workers.generator.parametric.regions import Mask, Regions
 from workers.generator.parametric.shape import Latent
 
 Colours = NDArray[np.float32]
 
+# What skin reflects, as display values, from the lightest to the darkest; lightness follows the ten of the Monk scale.
 _SKIN_SRGB = np.array(
     [
-        [247, 212, 190],
-        [238, 198, 168],
-        [222, 172, 136],
-        [190, 138, 102],
-        [146, 98, 68],
-        [104, 70, 50],
-        [74, 50, 38],
+        [238, 206, 190],
+        [232, 194, 173],
+        [224, 180, 155],
+        [212, 162, 132],
+        [194, 140, 108],
+        [170, 116, 86],
+        [144, 94, 68],
+        [118, 75, 54],
+        [94, 60, 45],
+        [74, 49, 39],
     ]
 )
-IRIS_COLOURS = np.array(
-    [[0.075, 0.032, 0.012], [0.13, 0.075, 0.025], [0.11, 0.12, 0.045], [0.085, 0.15, 0.22]], np.float32
+
+# Irises from black-brown over hazel and green to blue and grey.
+_IRISES = np.array(
+    [
+        [0.022, 0.011, 0.006],
+        [0.055, 0.026, 0.011],
+        [0.105, 0.056, 0.020],
+        [0.120, 0.098, 0.040],
+        [0.105, 0.125, 0.070],
+        [0.095, 0.150, 0.165],
+        [0.090, 0.160, 0.250],
+        [0.160, 0.210, 0.270],
+    ]
 )
 
 
@@ -32,52 +47,95 @@ def to_linear(srgb: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def skin_tone(identity: Latent) -> float:
     """0 (lightest) to 1 (darkest)."""
-    return float(lt.between(identity[lt.SKIN_TONE], 0.02, 0.98))
+    return float(faces.skin_depth(identity))
 
 
-def skin_colour(tone: float) -> NDArray[np.float64]:
-    """Base colour of the skin, [3]."""
+def monk_tone(identity: Latent) -> int:
+    """Number on the Monk scale, 1 (lightest) to 10 (darkest)."""
+    return int(np.clip(np.floor(skin_tone(identity) * 10), 0, 9)) + 1
+
+
+def skin_colour(identity: Latent) -> NDArray[np.float64]:
+    """Base colour of the skin, [3]: its tone, more golden or more rosy."""
+    tone = skin_tone(identity)
     stops = np.linspace(0, 1, len(_SKIN_SRGB))
-    return to_linear(np.array([np.interp(tone, stops, _SKIN_SRGB[:, k]) for k in range(3)]) / 255)
+    base = to_linear(np.array([np.interp(tone, stops, _SKIN_SRGB[:, k]) for k in range(3)]) / 255)
+    # The tone curve gives the colour back, most where exposure is long.
+    grey = 0.16 + 0.20 * tone
+    base = (1 - grey) * base + grey * base @ np.array([0.2126, 0.7152, 0.0722])
+    under = float(np.tanh(0.7 * faces.who(identity, "undertone")))
+    return np.asarray(base * (1 + under * np.array([0.00, 0.055, -0.10])))
+
+
+def melanin_of_hair(identity: Latent) -> float:
+    """0 (blond) to 1 (black); darker on darker skin."""
+    tone = skin_tone(identity)
+    return float(np.clip(0.40 + 0.85 * tone + 0.32 * (1 - 0.6 * tone) * faces.who(identity, "hair_depth"), 0, 1))
 
 
 def hair_colour(identity: Latent, observation: Latent) -> NDArray[np.float64]:
     """Colour of the hair, [3]: from blond to black by melanin, red and grey on top."""
-    tone = skin_tone(identity)
-    melanin = float(np.clip(0.45 + 0.75 * tone + 0.28 * identity[lt.HAIR_COLOUR], 0, 1))
-    red = max(0.0, 0.5 * float(identity[lt.HAIR_RED])) * (tone < 0.5)
-    grey = float(lt.grey(identity, observation))
-    colour = np.array([0.48, 0.36, 0.23]) ** (1 + melanin * 3.8) * 0.8 + np.array([0.008, 0.007, 0.007])
-    colour = colour * np.array([1 + red * 0.8, 1, 1 - red * 0.4])
-    return colour * (1 - grey) + np.array([0.36, 0.35, 0.34]) * grey
+    melanin = melanin_of_hair(identity)
+    red = max(0.0, 0.6 * float(faces.who(identity, "hair_red")) - 0.1) * (skin_tone(identity) < 0.5)
+    colour = np.array([0.42, 0.30, 0.175]) ** (1 + melanin * 3.4) * 0.85 + np.array([0.0065, 0.0055, 0.005])
+    colour = colour * np.array([1 + red * 0.9, 1, 1 - red * 0.35])
+    grey = float(faces.grey(identity, observation))
+    return np.asarray(colour * (1 - grey) + np.array([0.34, 0.335, 0.33]) * grey)
+
+
+def brow_colour(identity: Latent, observation: Latent) -> NDArray[np.float64]:
+    """Colour of the brows' hairs, [3]: lighter or darker than the hair's, and later grey."""
+    hair = hair_colour(identity, observation)
+    silver = float(faces.grey(identity, observation))
+    depth = float(np.exp(faces.bounded(faces.who(identity, "brow_depth"), 0.6, 1.1)))
+    colour = hair * (depth * (0.75 - 0.25 * silver)) + 0.10 * skin_colour(identity)
+    return np.asarray(np.minimum(colour, 0.5))
+
+
+def iris_colours(identity: Latent) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Colour of an iris about the pupil and at its edge, [3] each; the darker the skin, the more often brown."""
+    shifted = float(faces.who(identity, "iris")) - 1.3 * max(skin_tone(identity) * 2.4 - 0.75, 0.0)
+    place = float(np.interp(shifted, [-1.5, 0.0, 0.35, 0.7, 1.0, 1.3, 1.8, 2.4], np.arange(8)))
+    outer = np.array([np.interp(place, np.arange(8), _IRISES[:, k]) for k in range(3)])
+    outer = outer * np.exp(faces.bounded(faces.who(identity, "iris_depth"), 0.28, 0.6))
+    warm = float(1 / (1 + np.exp(-2 * faces.who(identity, "iris_pattern"))))
+    inner = outer * np.array([1.25, 1.15, 1.0]) + warm * np.array([0.045, 0.026, 0.006]) * (place > 1)
+    return inner, outer
 
 
 def hairline(identity: Latent, observation: Latent) -> float:
     """Elevation of the front hairline, degrees; it recedes on older men."""
-    front = float(lt.between(identity[lt.HAIRLINE], 31, 42))
-    older = np.clip((lt.age_years(identity, observation) - 35) / 30, 0, 1)
-    return front + float(9 * older * (identity[lt.SEX] >= 0) * lt.between(identity[lt.HAIRLINE], 0.2, 1))
+    front = float(faces.between(faces.who(identity, "hairline"), 32, 43))
+    older = np.clip((faces.age_years(identity, observation) - 30) / 32, 0, 1)
+    losing = faces.between(faces.who(identity, "recession"), 0.0, 1.0)
+    return front + float(13 * older * losing * faces.is_male(identity))
 
 
-def skin_colours(regions: Regions, identity: Latent, observation: Latent, grown: Mask) -> Colours:
-    """Colour of the skin as it is drawn, [W, 3]: flush, lids, lips, beard shadow, scalp where hair has `grown` [W]."""
+def temples(identity: Latent, observation: Latent) -> float:
+    """How far the hairline recedes above the temples, degrees."""
+    older = np.clip((faces.age_years(identity, observation) - 25) / 35, 0, 1)
+    own = float(faces.between(faces.who(identity, "temples"), -2, 7))
+    return own + float(9 * older * faces.between(faces.who(identity, "recession"), 0, 1) * faces.is_male(identity))
+
+
+def skin_colours(regions: Regions, identity: Latent, observation: Latent, grown: Mask, shadow: float) -> Colours:
+    """Colour of the skin as it is drawn, [W, 3]: lips, ears, and scalp where hair has `grown` [W], `shadow` of it."""
     tone = skin_tone(identity)
-    base = skin_colour(tone)
-    male = identity[lt.SEX] >= 0
-    redness = float(lt.between(identity[lt.REDNESS], 0.2, 1.0)) * (1 - 0.55 * tone)
+    base = skin_colour(identity)
+    male = bool(faces.is_male(identity))
+
+    def latent(name: str) -> float:
+        return float(faces.who(identity, name))
+
     colour = np.tile(base, (len(regions.flush), 1))
-    colour *= 1 - 0.28 * redness * regions.flush[:, None] * np.array([0.25, 1, 0.85])
-    colour *= 1 - 0.22 * regions.eyes[:, None] * np.array([0.7, 1, 0.9])
-    lip = np.clip(regions.lips * 1.6 - 0.2, 0, 1)[:, None] * regions.on_head[:, None]
-    strength = float(lt.between(identity[lt.LIP_COLOUR], 0.25, 0.8)) * (0.85 if male else 1.25)
-    lip_colour = base * (1 - strength * np.array([0.2, 0.56, 0.46]))
-    colour = colour * (1 - lip) + lip_colour * lip
-    beard = float(lt.beard(identity))
-    if male:
-        shadow = regions.beard()[:, None] * (0.12 + 0.5 * beard) * (1 - 0.6 * tone)
-        colour *= 1 - shadow * np.array([1, 0.92, 0.8])
+    warm = float(faces.between(latent("redness"), 0.08, 0.32)) * (1 - 0.7 * tone)
+    colour *= 1 - warm * regions.ears[:, None] * np.array([0.05, 0.55, 0.45])
+    full = np.clip(regions.lips * 1.9 - 0.25 * (1 - 0.5 * np.tanh(latent("lip_edge"))), 0, 1) * regions.on_head
+    depth = float(faces.between(latent("lip_depth"), 0.02, 0.42)) * (0.8 if male else 1.15)
+    red = float(faces.between(latent("lip_redness"), 0.12, 0.62)) * (0.75 if male else 1.2) * (1 - 0.35 * tone)
+    lip_colour = base * (1 - depth) * (1 - red * np.array([0.08, 0.62, 0.48]))
+    colour = colour * (1 - full[:, None]) + lip_colour * full[:, None]
     drawn = regions.skin.surface.refine(colour)
-    style = lt.HAIR_STYLES[int(lt.hair_style(identity))]
-    scalp = grown[:, None] * (0.07 if style == "bald" else 0.75)
-    drawn = drawn * (1 - scalp) + hair_colour(identity, observation) * 0.7 * scalp
+    scalp = (grown * shadow)[:, None]
+    drawn = drawn * (1 - scalp) + (hair_colour(identity, observation) * 0.7 + 0.06 * base) * scalp
     return np.clip(drawn, 0, 1).astype(np.float32)

@@ -49,6 +49,8 @@ class Piece:
     """Whether it throws a shadow."""
     seen: bool = True
     """Whether it is in the picture; False for what only throws a shadow."""
+    hides: bool = True
+    """Whether it hides what lies behind it and is drawn later."""
 
 
 def mesh(
@@ -96,23 +98,31 @@ def ribbons(
     points: Vertices,
     *,
     camera: NDArray[Any],
-    width: float,
+    width: Any,
     colours: NDArray[Any],
     out: Any = (0.0, 0.3, 1.0),
     root_shade: float = 0.6,
+    finest: float = 0.0,
+    opacity: float = 1.0,
+    hides: bool = True,
     **uniforms: Any,
 ) -> Piece:
     """Strands [S, P, 3] as flat ribbons that face the camera and end in a point.
 
-    `colours` is [3] or [S, 3], `out` the normal of what they grow on, [3] or [S, P, 3]; `root_shade` is how much
-    light reaches the roots.
+    `width` is a number or [S], `colours` [3] or [S, 3], `out` the normal of what they grow on, [3] or [S, P, 3];
+    `root_shade` is how much light reaches the roots. A ribbon narrower than `finest` is drawn as wide as that, and as
+    much fainter.
     """
+    thick = float(np.max(width, initial=0.0))
+    drawn = max(thick, finest)
+    opacity, width = opacity * thick / drawn, np.asarray(width, np.float32) * (drawn / thick)
     count, length = points.shape[:2]
     along = np.linspace(0, 1, length, dtype=np.float32)
     tangent = np.gradient(points, axis=1)
     side = np.cross(tangent, (camera - points).astype(np.float32))
     side /= np.maximum(np.linalg.norm(side, axis=2, keepdims=True), 1e-9)
-    half = (0.5 * width * np.interp(along, [0, 0.25, 0.6, 1], [0.7, 1, 0.9, 0.12]))[:, None].astype(np.float32)
+    shape = np.interp(along, [0, 0.25, 0.6, 1], [0.8, 1, 0.9, 0.3])
+    half = (0.5 * width.reshape(-1, 1) * shape)[..., None].astype(np.float32)
     table = np.empty((count, length, 2, _COLUMNS), np.float32)
     table[:, :, 0, 0:3] = points - side * half
     table[:, :, 1, 0:3] = points + side * half
@@ -127,7 +137,12 @@ def ribbons(
     step = step.reshape(-1, 1)
     triangles = np.concatenate([step + np.array([0, 1, 2]), step + np.array([1, 3, 2])]).astype(np.int32)
     return Piece(
-        material=shaders.STRAND, table=table.reshape(-1, _COLUMNS), triangles=triangles, uniforms=uniforms, casts=False
+        material=shaders.STRAND,
+        table=table.reshape(-1, _COLUMNS),
+        triangles=triangles,
+        uniforms={**uniforms, "opacity": opacity},
+        casts=False,
+        hides=hides,
     )
 
 
@@ -165,7 +180,9 @@ class Canvas:
             depth.filter = (moderngl.NEAREST, moderngl.NEAREST)
             depth.repeat_x = depth.repeat_y = False
         self._shadows = [gl.framebuffer(depth_attachment=depth) for depth in self._depths]
-        gl.enable(moderngl.DEPTH_TEST)
+        gl.enable(moderngl.DEPTH_TEST | moderngl.BLEND)
+        gl.blend_func = (moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA)  # colours come multiplied by alpha
+        self._textures: dict[str, Any] = {}
         self._frames: dict[tuple[int, int], Any] = {}
 
     @property
@@ -182,9 +199,13 @@ class Canvas:
         centre: Any,
         width: int,
         height: int,
+        textures: dict[str, NDArray[Any]],
         **uniforms: Any,
     ) -> NDArray[np.float32]:
-        """Draw pieces over nothing; returns [H, W, 4] in [0, 1], display values multiplied by alpha, and alpha."""
+        """Draw pieces over nothing; returns [H, W, 4] in [0, 1], encoded light multiplied by alpha, and alpha.
+
+        `textures` are [rows, columns, 4], uint8 or float16, under the names that shaders know them by.
+        """
         buffers = [
             (piece, self._gl.buffer(piece.table.tobytes()), self._gl.buffer(piece.triangles.tobytes()))
             for piece in pieces
@@ -202,13 +223,16 @@ class Canvas:
         frame.clear(0.0, 0.0, 0.0, 0.0)
         for number, depth in enumerate(self._depths):
             depth.use(number)
+        units = {name: self._texture(name, values, 2 + k) for k, (name, values) in enumerate(textures.items())}
         common = {"projection": projection, "light_projection": lights[0], "sky_projection": lights[1]}
         for program in self._programs:
-            _set(program, shadows=0, sky_shadows=1, key_direction=towards_light, **common, **uniforms)
+            _set(program, shadows=0, sky_shadows=1, key_direction=towards_light, **units, **common, **uniforms)
         for piece, vertices, index in (buffer for buffer in buffers if buffer[0].seen):
             program = self._programs[piece.material]
             _set(program, **piece.uniforms)
+            frame.depth_mask = piece.hides
             self._render(program, vertices, index)
+        frame.depth_mask = True
         for _, vertices, index in buffers:
             vertices.release()
             index.release()
@@ -216,6 +240,18 @@ class Canvas:
         # The frame's first row is its lowest.
         big = raw.reshape(height, SUPERSAMPLE, width, SUPERSAMPLE, 4)[::-1, ::-1]
         return np.asarray(big.astype(np.float32).mean((1, 3)) / 255, np.float32)
+
+    def _texture(self, name: str, values: NDArray[Any], unit: int) -> int:
+        """Put a picture where shaders find it; returns its unit."""
+        rows, columns, channels = values.shape
+        kind = "f1" if values.dtype == np.uint8 else "f2"
+        texture = self._textures.get(name)
+        if texture is None or (texture.width, texture.height, texture.dtype) != (columns, rows, kind):
+            texture = self._textures[name] = self._gl.texture((columns, rows), channels, dtype=kind)
+            texture.repeat_x, texture.repeat_y = name == "surroundings", False
+        texture.write(np.ascontiguousarray(values).tobytes())
+        texture.use(unit)
+        return unit
 
     def _render(self, program: Any, vertices: Any, index: Any) -> None:
         # A compiler drops the attributes that a program does not use.
@@ -237,7 +273,9 @@ class Canvas:
 def _set(program: Any, **uniforms: Any) -> None:
     for name, value in uniforms.items():
         if name in program:
-            if np.ndim(value) == 2:
+            if np.shape(value) == (9, 3):
+                program[name].write(np.asarray(value, "f4").tobytes())
+            elif np.ndim(value) == 2:
                 program[name].write(np.asarray(value).T.astype("f4").tobytes())
             else:
                 program[name].value = tuple(value) if np.ndim(value) else value

@@ -183,7 +183,9 @@ def turn(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
     return np.asarray(about_y @ about_x @ about_z)
 
 
-def pose_head(head: HeadModel, vertices: Vertices, yaw: float, pitch: float) -> tuple[Vertices, Any, Any]:
+def pose_head(
+    head: HeadModel, vertices: Vertices, yaw: float, pitch: float, roll: float = 0.0
+) -> tuple[Vertices, Any, Any]:
     """Turn the head about the neck joint, the neck following in part.
 
     Returns the posed vertices, and the rotation [3, 3] and centre [3] that the rigid head took.
@@ -194,9 +196,9 @@ def pose_head(head: HeadModel, vertices: Vertices, yaw: float, pitch: float) -> 
     for step in np.unique(steps):
         if step > 0:
             moved = steps == step
-            rotation = turn(yaw * step, pitch * step, 0.0)
+            rotation = turn(yaw * step, pitch * step, roll * step)
             posed[moved] = (vertices[moved] - centre) @ rotation.T + centre
-    return posed, turn(yaw, pitch, 0.0), centre
+    return posed, turn(yaw, pitch, roll), centre
 
 
 @lru_cache(maxsize=1)

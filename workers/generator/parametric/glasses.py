@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.generator import latents as lt
+from workers.generator.parametric import faces
 from workers.generator.parametric.geometry import HeadModel, Vertices
 from workers.generator.parametric.regions import Regions
 from workers.generator.parametric.shape import Latent
@@ -21,9 +21,9 @@ def frame_wires(head: HeadModel, regions: Regions, identity: Latent, rest: Verti
     """The frame's lines at rest, each [points, 3]: left rim and temple, right rim and temple, bridge."""
     left, right = (rest[head.group_vertices(f"helper-{side}-eye")].mean(0) for side in "lr")
     apart = float(np.linalg.norm(left - right))
-    squareness = 2.0 + 1.6 / (1 + np.exp(-float(identity[lt.RIM_SQUARENESS])))
-    width = apart * (0.395 + 0.015 * np.tanh(float(identity[lt.RIM_WIDTH])))
-    height = width * (0.74 + 0.08 * np.tanh(float(identity[lt.RIM_HEIGHT])))
+    squareness = 2.0 + 1.6 / (1 + np.exp(-float(faces.who(identity, "frame_shape"))))
+    width = apart * (0.395 + 0.015 * np.tanh(float(faces.who(identity, "frame_width"))))
+    height = width * (0.74 + 0.08 * np.tanh(float(faces.who(identity, "frame_height"))))
     brow = rest[regions.on_head & (regions.eyes > 0.3)][:, 2].max()
     front = max(float(brow), float(left[2]) + 0.24) + 0.05
     wires: list[NDArray[np.float64]] = []

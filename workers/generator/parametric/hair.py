@@ -37,7 +37,7 @@ class Cut:
     lift: float
     """Height above the skull, decimetres."""
     width: float
-    """Of a strand, decimetres; a strand is a lock, not a hair."""
+    """Of a strand, decimetres; a strand is a few hairs."""
     comb: Callable[[Directions], Directions]
     """Where the hair is combed to, from u [S, 3] to a direction [S, 3] of any length."""
     unruly: float = 0.15
@@ -45,6 +45,16 @@ class Cut:
     """How far a strand bends to the lock that it belongs to, 0 to 1."""
     hanging: float = 0.0
     """Decimetres that it hangs down below the ears."""
+    curl: float = 0.0
+    """Radius of its curls, decimetres, whatever the identity's waves add."""
+    turns: float = 1.6
+    """Waves or curls along a strand."""
+    stands: float = 0.0
+    """0: it lies; 1: it stands off the skull."""
+    cap: float = 0.45
+    """Height of the dense hair beneath the strands, as a share of the lift."""
+    bun: float = 0.0
+    """Radius of a knot on top, decimetres."""
 
 
 def _from_crown(u: Directions) -> Directions:
@@ -83,15 +93,102 @@ def _falling(u: Directions) -> Directions:
     )
 
 
+def _forward(u: Directions) -> Directions:
+    return _from_crown(u) + 0.9 * np.array([0.15, 0.0, 1.0]) * np.clip(u[:, 1:2], 0.1, 1)
+
+
+def _side_fringe(u: Directions) -> Directions:
+    front = np.clip(u[:, 2:] + 0.1, 0, 1)
+    return _from_crown(u) + front * np.array([-0.9, -0.2, 0.35])
+
+
+def _quiff(u: Directions) -> Directions:
+    top = np.clip(u[:, 1:2] - 0.25, 0, 1)
+    return top * np.array([0.25, 0.3, -1.0]) + np.array([0.0, -0.45, -0.45])
+
+
+def _gathered(u: Directions) -> Directions:
+    knot = np.array([0.0, 0.25, -0.97])
+    return np.asarray(knot - (u @ knot)[:, None] * u)
+
+
+def _on_top(u: Directions) -> Directions:
+    knot = np.array([0.0, 0.93, -0.36])
+    return np.asarray(knot - (u @ knot)[:, None] * u)
+
+
 CUTS = {
-    "crop": Cut(strands=4200, points=3, length=0.12, lift=0.05, width=0.013, comb=_crop, unruly=0.35, clump=0.2),
-    "short": Cut(strands=3600, points=4, length=0.34, lift=0.13, width=0.020, comb=_short, unruly=0.25),
-    "parted": Cut(strands=3400, points=6, length=0.65, lift=0.15, width=0.022, comb=_parted, unruly=0.12),
-    "swept": Cut(strands=3400, points=6, length=0.80, lift=0.17, width=0.022, comb=_swept, unruly=0.12),
-    "bob": Cut(strands=3400, points=7, length=1.30, lift=0.17, width=0.024, comb=_falling, hanging=1.15, unruly=0.08),
-    "long": Cut(strands=3400, points=7, length=1.32, lift=0.16, width=0.024, comb=_falling, hanging=2.6, unruly=0.08),
+    "crop": Cut(strands=5200, points=3, length=0.11, lift=0.05, width=0.009, comb=_crop, unruly=0.40, clump=0.15),
+    "short": Cut(strands=4800, points=4, length=0.32, lift=0.12, width=0.012, comb=_short, unruly=0.30),
+    "fringe": Cut(strands=5000, points=5, length=0.52, lift=0.13, width=0.012, comb=_forward, unruly=0.22, clump=0.6),
+    "parted": Cut(strands=5000, points=6, length=0.65, lift=0.15, width=0.013, comb=_parted, unruly=0.16),
+    "swept": Cut(strands=5000, points=6, length=0.80, lift=0.16, width=0.013, comb=_swept, unruly=0.15),
+    "quiff": Cut(strands=5000, points=6, length=0.70, lift=0.26, width=0.012, comb=_quiff, unruly=0.20, clump=0.6),
+    "curly-short": Cut(
+        strands=4200,
+        points=8,
+        length=0.42,
+        lift=0.22,
+        width=0.012,
+        comb=_short,
+        unruly=0.5,
+        clump=0.5,
+        curl=0.035,
+        turns=2.2,
+        stands=0.35,
+        cap=0.6,
+    ),
+    "afro": Cut(
+        strands=7000,
+        points=5,
+        length=0.10,
+        lift=0.30,
+        width=0.011,
+        comb=_crop,
+        unruly=0.8,
+        clump=0.25,
+        curl=0.035,
+        turns=2.5,
+        stands=1.0,
+        cap=0.72,
+    ),
+    "tied": Cut(strands=4800, points=6, length=1.0, lift=0.07, width=0.012, comb=_gathered, unruly=0.08),
+    "bun": Cut(
+        strands=4800, points=6, length=0.9, lift=0.07, width=0.012, comb=_on_top, unruly=0.08, clump=0.3, bun=0.3
+    ),
+    "pixie": Cut(
+        strands=5000, points=5, length=0.50, lift=0.14, width=0.012, comb=_side_fringe, unruly=0.22, clump=0.6
+    ),
+    "bob": Cut(strands=5000, points=7, length=1.30, lift=0.17, width=0.014, comb=_falling, hanging=1.0, unruly=0.11),
+    "curly-long": Cut(
+        strands=4200,
+        points=9,
+        length=1.10,
+        lift=0.24,
+        width=0.013,
+        comb=_falling,
+        hanging=1.5,
+        unruly=0.3,
+        curl=0.035,
+        turns=3.0,
+        stands=0.2,
+        cap=0.6,
+    ),
+    "long": Cut(strands=5000, points=7, length=1.32, lift=0.15, width=0.014, comb=_falling, hanging=2.4, unruly=0.10),
+    "wavy-long": Cut(
+        strands=5000,
+        points=9,
+        length=1.32,
+        lift=0.18,
+        width=0.014,
+        comb=_falling,
+        hanging=2.2,
+        unruly=0.14,
+        curl=0.02,
+        turns=2.0,
+    ),
 }
-"""Style to cut; whoever is not here is bald."""
+"""Style to cut; whoever is not here is bald or shaven."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +208,40 @@ class Groom:
     """[S] in [0, 1]: a strand grows where the scalp's mask is above it."""
     shade: NDArray[np.float32]
     """[S]: lighter or darker than the whole."""
+    phase: NDArray[np.float32]
+    """[S]: where its waves begin; about the same within a lock."""
+    loose: NDArray[np.float32]
+    """[S]: 0, and up to 1 where a hair flies away from the others."""
 
-    def on(self, skin: Vertices, normals: Vertices, lift: float, kept: NDArray[Any]) -> tuple[Vertices, Vertices]:
-        """Points [K, P, 3] of the kept strands on a skin [W, 3] with normals [W, 3], and those normals there."""
+    def on(
+        self,
+        skin: Vertices,
+        normals: Vertices,
+        lift: float,
+        kept: NDArray[Any],
+        *,
+        rise: Any = 1.0,
+        curl: float = 0.0,
+        turns: float = 1.0,
+        loose: float = 0.0,
+    ) -> tuple[Vertices, Vertices]:
+        """Points [K, P, 3] of the kept strands on a skin [W, 3] with normals [W, 3], and those normals there.
+
+        `rise` [K] is each strand's share of the lift; `curl` the radius of its waves, `turns` their number; `loose` how
+        far the loose ones fly off.
+        """
         weights = self.weights[kept][..., None]
         corners = self.corners[kept]
         out = (normals[corners] * weights).sum(2)
-        points = (skin[corners] * weights).sum(2) + out * (lift * self.height[kept])[..., None]
+        height = self.height[kept] * (lift * rise * (1 + 1.1 * loose * self.loose[kept]))[:, None]
+        points = (skin[corners] * weights).sum(2) + out * height[..., None]
+        if curl > 0:
+            along = np.linspace(0, 1, points.shape[1], dtype=np.float32)
+            beside = np.cross(np.gradient(points, axis=1), out)
+            beside /= np.maximum(np.linalg.norm(beside, axis=2, keepdims=True), 1e-6)
+            turn = 2 * np.pi * turns * along + self.phase[kept][:, None]
+            reach = curl * np.minimum(1, 3 * along)
+            points = points + (reach * np.sin(turn))[..., None] * beside + (0.6 * reach * np.cos(turn))[..., None] * out
         return points.astype(np.float32), out.astype(np.float32)
 
 
@@ -198,10 +322,13 @@ def groom(scalp: Scalp, style: str) -> Groom:
         outside = ~inside.reshape(u.shape[:2])[:, k]
         corners[outside, k], weights[outside, k] = corners[outside, k - 1], weights[outside, k - 1]
     kept = inside.reshape(u.shape[:2])[:, 0]
-    rise = (1 - np.exp(-5 * along)) * (1.0 - 0.3 * along**2)
+    lying, standing = (1 - np.exp(-5 * along)) * (1.0 - 0.3 * along**2), 0.55 + 0.45 * along
+    rise = (1 - cut.stands) * lying + cut.stands * standing
     depth = rng.uniform(0.45, 1.0, (cut.strands, 1)) * (0.85 + 0.3 * rng.random(len(leaders))[own][:, None])
-    shade = rng.uniform(0.8, 1.2, cut.strands) * (0.85 + 0.3 * rng.random(len(leaders))[own])
-    luck = rng.uniform(0.05, 0.95, cut.strands)
+    shade = rng.uniform(0.68, 1.36, cut.strands) * (0.75 + 0.5 * rng.random(len(leaders))[own])
+    luck = rng.uniform(0.02, 0.98, cut.strands)
+    phase = rng.uniform(0, 2 * np.pi, len(leaders))[own] + rng.normal(0, 0.5, cut.strands)
+    loose = (rng.random(cut.strands) < 0.04) * rng.random(cut.strands)
     azimuth, elevation = np.degrees(np.arctan2(roots[:, 0], roots[:, 2])), np.degrees(np.arcsin(roots[:, 1]))
     return Groom(
         corners=corners[kept],
@@ -211,6 +338,8 @@ def groom(scalp: Scalp, style: str) -> Groom:
         elevation=elevation[kept],
         luck=luck[kept],
         shade=shade.astype(np.float32)[kept],
+        phase=phase.astype(np.float32)[kept],
+        loose=loose.astype(np.float32)[kept],
     )
 
 

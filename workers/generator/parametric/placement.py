@@ -1,13 +1,13 @@
 """Where a head and its landmarks come to lie in the image: shape, pose and camera, nothing drawn."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.generator import latents as lt
 from workers.generator.landmarks import LANDMARKS
-from workers.generator.parametric import strands
+from workers.generator.parametric import faces, strands
 from workers.generator.parametric.geometry import HeadModel, Vertices, pose_head
 from workers.generator.parametric.glasses import frame_wires
 from workers.generator.parametric.regions import Regions
@@ -60,10 +60,10 @@ class Placed:
 def place_head(
     head: HeadModel, regions: Regions, identity: Latent, observation: Latent, width: int, height: int
 ) -> Placed:
-    """Shape, turn and frame one head for z_I [d_I] and z_O [d_O] in an image of width × height pixels."""
+    """Shape, turn and frame one head for z_I and z_O in an image of width × height pixels."""
     rest, still = shape_head(head, identity, observation)
-    yaw, pitch = (float(angle) for angle in lt.pose_of(observation))
-    posed, rotation, centre = pose_head(head, still, yaw, pitch)
+    yaw, pitch = float(faces.yaw_degrees(observation)), float(faces.pitch_degrees(observation))
+    posed, rotation, centre = pose_head(head, still, yaw, pitch, float(faces.roll_degrees(observation)))
     eyes = np.stack([still[head.group_vertices(f"helper-{side}-eye")].mean(0) for side in "lr"])
     mouth = rest[regions.on_head & (regions.lips > 0.3)].mean(0)
     aimed = np.asarray((np.stack([*eyes, mouth]) - centre) @ rotation.T + centre, np.float32)
@@ -109,11 +109,19 @@ def _on_skin(regions: Regions, vertices: NDArray[np.int64], posed: Vertices) -> 
     return points
 
 
-def gaze_direction(observation: Latent) -> NDArray[np.float64]:
-    """Where the eyes look, a unit vector [3]."""
-    side = np.radians(float(lt.bounded(observation[lt.GAZE_SIDE], 7, 20)))
-    up = np.radians(float(lt.bounded(observation[lt.GAZE_UP], 3, 8)))
-    return np.array([np.sin(side) * np.cos(up), np.sin(up), np.cos(side) * np.cos(up)])
+def gaze_directions(observation: Latent, eyes: NDArray[Any]) -> NDArray[np.float64]:
+    """Where the left and right eye look, unit vectors of the head's own frame, [2, 3]: both at one point.
+
+    Most of a turn of the head is made good, as people do who look into a camera.
+    """
+    side = float(faces.bounded(faces.how(observation, "gaze_side"), 5, 16))
+    up = float(faces.bounded(faces.how(observation, "gaze_up"), 2.5, 7))
+    side -= float(faces.bounded(faces.yaw_degrees(observation), 0.75, 24))
+    up += float(faces.bounded(faces.pitch_degrees(observation), 0.6, 9))
+    a, b = np.radians([side, up])
+    point = eyes.mean(0) + 11.0 * np.array([np.sin(a) * np.cos(b), np.sin(b), np.cos(a) * np.cos(b)])
+    ways = point - eyes
+    return np.asarray(ways / np.linalg.norm(ways, axis=1, keepdims=True), np.float64)
 
 
 def _brow_lines(hairs: NDArray[np.float32]) -> list[Vertices]:
@@ -127,10 +135,10 @@ def _brow_lines(hairs: NDArray[np.float32]) -> list[Vertices]:
 
 def _irises(head: HeadModel, observation: Latent, placed: Placed) -> Vertices:
     centres = []
-    for side in "lr":
+    for side, gaze in zip("lr", gaze_directions(observation, placed.eyes), strict=True):
         points = placed.still[head.group_vertices(f"helper-{side}-eye")]
         low, high = points.min(0), points.max(0)
-        centres.append((low + high) / 2 + gaze_direction(observation) * (high - low)[:2].mean() / 2)
+        centres.append((low + high) / 2 + gaze * (high - low)[:2].mean() / 2)
     return np.stack(centres).astype(np.float32)
 
 

@@ -37,21 +37,57 @@ class Skin:
         self.pinna = self.surface.refine(regions.pinna.astype(np.float32)) > 0.3
         self.radius, self.azimuth, self.elevation = _around_skull(self.vertices)
 
-    def scalp(self, front: float) -> Mask:
+    def scalp(self, front: float, temples: float = 0.0, thin: float = 0.0) -> Mask:
         """Where hair grows, [W], 0 to 1, for a hairline `front` degrees above the skull's centre."""
-        grown = scalp_mask(self.azimuth, self.elevation, front) * self.on_head * ~self.pinna
+        grown = scalp_mask(self.azimuth, self.elevation, front, temples, thin) * self.on_head * ~self.pinna
         grown[self.radius < 0.5] = 0
         return np.asarray(grown, np.float32)
 
 
-def scalp_mask(azimuth: NDArray[Any], elevation: NDArray[Any], front: float) -> Mask:
-    """Where hair grows by direction from the skull's centre, degrees; 0 to 1."""
-    line = np.interp(
-        np.abs(azimuth),
+def scalp_line(around: NDArray[Any], front: float, temples: float) -> NDArray[np.float64]:
+    """Elevation of the hairline at degrees to either side of the nose, degrees."""
+    return np.interp(
+        around,
         [0, 16, 30, 40, 46, 51, 56, 61, 70, 85, 103, 115, 140, 180],
-        [front, front, front - 2, front - 7, 18, 4, -9, -4, 1, 2, -4, -22, -35, -39],
+        [
+            front - 0.2 * temples,
+            front,
+            front - 2 + temples,
+            front - 7 + temples,
+            18 + 0.7 * temples,
+            4,
+            -9,
+            -4,
+            1,
+            2,
+            -4,
+            -22,
+            -35,
+            -39,
+        ],
     )
-    return np.asarray(np.clip((elevation - line) / 9 + 0.5, 0, 1), np.float32)
+
+
+def scalp_mask(
+    azimuth: NDArray[Any], elevation: NDArray[Any], front: float, temples: float = 0.0, thin: float = 0.0
+) -> Mask:
+    """Where hair grows by direction from the skull's centre, degrees; 0 to 1.
+
+    `temples` is how much higher the line is above them, `thin` how bare the crown is, 0 to 1.
+    """
+    line = scalp_line(np.abs(azimuth), front, temples)
+    # As soft across sideburns, where the line is steep, as on the forehead.
+    nearby = scalp_line(np.abs(azimuth) + 1.0, front, temples) - line
+    grown = np.clip((elevation - line) / (11 * np.sqrt(1 + 0.5 * nearby**2)) + 0.45, 0, 1)
+    # Sideburns thin out downwards.
+    beside = np.exp(-(((np.abs(azimuth) - 57) / 11) ** 2))
+    grown *= 1 - beside * np.clip((12 - elevation) / 26, 0, 0.85)
+    a, e = np.radians(azimuth), np.radians(elevation)
+    crown = np.cos(e) * np.cos(a) * -0.58 + np.sin(e) * 0.80 + np.cos(e) * np.sin(a) * 0.12
+    bare = thin * np.exp(-((1 - crown) / 0.16)) + 0.6 * thin * np.clip((elevation - 40) / 30, 0, 1) * (
+        np.abs(azimuth) < 90
+    )
+    return np.asarray(grown * np.clip(1 - bare, 0, 1), np.float32)
 
 
 def _around_skull(points: Vertices) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -102,6 +138,14 @@ class Regions:
         v = self.head.vertices
         body = np.flatnonzero(self.on_head)
         lashes = np.array(UPPER_LID) + np.array([[0], [RIGHT_LID]])
+        return np.asarray(body[cKDTree(v[body]).query(v[lashes])[1]])
+
+    @cached_property
+    def lower_lids(self) -> NDArray[np.intp]:
+        """Vertices of the skin along the lower lids' edges, left and right, from the nose outwards, [2, 6]."""
+        v = self.head.vertices
+        body = np.flatnonzero(self.on_head)
+        lashes = np.array(LOWER_LID) + np.array([[0], [RIGHT_LID]])
         return np.asarray(body[cKDTree(v[body]).query(v[lashes])[1]])
 
     @cached_property

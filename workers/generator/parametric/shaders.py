@@ -1,4 +1,7 @@
-"""The shader programs' text (GLSL 3.30): a program for each material, for a software rasteriser runs every branch."""
+"""The shader programs' text (GLSL 3.30): a program for each material, for a software rasteriser runs every branch.
+
+Colours are linear light; what comes out is encoded (see workers.generator.parametric.develop) and multiplied by alpha.
+"""
 
 MATERIALS = ("SKIN", "CAP", "EYE", "PLAIN", "STRAND")
 SKIN, CAP, EYE, PLAIN, STRAND = range(len(MATERIALS))
@@ -21,8 +24,9 @@ void main() {
 }"""
 
 _FRAGMENT = """in vec3 position, normal, colour, place; in vec2 mask;
-uniform vec3 camera, key_direction, key_colour, sky, ground, hair_colour, iris, gaze, shirt;
-uniform float wrap, softness, gloss, age, marks, seed;
+uniform vec3 camera, key_direction, key_colour, hair_colour, shirt;
+uniform vec3 harmonics[9];
+uniform float wrap, softness, gloss, opacity;
 uniform mat4 light_projection, sky_projection;
 uniform sampler2D shadows, sky_shadows;
 out vec4 pixel;
@@ -37,19 +41,14 @@ float noise(vec3 p) {
     return mix(mix(mix(hash(i), hash(i + vec3(1,0,0)), f.x), mix(hash(i + vec3(0,1,0)), hash(i + vec3(1,1,0)), f.x), f.y),
                mix(mix(hash(i + vec3(0,0,1)), hash(i + vec3(1,0,1)), f.x), mix(hash(i + vec3(0,1,1)), hash(i + vec3(1,1,1)), f.x), f.y), f.z);
 }
-// A spot in some cells of a grid: 1 at its middle. What it is that has spots, and how many, is up to `share`.
-float spots(vec3 p, float share, float size) {
-    vec3 cell = floor(p);
-    if (hash(cell + 7.0) > share) return 0.0;
-    vec3 middle = cell + 0.3 + 0.4 * vec3(hash(cell), hash(cell + 1.0), hash(cell + 2.0));
-    return smoothstep(size, 0.4 * size, length(p - middle));
+vec3 ambient(vec3 n) {
+    return max(vec3(0.0), harmonics[0] * 0.282095
+        + 0.488603 * (harmonics[1] * n.y + harmonics[2] * n.z + harmonics[3] * n.x)
+        + 1.092548 * (harmonics[4] * (n.x * n.y) + harmonics[5] * (n.y * n.z) + harmonics[7] * (n.x * n.z))
+        + harmonics[6] * (0.315392 * (3.0 * n.z * n.z - 1.0)) + harmonics[8] * (0.546274 * (n.x * n.x - n.y * n.y)));
 }
-vec3 ambient(vec3 n) { return mix(ground, sky, n.y * 0.5 + 0.5); }
 float lambert(vec3 n, vec3 l, float w) { return max(0.0, (dot(n, l) + w) / (1.0 + w)); }
-vec3 show(vec3 c) {
-    c = c * (1.0 + c * 0.12) / (1.0 + c * 0.35);
-    return pow(clamp(c * 1.08, 0.0, 1.0), vec3(1.0 / 2.2));
-}
+vec3 encoded(vec3 c) { return pow(clamp(c * 0.5, 0.0, 1.0), vec3(1.0 / 2.2)); }
 // How much light comes past everything else: percentage-closer filtering over the golden angle's spiral.
 float past(sampler2D depths, mat4 seen_by, vec3 n, float soft, int taps) {
     vec3 p = (seen_by * vec4(position + n * 0.035, 1.0)).xyz * 0.5 + 0.5;
@@ -63,79 +62,109 @@ float past(sampler2D depths, mat4 seen_by, vec3 n, float soft, int taps) {
     return open / float(taps);
 }
 float lit(vec3 n, int taps) { return past(shadows, light_projection, n, softness, taps); }
-float under_sky(vec3 n) { return past(sky_shadows, sky_projection, n, 0.10, 10); }
+float under_sky(vec3 n) { return past(sky_shadows, sky_projection, n, 0.11, 6); }
+#if MATERIAL == SKIN
+uniform sampler2D chart_colour, chart_relief;
+uniform mat4 turned;
+uniform float fine;
+#elif MATERIAL == EYE
+uniform sampler2D surroundings;
+uniform vec3 gaze, iris_inner, iris_outer, white, upper_lid, lower_lid;
+uniform float iris_size, pupil_size, limbal, side, fibres;
+#endif
 void main() {
     vec3 view = normalize(camera - position), light = normalize(key_direction), n = normalize(normal);
 #if MATERIAL != STRAND
     if (dot(n, view) < 0.0) n = -n;
 #endif
-    float open = mask.y;
+    float open = mask.y, alpha = 1.0;
     vec3 c = colour, shine = vec3(0.0);
 #if MATERIAL == SKIN
-    float shadow = lit(n, 12);
     float collar = 5.93 - 0.10 * cos(place.x * 2.2) - 0.18 * smoothstep(0.2, 1.0, place.z);
     if (place.y < collar) {
-        c = shirt * (0.92 + 0.16 * noise(place * 30.0));
-        if (place.y > collar - 0.10) c *= 0.75;
-        pixel = vec4(show(c * (ambient(n) * 0.9 + key_colour * shadow * lambert(n, light, 0.15))), 1.0); return;
+        float shadow = lit(n, 5);
+        c = shirt * (0.86 + 0.22 * noise(place * vec3(60.0, 30.0, 60.0)));
+        if (place.y > collar - 0.10) c *= 0.70;
+        pixel = vec4(encoded(c * (ambient(n) * (0.35 + 0.65 * open) * mix(0.5, 1.0, under_sky(n)) + key_colour * shadow * lambert(n, light, 0.1))), 1.0); return;
     }
-    vec3 p = place + seed;
-    float blotch = noise(p * 4.0) + 0.5 * noise(p * 9.0) - 0.75, pores = noise(p * 46.0) - 0.5;
-    c *= 1.0 + vec3(0.04, 0.10, 0.09) * blotch + 0.05 * pores;
-    float some = clamp(marks, 0.0, 1.5);
-    float freckles = spots(p * 19.0, 0.5 * some * noise(p * 3.0), 0.34), moles = spots(p * 3.1 + 40.0, 0.10 + 0.16 * some, 0.085);
-    c *= 1.0 - 0.13 * freckles * vec3(0.6, 1.0, 1.1) * some;
-    c *= 1.0 - 0.62 * moles * vec3(0.85, 1.0, 1.0);
-    float brow = smoothstep(7.62, 7.74, place.y) * (1.0 - smoothstep(8.0, 8.1, place.y)) * smoothstep(0.9, 1.3, place.z);
-    float bent = place.y + 0.05 * noise(p * 2.3) + 0.03 * cos(place.x * 3.0);
-    float crease = sin(bent * 46.0) * brow * smoothstep(0.25, 0.7, noise(p * vec3(2.0, 7.0, 2.0)));
-    vec2 eye = vec2(abs(place.x) - 0.50, place.y - 7.27);
-    float crow = sin(atan(eye.y, eye.x) * 14.0 + 3.0 * noise(p * 6.0)) * smoothstep(0.03, 0.08, length(eye))
-               * smoothstep(0.24, 0.10, length(eye)) * step(0.0, eye.x);
-    n = normalize(n + age * vec3(0.10 * crow, 0.20 * crease + 0.16 * crow, 0.0)
-                    + 0.10 * (0.5 + age) * vec3(pores, noise(p * 41.0) - 0.5, 0.0));
-    float under = (0.35 + age) * smoothstep(0.16, 0.02, length((place.xy - vec2(sign(place.x) * 0.33, 7.13)) * vec2(0.7, 1.5)));
-    c *= 1.0 - vec3(0.13, 0.17, 0.13) * under;
-    float w = wrap;
-    vec3 diffuse = vec3(lambert(n, light, w + 0.12), lambert(n, light, w * 0.7), lambert(n, light, w * 0.55));
-    // Light bleeds into a shadow's edge under the skin, red farthest.
-    diffuse *= pow(vec3(shadow), vec3(0.62, 0.95, 1.05));
-    float grazing = pow(1.0 - max(dot(n, view), 0.0), 4.0), towards = max(dot(n, normalize(light + view)), 0.0);
-    shine = key_colour * shadow * max(dot(n, light), 0.0) * gloss * (0.6 * pow(towards, 14.0) + 0.55 * pow(towards, 46.0))
-          * (0.75 + 0.5 * noise(p * 24.0)) + ambient(reflect(-view, n)) * grazing * 0.10;
-    vec3 occluded = mix(vec3(open * open * 0.9, open * open * open * 0.75, open * open * open * 0.7), vec3(1.0), open);
-    c = c * (ambient(n) * occluded * mix(vec3(0.52, 0.42, 0.40), vec3(1.0), under_sky(n)) + key_colour * diffuse * mix(open, 1.0, 0.35)) + shine * open;
+    float around = atan(place.x, place.z - 0.35);
+    vec2 at = vec2(around / 4.0 + 0.5, (place.y - 5.9) / 2.6);
+    vec4 tinge = texture(chart_colour, at), relief = texture(chart_relief, at);
+    c *= tinge.rgb * 2.0;
+    vec3 east = vec3(cos(around), 0.0, -sin(around));
+    float grain = noise(place * 75.0) - 0.5;
+    c *= 1.0 + fine * 0.10 * grain;
+    vec3 bent = (turned * vec4(-relief.x * east - vec3(0.0, relief.y, 0.0), 0.0)).xyz;
+    vec3 smooth_n = n;
+    n = normalize(n + bent + fine * 0.10 * vec3(grain, noise(place * 71.0) - 0.5, 0.0));
+    float shadow = lit(smooth_n, 8), sky = under_sky(smooth_n);
+    // Light under the skin: the cosine's corner is rounded, red's most; it takes less of the relief than the gloss does.
+    float ndl = dot(normalize(mix(smooth_n, n, 0.75)), light);
+    vec3 round_ = vec3(0.42, 0.22, 0.15) + 0.45 * wrap;
+    vec3 diffuse = 0.5 * (ndl + sqrt(vec3(ndl * ndl) + round_ * round_)) / (0.5 + 0.5 * sqrt(1.0 + round_ * round_));
+    diffuse = max(diffuse - 0.06, 0.0) * pow(vec3(shadow), vec3(0.78, 0.95, 1.0));
+    vec3 halfway = normalize(light + view);
+    float ndh = max(dot(n, halfway), 0.0), vdh = max(dot(view, halfway), 0.0), ndv = max(dot(n, view), 0.0);
+    float fresnel = 0.028 + 0.5 * pow(1.0 - vdh, 5.0);
+    float lobes = 0.65 * 2.0 * pow(ndh, 14.0) + 0.35 * 7.5 * pow(ndh, 58.0);
+    shine = key_colour * shadow * max(ndl, 0.0) * lobes * fresnel * tinge.a * 2.4;
+    shine += ambient(reflect(-view, n)) * (0.020 + 0.22 * pow(1.0 - ndv, 5.0)) * tinge.a * 1.5 * sky;
+    vec3 occluded = mix(vec3(open * 0.90 + 0.05, open * open * 0.86, open * open * 0.82), vec3(1.0), open);
+    occluded *= mix(vec3(0.50, 0.40, 0.38), vec3(1.0), sky);
+    c = c * (ambient(normalize(mix(smooth_n, n, 0.8))) * occluded + key_colour * diffuse * mix(open, 1.0, 0.4)) + shine * open * relief.z;
 #elif MATERIAL == CAP
     float around = atan(place.x, place.z - 0.3);
     float streak = noise(vec3(around * 42.0, place.y * 2.5, 3.0)) * 0.6 + noise(vec3(around * 110.0, place.y * 5.0, 9.0)) * 0.4;
-    if (mask.x < 0.15 + 0.5 * streak) discard;
-    c = hair_colour * (0.30 + 0.7 * streak)
-      * (ambient(n) * 0.6 * open + key_colour * lit(n, 6) * lambert(n, light, 0.3) * 0.6);
+    alpha = smoothstep(0.22, 0.95, mask.x - 0.30 * streak + 0.1) * opacity;
+    c = hair_colour * (0.45 + 0.6 * streak)
+      * (ambient(n) * 0.6 * open * mix(0.5, 1.0, under_sky(n)) + key_colour * lit(n, 5) * lambert(n, light, 0.3) * 0.5);
 #elif MATERIAL == EYE
-    float angle = acos(clamp(dot(normalize(place), gaze), -1.0, 1.0));
-    vec3 white = vec3(0.56, 0.53, 0.51) - vec3(0.10, 0.19, 0.19) * smoothstep(0.6, 1.25, angle);
-    float fibre = noise(vec3(atan(place.y, place.x) * 9.0, angle * 14.0, 1.0));
-    vec3 ring = iris * (0.7 + 0.9 * fibre) * (1.0 - 0.65 * smoothstep(0.40, 0.52, angle));
-    c = mix(ring, white, smoothstep(0.47, 0.56, angle));
-    c *= smoothstep(0.16, 0.22, angle) * 0.97 + 0.03;
-    float shade = mix(1.0, 0.35, smoothstep(0.06, 0.32, place.y)) * mix(0.55, 1.0, smoothstep(0.85, 0.55, abs(place.x)));
-    c *= (ambient(n) + key_colour * lambert(n, light, 0.3) * mix(0.5, 1.0, lit(n, 6))) * shade * 0.92;
-    c += key_colour * pow(max(dot(n, normalize(light + view)), 0.0), 220.0) * 1.3;
-    c += sky * 0.10 * smoothstep(0.35, 0.75, reflect(-view, n).y) * shade;
+    vec3 p = normalize(place);
+    float angle = acos(clamp(dot(p, gaze), -1.0, 1.0));
+    vec2 flat_ = p.xy - gaze.xy;
+    float turn = atan(flat_.y, flat_.x), r = angle / iris_size;
+    float fibre = noise(vec3(cos(turn) * 7.0, sin(turn) * 7.0, r * 1.6)) * 0.6 + noise(vec3(cos(turn) * 17.0, sin(turn) * 17.0, r * 1.2 + 5.0)) * 0.4;
+    vec3 ring = mix(iris_inner, iris_outer, smoothstep(0.40, 0.72, r + 0.16 * (fibre - 0.5)));
+    ring *= mix(1.0, 0.45 + 1.15 * fibre, fibres);
+    ring *= 1.0 - limbal * smoothstep(0.72, 0.98, r);
+    // Light that enters at the cornea gathers on the far side of the iris.
+    ring *= 0.85 + 0.5 * clamp(-dot(flat_ / iris_size, light.xy), -0.4, 1.0);
+    float vein = smoothstep(0.62, 0.85, noise(vec3(p.xy * vec2(7.0, 26.0), 2.0)));
+    vec3 ball = white - vec3(0.02, 0.14, 0.13) * smoothstep(0.55, 1.05, abs(p.x)) - vec3(0.01, 0.06, 0.05) * vein * smoothstep(0.35, 0.8, abs(p.x));
+    c = mix(ring, ball, smoothstep(0.94, 1.09, r));
+    float black = smoothstep(pupil_size - 0.06, pupil_size + 0.05, r);
+    c *= black * 0.985 + 0.015;
+    float caruncle = smoothstep(0.66, 0.80, -side * p.x);
+    c = mix(c, vec3(0.42, 0.17, 0.14), 0.8 * caruncle);
+    float below = upper_lid.x + p.x * (upper_lid.y + p.x * upper_lid.z) - p.y, above = p.y - (lower_lid.x + p.x * (lower_lid.y + p.x * lower_lid.z));
+    float shade = mix(0.16, 1.0, smoothstep(-0.02, 0.34, below)) * mix(0.5, 1.0, smoothstep(-0.02, 0.16, above)) * mix(0.62, 1.0, smoothstep(1.0, 0.55, abs(p.x)));
+    float ndl = lambert(n, light, 0.35);
+    c *= (ambient(normalize(n + vec3(0.0, 0.15, 0.4))) + key_colour * ndl * mix(0.45, 1.0, lit(n, 6))) * shade;
+    vec3 bounced = reflect(-view, n);
+    float ndv = max(dot(n, view), 0.0), wet = 0.024 + 0.4 * pow(1.0 - ndv, 5.0);
+    vec2 there = vec2(atan(bounced.x, bounced.z) / 6.2832 + 0.5, acos(clamp(bounced.y, -1.0, 1.0)) / 3.1416);
+    vec3 mirrored = texture(surroundings, there).rgb;
+    c += mirrored * wet * 0.55 * mix(0.25, 1.0, smoothstep(0.02, 0.25, below));
+    c += key_colour * pow(max(dot(n, normalize(light + view)), 0.0), 380.0) * 2.2 * smoothstep(0.0, 0.10, below);
+    // The tear film along the lower lid.
+    c += (ambient(vec3(0.0, 0.8, 0.6)) * 0.20 + key_colour * 0.16) * smoothstep(0.085, 0.02, above) * smoothstep(0.95, 0.5, abs(p.x));
 #elif MATERIAL == PLAIN
-    c = c * (ambient(n) + key_colour * lambert(n, light, 0.2) * lit(n, 6)) * open
-      + key_colour * pow(max(dot(n, normalize(light + view)), 0.0), 50.0) * gloss;
+    if (mask.x < 0.5) discard;  // beyond the edge of cloth
+    c = c * (ambient(n) * mix(0.45, 1.0, under_sky(n)) + key_colour * lambert(n, light, 0.15) * lit(n, 6)) * open
+      + key_colour * pow(max(dot(n, normalize(light + view)), 0.0), 60.0) * gloss
+      + ambient(reflect(-view, n)) * gloss * 0.12;
 #else
     // Kajiya-Kay, with a white glint and, shifted along the hair, one of its own colour.
     vec3 t = normalize(normal), out_ = normalize(place);
-    float tl = dot(t, light), tv = dot(t, view), facing = smoothstep(-0.3, 0.6, dot(out_, light));
+    float tl = dot(t, light), tv = dot(t, view), facing = smoothstep(-0.35, 0.6, dot(out_, light));
     float across = sqrt(max(0.0, 1.0 - tl * tl)), seen = sqrt(max(0.0, 1.0 - tv * tv));
-    float glint = pow(max(0.0, across * seen - tl * tv), 60.0), second = pow(max(0.0, across * seen - (tl - 0.12) * tv), 14.0);
+    float glint = pow(max(0.0, across * seen - (tl + 0.05) * tv), 70.0), second = pow(max(0.0, across * seen - (tl - 0.12) * tv), 16.0);
     vec3 key = key_colour * facing * lit(out_, 4);
-    c = c * (ambient(out_) * (0.9 * open) + key * across * 0.75 * mix(open, 1.0, 0.4))
-      + key * gloss * (glint * 0.10 + second * 0.8 * c) * open;
+    c = c * (ambient(out_) * (0.85 * open) + key * (0.25 + 0.55 * across) * mix(open, 1.0, 0.3))
+      + key * gloss * (glint * 0.035 + second * 0.75 * c) * open;
+    alpha = opacity * smoothstep(1.04, 0.62, mask.x);
 #endif
-    pixel = vec4(show(c), 1.0);
+    pixel = vec4(encoded(c) * alpha, alpha);
 }"""
 
 

@@ -1,6 +1,11 @@
-"""From latents to the head's vertices: who it is, how old it looks, and what it does with its face."""
+"""From latents to the head's vertices: who it is, how old it looks, and what it does with its face.
 
-from collections.abc import Callable
+Shapes have the statistics of scanned volunteers: how MakeHuman's sliders lie together where its head is fitted to draws
+of ICT-FaceKit's identity modes (mean and factors in data/sliders.npz; © 2020 USC Institute for Creative Technologies,
+MIT).
+"""
+
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -8,73 +13,114 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.generator import latents as lt
+from workers.generator.latents import SECOND_BLOCKS
+from workers.generator.parametric import faces
 from workers.generator.parametric.geometry import HeadModel, Vertices
 
-SPREAD = 0.38
-"""Slider units a σ; more makes caricatures."""
+SLIDERS = Path(__file__).parent / "data" / "sliders.npz"
 
-LOW_SPREAD = 0.75
-"""Of that, for mouth and chin, where caricatures begin soonest."""
+SPREAD = 1.6
+"""The fit loses a third of the scans' variance; this gives it back."""
 
-ASYMMETRY_SEED = 5
+FORM_MM, ASYMMETRY_MM = 2.4, 1.4
+"""What no slider says: root mean square of the smooth fields that are alike on both sides, and of those not so."""
+
+FARTHER = {"eye-": 1.8, "nose-": 1.5, "mouth-": 1.6}
+"""How much farther sliders of these names go: the fit sees little of lids, nostrils and lips, matchers look there."""
+
+EYES_OWN = 0.55
+"""How far eyes differ beyond that, standard deviation of their sliders: the fit leaves the sockets out."""
+
+SEX_APART = 1.65
+"""How far the sexes' macros are carried on beyond MakeHuman's own: the sliders' spread hides them otherwise."""
+
+ANCESTRY_SHARE = 0.6
+"""Of MakeHuman's differences between ancestries; the sliders' statistics hold the rest."""
+
+OF_THE_FIT = {
+    "measure-neck-circ": 0.25,
+    "neck-scale-horiz": 0.2,
+    "neck-scale-depth": 0.35,
+    "ear-scale": 0.4,
+    "head///round": 0.3,
+}
+"""Sliders, and how much of their mean is taken over: scans end at the neck and hold ears badly, and the fit drives
+these to their ends to make up for it."""
 
 Latent = NDArray[np.float32]
 
 
-@lru_cache(maxsize=2)
-def _slider_directions(count: int) -> NDArray[np.float64]:
-    """One fixed unit vector over the shape latents for every slider, [count, shape latents].
+@dataclass(frozen=True, kw_only=True)
+class _Statistics:
+    """How the sliders lie together."""
 
-    Random and the same for ever: it is part of what a latent means.
-    """
-    vectors = np.random.default_rng(ASYMMETRY_SEED).normal(size=(count, len(lt.CURRENT.shape)))
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    ends: tuple[tuple[Path | None, Path], ...]
+    """Of each slider, the target for values below 0 and that for values above."""
+    mean: NDArray[np.float32]
+    factors: NDArray[np.float32]
+    """[52, sliders]: what a latent of one σ adds."""
+    eyes: NDArray[np.float32]
+    """[12, sliders]: what one of `form` adds, the same to both eyes."""
+
+
+@lru_cache(maxsize=1)
+def _statistics(head: HeadModel) -> _Statistics:
+    with np.load(SLIDERS) as stored:
+        names, mean, factors = stored["sliders"], stored["mean"], stored["factors"]
+    ends = []
+    for text in names.tolist():
+        name, side, low, high = text.split("/")
+        targets = head.sliders[name][side]
+        ends.append((targets[low] if low else None, targets[high]))
+    farther, trusted = (
+        np.array([next((x for start, x in by.items() if text.startswith(start)), 1.0) for text in names], np.float32)
+        for by in (FARTHER, OF_THE_FIT)
+    )
+    return _Statistics(ends=tuple(ends), mean=mean * trusted, factors=factors * farther, eyes=_own_eyes(names.tolist()))
+
+
+def _own_eyes(names: list[str]) -> NDArray[np.float32]:
+    rng = np.random.default_rng(61)
+    found = np.zeros((SECOND_BLOCKS["form"], len(names)), np.float32)
+    drawn: dict[str, NDArray[np.float32]] = {}
+    for number, text in enumerate(names):
+        name, _, ends = text.split("/", 2)
+        if name.startswith("eye-") and name not in ("eye-bag", "eye-bag-height"):
+            way = drawn.setdefault(name + ends, rng.standard_normal(len(found), np.float32) / np.sqrt(len(found)))
+            found[:, number] = EYES_OWN * way
+    return found
 
 
 def identity_weights(head: HeadModel, identity: Latent, age: float) -> dict[Path, float]:
-    """Morph targets and weights for one identity [d_I] at an apparent age in years."""
+    """Morph targets and weights for one identity at an apparent age in years."""
     weights: dict[Path, float] = {}
 
     def add(path: Path, weight: float) -> None:
         weights[path] = weights.get(path, 0.0) + float(weight)
 
     _add_macros(head, identity, age, add)
-    amounts = _slider_directions(len(head.sliders)) @ identity[lt.CURRENT.shape.start : lt.CURRENT.shape.stop] * SPREAD
-    for (name, sides), share in zip(head.sliders.items(), amounts, strict=True):
-        for ends in sides.values():
-            names = sorted(ends)
-            amount = share * LOW_SPREAD if name.startswith(("mouth", "chin")) else share
-            if name == "head":
-                # Seven face outlines round a circle: two of them mixed by where the latent points.
-                _add_outline(ends, identity, add)
-            elif len(names) == 1:
-                add(ends[names[0]], min(abs(amount), 0.9) if amount > 0 else 0.0)
-            else:
-                add(ends[names[0] if amount < 0 else names[1]], min(abs(amount), 0.95))
+    told = _statistics(head)
+    values = told.mean + SPREAD * faces.block(identity, "shape") @ told.factors
+    values = values + faces.block(identity, "form") @ told.eyes
+    values = np.tanh(values)
+    for (low, high), value in zip(told.ends, values.tolist(), strict=True):
+        if value >= 0:
+            add(high, value)
+        elif low is not None:
+            add(low, -value)
     return weights
 
 
-def _add_outline(ends: dict[str, Path], identity: Latent, add: Callable[[Path, float], None]) -> None:
-    first, second = float(identity[lt.OUTLINE_ACROSS]), float(identity[lt.OUTLINE_ALONG])
-    strength = 0.28 * float(np.hypot(first, second))
-    position = (np.arctan2(second, first) / (2 * np.pi) % 1.0) * len(ends)
-    names = sorted(ends)
-    low = int(position) % len(names)
-    share = position - int(position)
-    add(ends[names[low]], min(strength, 0.7) * (1 - share))
-    add(ends[names[(low + 1) % len(names)]], min(strength, 0.7) * share)
-
-
-def _add_macros(head: HeadModel, identity: Latent, age: float, add: Callable[[Path, float], None]) -> None:
-    male = float(lt.masculinity(identity))
+def _add_macros(head: HeadModel, identity: Latent, age: float, add: Any) -> None:
+    male = float(SEX_APART * (faces.masculinity(identity) - 0.5) + 0.5)
     genders = {"male": male, "female": 1 - male}
-    old = float(np.clip((age - 25) / 65, 0, 1))
-    child = float(np.clip((25 - age) / 13, 0, 1))
+    old = float(np.clip((age - 22) / 62, 0, 1))
+    child = float(np.clip((22 - age) / 20, 0, 1))
     ages = {"child": child, "young": 1 - old - child, "old": old}
-    muscle = float(lt.between(identity[lt.MUSCLE], 0.35, 0.7))
-    weight = float(lt.between(identity[lt.WEIGHT], 0.25, 0.85))
-    for race, share in zip(("african", "asian", "caucasian"), lt.ancestry(identity), strict=True):
+    muscle = float(faces.between(faces.who(identity, "muscle"), 0.35, 0.7))
+    weight = float(faces.between(faces.who(identity, "weight"), 0.22, 0.88))
+    shares = ANCESTRY_SHARE * faces.ancestry(identity) + (1 - ANCESTRY_SHARE) / 3
+    for race, share in zip(("african", "asian", "caucasian"), shares, strict=True):
         for gender, g in genders.items():
             for stage, a in ages.items():
                 add(head.macro(f"{race}-{gender}-{stage}"), share * g * a)
@@ -93,31 +139,84 @@ def _three_way(value: float, name: str) -> dict[str, float]:
     }
 
 
-def expression_weights(head: HeadModel, observation: Latent) -> dict[Path, float]:
-    """Expression units and weights for one observation [d_O]; all zero at z_O = 0."""
-    smile, lips, brows, lids, pucker, jaw = lt.bounded(lt.CURRENT.factor(observation, "expression"), 1.0, 2.2)
-    units: dict[str, float] = {"browInnerUp": 0.35 * brows, "jawOpen": 0.16 * jaw, "mouthPucker": 0.35 * pucker}
+@lru_cache(maxsize=1)
+def _fields(head: HeadModel) -> NDArray[np.float32]:
+    """Smooth displacements of the whole head, decimetres a σ, [form + asymmetry, V, 3]: fixed for ever."""
+    points = head.vertices.astype(np.float64) - np.array([0, 7.2, 0.9])
+    for side in "lr":  # eyeballs move as wholes
+        ball = head.group_vertices(f"helper-{side}-eye")
+        points[ball] = points[ball].mean(0)
+    rng = np.random.default_rng(52)
+    near = np.clip((head.vertices[:, 1:2] - 5.6) / 0.8, 0, 1)
+    found = []
+    mirror = np.array([-1.0, 1.0, 1.0])
+    for even, count, size in ((True, 12, FORM_MM), (False, 12, ASYMMETRY_MM)):
+        for _ in range(count):
+            waves = rng.normal(size=(10, 3))
+            waves *= (2 * np.pi / rng.uniform(0.55, 1.5, (10, 1))) / np.linalg.norm(waves, axis=1, keepdims=True)
+            phase, ways = rng.uniform(0, 2 * np.pi, 10), rng.normal(size=(10, 3))
+            ways /= np.linalg.norm(waves, axis=1, keepdims=True)
+
+            def moved(at: NDArray[np.float64], w: Any = waves, p: Any = phase, d: Any = ways) -> NDArray[np.float64]:
+                return np.asarray(np.cos(at @ w.T + p) @ d)
+
+            here, across = moved(points), moved(points * mirror) * mirror
+            field = (here + across if even else here - across) * near
+            seen = head.is_body & (head.head_weight > 0.9) & (head.vertices[:, 2] > 0.6)
+            rms = np.sqrt((field[seen] ** 2).sum(1).mean())
+            found.append(field / rms * size / 100 / np.sqrt(count))
+    return np.array(found, np.float32)
+
+
+def resting_units(identity: Latent) -> dict[str, float]:
+    """Expression units that a face holds at rest: lids and brows lie in their own way on everybody."""
+
+    def latent(name: str) -> float:
+        return float(faces.who(identity, name))
+
+    lids = float(faces.bounded(latent("lid_opening"), 0.38, 0.75))
+    height = float(faces.bounded(latent("brow_height"), 0.4, 0.8))
+    units = {"browInnerUp": max(0.0, 0.35 * height + 0.12 * float(np.tanh(latent("brow_inner"))))}
+    for side in ("Left", "Right"):
+        units[f"eyeWide{side}"] = max(0.0, 0.9 * lids + (0.38 if faces.is_male(identity) else 0.24))
+        units[f"eyeSquint{side}"] = max(0.0, -0.7 * lids - 0.14)
+        units[f"browDown{side}"] = max(0.0, -0.7 * height)
+        units[f"browOuterUp{side}"] = max(0.0, 0.6 * height + 0.2 * float(np.tanh(latent("brow_slope"))))
+    return units
+
+
+def expression_units(observation: Latent) -> dict[str, float]:
+    """Expression units for one observation; all zero at z_O = 0."""
+    smile, lips, brows, lids, pucker, jaw = faces.bounded(faces.factor(observation, "expression"), 1.0, 2.2)
+    units: dict[str, float] = {"browInnerUp": 0.3 * brows, "jawOpen": 0.14 * jaw, "mouthPucker": 0.3 * pucker}
     for side in ("Left", "Right"):
         units |= {
-            f"mouthSmile{side}": 0.4 * smile,
-            f"cheekSquint{side}": 0.28 * smile,
-            f"mouthFrown{side}": -0.32 * smile,
-            f"mouthUpperUp{side}": 0.18 * lips,
+            f"mouthSmile{side}": 0.42 * smile,
+            f"cheekSquint{side}": 0.3 * smile,
+            f"mouthFrown{side}": -0.28 * smile,
+            f"mouthUpperUp{side}": 0.16 * lips,
             f"mouthPress{side}": -0.3 * lips,
-            f"browDown{side}": -0.35 * brows,
-            f"browOuterUp{side}": 0.3 * brows,
-            f"eyeWide{side}": 0.3 * lids,
-            f"eyeSquint{side}": -0.35 * lids,
-            f"mouthStretch{side}": -0.3 * pucker,
+            f"browDown{side}": -0.32 * brows,
+            f"browOuterUp{side}": 0.28 * brows,
+            f"eyeWide{side}": 0.25 * lids,
+            f"eyeSquint{side}": -0.3 * lids,
+            f"mouthStretch{side}": -0.28 * pucker,
         }
-    return {head.unit(name): float(np.clip(value, 0, 1)) for name, value in units.items() if value > 0}
+    return {name: value for name, value in units.items() if value > 0}
 
 
 def shape_head(head: HeadModel, identity: Latent, observation: Latent) -> tuple[Vertices, Vertices]:
     """Vertices at rest and with expression, both [V, 3], not yet turned."""
-    age = float(lt.age_years(identity, observation))
+    age = float(faces.age_years(identity, observation))
     rest = head.morph(head.vertices, identity_weights(head, identity, age))
-    return rest, head.morph(rest, expression_weights(head, observation))
+    own = np.concatenate([faces.block(identity, "form"), faces.block(identity, "asymmetry")])
+    rest = rest + np.einsum("k,kvd->vd", own.astype(np.float32), _fields(head))
+    lying = resting_units(identity)
+    rest = head.morph(rest, {head.unit(name): min(value, 1.0) for name, value in lying.items() if value > 0})
+    moved = {
+        name: min(value, max(0.0, 1.0 - lying.get(name, 0.0))) for name, value in expression_units(observation).items()
+    }
+    return rest, head.morph(rest, {head.unit(name): value for name, value in moved.items()})
 
 
 def vertex_normals(vertices: Vertices, faces: NDArray[Any]) -> Vertices:

@@ -13,6 +13,7 @@ from workers.generator import latents as lt
 from workers.generator.background import LATENTS, background
 from workers.generator.base import FloatImages, Latents, check_size
 from workers.generator.network import device_name, in_chunks
+from workers.generator.parametric.composing import compose
 from workers.generator.sdgan import FAMILY
 from workers.generator.sdgan.network import Architecture, GeneratorNetwork
 from workers.generator.weights import load_weights
@@ -55,7 +56,8 @@ class SdGan:
         shape = (architecture.resolution, architecture.resolution, architecture.colours)
         heads = _smaller(in_chunks(self._paint, identity, observation, flags, shape=shape, device=self._device), width)
         if architecture.colours == 4:
-            heads = before_backdrop(heads, observation[:, slice(*self._card.latent.observation["background"])])
+            span = self._card.latent.observation["background"]
+            heads = as_seen(heads, identity, observation, lt.layout_of(self._card), span)
         return np.asarray(heads.clip(0, 1) * 2 - 1, np.float32)
 
     def _paint(self, identity: Tensor, observation: Tensor, flags: Tensor) -> Tensor:
@@ -71,6 +73,18 @@ def _smaller(heads: FloatImages, width: int) -> FloatImages:
     if step == 1:
         return heads
     return np.asarray(heads.reshape(count, width, step, width, step, channels).mean((2, 4)))
+
+
+def as_seen(
+    heads: FloatImages, identity: Latents, observation: Latents, layout: lt.Layout | None, backdrop: tuple[int, int]
+) -> FloatImages:
+    """Heads [N, H, W, 4] as their latents would have them seen: before a backdrop; of layout 2, through a camera, too.
+
+    `backdrop` is where in z_O the latents of the backdrop lie.
+    """
+    if layout is lt.SECOND:
+        return compose(heads, identity, observation)
+    return before_backdrop(heads, observation[:, slice(*backdrop)])
 
 
 def before_backdrop(heads: FloatImages, latents: Latents) -> FloatImages:

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import FacsimileError
+from workers.generator.parametric.appearance import skin_tone
+from workers.generator.parametric.develop import encode
 from workers.generator.parametric.lighting import read_light
 from workers.generator.parametric.placement import Placed, place_head
 from workers.generator.parametric.scene import Scene
@@ -143,12 +145,12 @@ def blender_version(python: Path) -> str:
 def trace(
     blender: Blender, scene: Scene, identity: Latent, observation: Latent, size: int, seed: int
 ) -> tuple[NDArray[np.float32], Placed]:
-    """One head, display values multiplied by alpha, and alpha, [H, W, 4]; and where it lies."""
+    """One head, encoded light multiplied by alpha, and alpha, [H, W, 4]; and where it lies."""
     placed = place_head(scene.head, scene.regions, identity, observation, size, size)
     packed = pack_scene(
         scene.pieces(identity, observation, placed, all_round=True),
         placed=placed,
-        light=read_light(observation),
+        light=read_light(observation, skin_tone(identity)),
         width=size,
         height=size,
         samples=SAMPLES,
@@ -158,9 +160,7 @@ def trace(
 
 
 def develop(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Linear light to display values, by the curve that `show` is in the shaders; both multiplied by alpha."""
+    """Linear light, encoded as the shaders encode it; both multiplied by alpha."""
     alpha = image[..., 3:].clip(0, 1)
-    c = np.maximum(image[..., :3] / np.maximum(alpha, 1e-4), 0)
-    c = c * (1 + c * 0.12) / (1 + c * 0.35)
-    shown = (c * 1.08).clip(0, 1) ** (1 / 2.2)
-    return np.concatenate([shown * alpha, alpha], -1)
+    light = np.maximum(image[..., :3] / np.maximum(alpha, 1e-4), 0)
+    return np.concatenate([encode(light) * alpha, alpha], -1)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from workers.generator.parametric import shaders
 from workers.generator.parametric.canvas import Piece
+from workers.generator.parametric.chart import looked_up
 from workers.generator.parametric.lighting import Light
 from workers.generator.parametric.placement import Placed
 from workers.training.corpus import surface
@@ -62,30 +63,36 @@ def pack_scene(
 def _skin(piece: Piece) -> Arrays:
     table, triangles = _finer(piece.table, piece.triangles)
     place, told = table[:, 9:12], piece.uniforms
-    seed, age = told["seed"], told["age"]
+    factors, bent = looked_up(told["chart"], place)
+    normals = table[:, 3:6] + 1.3 * bent @ told["turned"][:3, :3].T  # soft light flattens furrows
     return {
         "material": "skin",
         "position": table[:, 0:3],
-        "normal": surface.creased(table[:, 3:6], place, seed=seed, age=1.7 * age),  # soft light flattens furrows
+        "normal": normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9),
         "triangles": triangles,
-        "colour": surface.skin_colour(table[:, 6:9], place, seed=seed, age=age, marks=told["marks"]),
-        "place": place + seed,
+        "colour": np.clip(table[:, 6:9] * factors, 0, 1),
+        "place": place,
         "level": surface.above_collar(place),
         "shirt": told["shirt"],
-        "rough": 0.52 - 0.8 * told["gloss"],
-        "bump": 0.25 + 0.25 * age,
+        "rough": 0.42,
+        "bump": 0.3 * told["fine"],
     }
 
 
 def _eye(piece: Piece) -> Arrays:
     table, triangles = _finer(*_finer(piece.table, piece.triangles))
+    told = piece.uniforms
+    colour = surface.eye_colour(
+        table[:, 9:12], inner=told["iris_inner"], outer=told["iris_outer"], white=told["white"], gaze=told["gaze"],
+        size=told["iris_size"], pupil=told["pupil_size"], limbal=told["limbal"],
+    )  # fmt: skip
     return {
         "material": "coated",
         "position": table[:, 0:3],
         "normal": table[:, 3:6],
         "triangles": triangles,
         # Brighter than OpenGL's, which has no lids' shade to make up for; and wetter, for the light to glint in it.
-        "colour": 1.35 * surface.eye_colour(table[:, 9:12], iris=piece.uniforms["iris"], gaze=piece.uniforms["gaze"]),
+        "colour": 1.2 * colour,
         "coat": 1.0,
         "coat_ior": 1.9,
         "rough": 0.03,

@@ -21,7 +21,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    ValidationError,
     model_serializer,
     model_validator,
 )
@@ -29,6 +28,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from app.errors import Corrupt, RequestRefused
+from workers.generator.latents import CURRENT, FIRST
 from workers.training.files import save_whole, write_whole
 
 Columns = dict[str, NDArray[Any]]
@@ -57,8 +57,8 @@ class CorpusSpec(BaseModel):
     scale: tuple[float, float] = (0.2, 1.6)
     """σ of each sample's observation, uniform between these."""
     subjects_per_part: int = Field(64, gt=0)
-    layout: int = Field(1, ge=1)
-    """Of its latents, see workers.generator.latents."""
+    layout: int = Field(default_factory=lambda: CURRENT.version, ge=1)
+    """Of its latents, see workers.generator.latents: what the renderer draws, unless told otherwise."""
     renderer: Literal["opengl", "cycles"] = "opengl"
     blender: str | None = None
     """Version of the Blender whose Cycles traces it; another's pictures differ."""
@@ -79,7 +79,7 @@ class CorpusSpec(BaseModel):
         written: dict[str, Any] = write(self)
         if self.renderer == "opengl":
             del written["renderer"], written["blender"]
-        if self.layout == 1:
+        if self.layout == FIRST.version:
             del written["layout"]
         for name in ("drawing", "code"):
             if written[name] is None:
@@ -126,10 +126,11 @@ def read_spec(folder: Path) -> CorpusSpec:
     """Read what a corpus is; raises Corrupt."""
     path = folder / "corpus.json"
     try:
-        return CorpusSpec.model_validate_json(path.read_bytes())
+        # What the oldest corpora do not say is the first layout.
+        return CorpusSpec.model_validate({"layout": FIRST.version, **json.loads(path.read_bytes())})
     except FileNotFoundError as exc:
         raise Corrupt(f"{folder} is not a corpus: there is no corpus.json in it") from exc
-    except ValidationError as exc:
+    except (ValueError, TypeError) as exc:  # no JSON, no object, or other fields
         raise Corrupt(f"{path} cannot be read: {exc}") from exc
 
 

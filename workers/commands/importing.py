@@ -49,7 +49,9 @@ def _formats() -> None:
 
 @importing.command(CHECKPOINT)
 def checkpoint_command(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A checkpoint's file, or a folder of sdgan-web.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A checkpoint's file, or a folder of sdgan-web or ICT-FaceKit.")
+    ],
     name: Annotated[str | None, typer.Option(help="The model's name, and its folder's.")] = None,
     out: Annotated[
         Path | None, typer.Option(file_okay=False, help="Folder of models: what FACSIMILE_WORKER__MODELS_DIR names.")
@@ -122,11 +124,7 @@ def _look(source: Path, network: str | None, json_: bool) -> None:
         lines = looked(source, network).as_lines()
     except FileRefused as exc:
         lines = {"refused": str(exc)}
-    if json_:
-        as_json(lines)
-    else:
-        for what, text in lines.items():
-            typer.echo(f"{what:>10}: {text}")
+    _show(lines, json_)
     if len(lines) == 1:
         raise typer.Exit(1)
 
@@ -181,10 +179,14 @@ def _import_folder(
     look: bool,
     json_: bool,
 ) -> None:
+    from workers.generator.parametric.scans.folder import NEUTRAL, is_facekit
+
+    if is_facekit(source):
+        _import_facekit(source, name, out, licence, provenance, look, json_)
+        return
     if not (source / MANIFEST).is_file():
-        raise RequestRefused(
-            [("source", f"{source} is a folder of no kind that is read here: it has no {MANIFEST} (sdgan-web)")]
-        )
+        what = f"it has no {MANIFEST} (sdgan-web) and no {NEUTRAL} (ICT-FaceKit)"
+        raise RequestRefused([("source", f"{source} is a folder of no kind that is read here: {what}")])
     if look:
         from workers.generator.sdbegan.sdgan_web import architecture_of
         from workers.generator.sdbegan.web_files import open_web_files
@@ -196,11 +198,7 @@ def _import_folder(
             "latents": f"u_I {architecture.identity}, u_O {architecture.observation}",
             "refused": "nothing",
         }
-        if json_:
-            as_json(lines)
-        else:
-            for what, text in lines.items():
-                typer.echo(f"{what:>10}: {text}")
+        _show(lines, json_)
         return
     if out is None:
         raise RequestRefused([("out", "left out; name the folder of models")])
@@ -213,6 +211,55 @@ def _import_folder(
         # What is known of these weights stays beside what their user says of them.
         said = f"{provenance} {card.provenance}" if provenance else card.provenance
         write_card(folder, card.model_copy(update={"licence": licence or card.licence, "provenance": said}))
+
+
+def _import_facekit(
+    source: Path,
+    name: str | None,
+    out: Path | None,
+    licence: str | None,
+    provenance: str | None,
+    look: bool,
+    json_: bool,
+) -> None:
+    from workers.commands.bars import bar
+    from workers.generator.parametric.scans.importing import NAME, import_facekit, look_at
+
+    if look:
+        _show(look_at(source), json_)
+        return
+    if out is None:
+        raise RequestRefused([("out", "left out; name the folder of models")])
+    with bar() as progress:
+        tasks: dict[str, Any] = {}
+
+        def told(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done)
+
+        folder, card = import_facekit(
+            source, out, name or NAME, licence=licence, provenance=provenance, on_progress=told
+        )
+    if json_:
+        as_json({"folder": str(folder), "model": card.name, "version": card.version, "digest": card.digest})
+        return
+    found = (card.model_extra or {})["measured"]["registration"]
+    typer.echo(
+        f"{folder}: model {card.name} {card.version}, digest {card.digest}; {found['registered_vertices']:,} vertices "
+        f"lie on the scans, half of them within {found['distance_median_mm']:g} mm, 95% within "
+        f"{found['distance_95_mm']:g} mm"
+    )
+    typer.echo(f"Licence as stated: {card.licence}. {card.provenance}", err=True)
+    typer.echo(f"To offer it, start the workers with FACSIMILE_WORKER__MODELS_DIR={out.absolute()}", err=True)
+
+
+def _show(lines: dict[str, str], json_: bool) -> None:
+    if json_:
+        as_json(lines)
+        return
+    for what, text in lines.items():
+        typer.echo(f"{what:>10}: {text}")
 
 
 def named_files(option: str, given: list[str]) -> dict[str, tuple[str | None, Path]]:

@@ -43,9 +43,16 @@ def corpus_command(
     processes: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
     renderer: Annotated[Renderer, typer.Option(help="cycles is slow and looks better.")] = Renderer.OPENGL,
     blender: Annotated[Path | None, typer.Option(help="For cycles: the Python in which bpy is installed.")] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="A model that `models import` made of ICT-FaceKit: its people's shapes."
+        ),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Render a labelled corpus on all cores; broken off, it goes on where it stopped."""
+    from workers.generator.parametric.scans.heads import FILE as HEADS
     from workers.training.corpus.cycles import INSTALL, SUBJECTS_PER_PART, blender_version
     from workers.training.corpus.render import drawing_version, render_corpus
     from workers.training.corpus.store import CorpusSpec, corpus_digest
@@ -64,6 +71,7 @@ def corpus_command(
         samples_per_subject=samples_per_subject,
         size=size,
         drawing=drawing_version(renderer.value),
+        heads=None if heads is None else _digest_of_heads(heads),
         **by_cycles,
     )
     with bar() as shown:
@@ -73,11 +81,25 @@ def corpus_command(
             spec,
             processes=processes,
             blender=blender,
+            heads=None if heads is None else heads / HEADS,
             on_progress=lambda done, total: shown.update(task, completed=done),
         )
     digest = corpus_digest(folder)
     text = f"{folder}: {subjects * samples_per_subject:,} images, digest {digest}"
     _result(json_, text, folder=str(folder), images=subjects * samples_per_subject, digest=digest)
+
+
+def _digest_of_heads(folder: Path) -> str:
+    """SHA-256 of a model's heads, which must be what its card says."""
+    from workers.digests import file_sha256
+    from workers.generator.cards import read_card
+    from workers.generator.parametric.scans.heads import FILE, load_heads
+
+    if load_heads(folder, read_card(folder)) is None:
+        raise RequestRefused(
+            [("heads", f"{folder} holds no heads; make some with: facsimile models import ICT-FACEKIT")]
+        )
+    return file_sha256(folder / FILE)
 
 
 @train.command("photographs")

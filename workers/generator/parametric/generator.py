@@ -11,14 +11,16 @@ from workers.generator import latents as lt
 from workers.generator.base import FloatImages, Latents, check_size
 from workers.generator.parametric import FAMILY
 from workers.generator.parametric.geometry import HeadDataMissing, data_folder
+from workers.generator.parametric.scans.heads import ScanHeads, load_heads
 from workers.generator.parametric.scene import load_scene
 
 
 class Parametric:
     """A Generator that draws every image."""
 
-    def __init__(self, card: ModelCard) -> None:
+    def __init__(self, card: ModelCard, scans: ScanHeads | None = None) -> None:
         self._card = card
+        self._scans = scans
 
     @property
     def card(self) -> ModelCard:
@@ -36,7 +38,7 @@ class Parametric:
         scene = load_scene()
         images = np.empty((len(identity), height, width, 3), np.float32)
         for number, (who, how) in enumerate(zip(identity, observation, strict=True)):
-            images[number] = scene.draw(who, how, width, height).rgb * 2 - 1
+            images[number] = scene.draw(who, how, width, height, self._scans).rgb * 2 - 1
         return images
 
 
@@ -47,7 +49,7 @@ def load_parametric(folder: Path) -> Parametric:
         raise Corrupt(
             f"{folder / 'card.json'} has other latents than layout {lt.CURRENT.version}, which this version draws"
         )
-    return Parametric(card)
+    return Parametric(card, load_heads(folder, card))
 
 
 def why_unavailable() -> str | None:

@@ -11,6 +11,7 @@ from workers.generator.parametric import faces, strands
 from workers.generator.parametric.geometry import HeadModel, Vertices, pose_head
 from workers.generator.parametric.glasses import frame_wires
 from workers.generator.parametric.regions import Regions
+from workers.generator.parametric.scans.heads import ScanHeads
 from workers.generator.parametric.shape import Latent, shape_head, vertex_normals
 
 EYE_LINE = 0.45
@@ -58,10 +59,16 @@ class Placed:
 
 
 def place_head(
-    head: HeadModel, regions: Regions, identity: Latent, observation: Latent, width: int, height: int
+    head: HeadModel,
+    regions: Regions,
+    identity: Latent,
+    observation: Latent,
+    width: int,
+    height: int,
+    scans: ScanHeads | None = None,
 ) -> Placed:
     """Shape, turn and frame one head for z_I and z_O in an image of width × height pixels."""
-    rest, still = shape_head(head, identity, observation)
+    rest, still = shape_head(head, identity, observation, scans)
     yaw, pitch = float(faces.yaw_degrees(observation)), float(faces.pitch_degrees(observation))
     posed, rotation, centre = pose_head(head, still, yaw, pitch, float(faces.roll_degrees(observation)))
     eyes = np.stack([still[head.group_vertices(f"helper-{side}-eye")].mean(0) for side in "lr"])

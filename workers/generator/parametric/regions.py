@@ -182,7 +182,8 @@ class Regions:
         v = self.head.vertices
         x, y, z = v.T
         face = self.on_head & (z > 0.55) & (y > 6.2) & (y < 8.25) & (np.abs(x) < 0.9)
-        lips, lids = self.lips * self.on_head > 0.25, self.eyes * self.on_head > 0.45
+        lids = self.eyes * self.on_head > 0.45
+        lips = self.lips * self.on_head > 0.25
         first = [*self._spread(lips, 10), *self._spread(lids, 12), *self._spread(face, 24)]
         lower, upper = np.array(LOWER_LID), np.array(UPPER_LID)
         nose = self.on_head & (y > 6.7) & (y < 7.4) & (np.abs(x) < 0.28) & (z > 1.3)
@@ -192,7 +193,7 @@ class Regions:
             *(upper + RIGHT_LID),
             *lower,
             *(lower + RIGHT_LID),
-            *self._mouth_lines(lips),
+            *self.mouth_lines,
             *self._spread(nose, 16),
             *self._spread(cheeks, 16),
         ]
@@ -211,10 +212,11 @@ class Regions:
             nearest = np.minimum(nearest, np.linalg.norm(v[candidates] - v[candidates[farthest]], axis=1))
         return picked
 
-    def _mouth_lines(self, lips: NDArray[np.bool_]) -> list[int]:
+    @cached_property
+    def mouth_lines(self) -> list[int]:
         """Vertices along the lips, from right to left: where they meet (upper 5, lower 5), outer edges (7, 5)."""
         x, y, _ = self.head.vertices.T
-        candidates = np.flatnonzero(lips)
+        candidates = np.flatnonzero(self.lips * self.on_head > 0.25)
         parting = 6.618
 
         def line(count: int, reach: float, *, above: bool, inner: bool) -> list[int]:

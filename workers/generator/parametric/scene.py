@@ -27,6 +27,7 @@ from workers.generator.parametric.hair import CUTS, groom, load_scalp
 from workers.generator.parametric.lighting import read_light
 from workers.generator.parametric.placement import CAMERA_DISTANCE, Placed, gaze_directions, place_head
 from workers.generator.parametric.regions import Mask, load_regions, scalp_mask
+from workers.generator.parametric.scans.heads import ScanHeads
 from workers.generator.parametric.shape import Latent, vertex_normals
 
 
@@ -84,9 +85,11 @@ class Scene:
         quads = np.stack([index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]], -1)
         return points.reshape(-1, 3).astype(np.float32), quads.reshape(-1, 4)
 
-    def draw(self, identity: Latent, observation: Latent, width: int, height: int) -> Render:
-        """Draw one head for z_I and z_O at width × height pixels."""
-        placed = place_head(self.head, self.regions, identity, observation, width, height)
+    def draw(
+        self, identity: Latent, observation: Latent, width: int, height: int, scans: ScanHeads | None = None
+    ) -> Render:
+        """Draw one head for z_I and z_O at width × height pixels; of scans' shapes where they are given."""
+        placed = place_head(self.head, self.regions, identity, observation, width, height, scans)
         light = read_light(observation, skin_tone(identity))
         pieces = self.pieces(identity, observation, placed, width=width)
         drawn = pieces[0].uniforms["chart"]

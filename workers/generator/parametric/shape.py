@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from workers.generator.latents import SECOND_BLOCKS
 from workers.generator.parametric import faces
 from workers.generator.parametric.geometry import HeadModel, Vertices
+from workers.generator.parametric.scans.heads import ScanHeads
 
 SLIDERS = Path(__file__).parent / "data" / "sliders.npz"
 
@@ -205,11 +206,17 @@ def expression_units(observation: Latent) -> dict[str, float]:
     return {name: value for name, value in units.items() if value > 0}
 
 
-def shape_head(head: HeadModel, identity: Latent, observation: Latent) -> tuple[Vertices, Vertices]:
-    """Vertices at rest and with expression, both [V, 3], not yet turned."""
+def shape_head(
+    head: HeadModel, identity: Latent, observation: Latent, scans: ScanHeads | None = None
+) -> tuple[Vertices, Vertices]:
+    """Vertices at rest and with expression, both [V, 3], not yet turned; of sliders, or of scans."""
     age = float(faces.age_years(identity, observation))
-    rest = head.morph(head.vertices, identity_weights(head, identity, age))
     own = np.concatenate([faces.block(identity, "form"), faces.block(identity, "asymmetry")])
+    if scans is None:
+        rest = head.morph(head.vertices, identity_weights(head, identity, age))
+    else:
+        rest = scans.rest(identity, age)
+        own[: len(faces.block(identity, "form"))] = 0  # the scans' modes say it
     rest = rest + np.einsum("k,kvd->vd", own.astype(np.float32), _fields(head))
     lying = resting_units(identity)
     rest = head.morph(rest, {head.unit(name): min(value, 1.0) for name, value in lying.items() if value > 0})

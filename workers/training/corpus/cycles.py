@@ -25,6 +25,7 @@ from workers.generator.parametric.appearance import skin_tone
 from workers.generator.parametric.develop import encode
 from workers.generator.parametric.lighting import read_light
 from workers.generator.parametric.placement import Placed, place_head
+from workers.generator.parametric.scans.heads import ScanHeads
 from workers.generator.parametric.scene import Scene
 from workers.generator.parametric.shape import Latent
 from workers.training.corpus.exchange import pack_scene
@@ -143,10 +144,16 @@ def blender_version(python: Path) -> str:
 
 
 def trace(
-    blender: Blender, scene: Scene, identity: Latent, observation: Latent, size: int, seed: int
+    blender: Blender,
+    scene: Scene,
+    identity: Latent,
+    observation: Latent,
+    size: int,
+    seed: int,
+    scans: ScanHeads | None = None,
 ) -> tuple[NDArray[np.float32], Placed]:
     """One head, encoded light multiplied by alpha, and alpha, [H, W, 4]; and where it lies."""
-    placed = place_head(scene.head, scene.regions, identity, observation, size, size)
+    placed = place_head(scene.head, scene.regions, identity, observation, size, size, scans)
     packed = pack_scene(
         scene.pieces(identity, observation, placed, all_round=True),
         placed=placed,

@@ -17,9 +17,12 @@ from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation
 from workers.generator.parametric import FAMILY
 from workers.generator.parametric.placement import landmarks as place_landmarks
+from workers.generator.parametric.scans.heads import FILE as HEADS
+from workers.generator.parametric.scans.heads import read_heads
 from workers.generator.parametric.scene import load_scene
 from workers.training.corpus.cycles import Blender, BlenderFailed, load_blender, trace
 from workers.training.corpus.store import Columns, CorpusSpec, missing_parts, open_corpus, write_part
+from workers.training.files import write_whole
 
 SCALE_STREAM = 1_000_000
 """Attempt number of the stream that a sample's σ is drawn from; no sample is ever tried so often."""
@@ -47,18 +50,22 @@ def render_corpus(
     *,
     processes: int,
     blender: Path | None = None,
+    heads: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> None:
     """Render every part that is missing; `on_progress` gets parts done and in all.
 
-    `blender` is the Python that has Blender, for a corpus by Cycles. Raises RenderFailed; whatever was
+    `blender` is the Python that has Blender, for a corpus by Cycles; `heads` the file of heads that `spec.heads` is the
+    digest of, and is copied into a new corpus. Raises RenderFailed; whatever was
     finished stays, and a further call goes on from there.
     """
     if spec.layout != lt.CURRENT.version:
         wrong = f"a corpus of layout {spec.layout} cannot be rendered: this version draws layout {lt.CURRENT.version}"
         raise RequestRefused([("layout", wrong)])
     open_corpus(folder, spec)
+    if heads is not None and not (folder / HEADS).exists():
+        write_whole(folder / HEADS, heads.read_bytes())
     todo = iter(missing_parts(folder, spec))
     done = spec.parts - len(missing_parts(folder, spec))
     on_progress(done, spec.parts)
@@ -82,6 +89,7 @@ def render_corpus(
 def render_part(folder: Path, spec: CorpusSpec, number: int, blender: Path | None = None) -> None:
     """Draw and write one part; `blender` as in `render_corpus`."""
     scene = load_scene()
+    scans = None if spec.heads is None else read_heads(folder / HEADS, spec.heads)
     rows: list[tuple[Any, ...]] = []
     for subject in spec.part(number):
         identity = draw_identity(spec.seed, subject, 0, lt.CURRENT.identity)
@@ -90,9 +98,9 @@ def render_part(folder: Path, spec: CorpusSpec, number: int, blender: Path | Non
             try:
                 if spec.renderer == "cycles":
                     noise = subject * spec.samples_per_subject + sample
-                    head, placed = trace(_blender(spec, blender), scene, identity, observation, spec.size, noise)
+                    head, placed = trace(_blender(spec, blender), scene, identity, observation, spec.size, noise, scans)
                 else:
-                    drawn = scene.draw(identity, observation, spec.size, spec.size)
+                    drawn = scene.draw(identity, observation, spec.size, spec.size, scans)
                     head, placed = np.concatenate([drawn.head, drawn.alpha[..., None]], -1), drawn.placed
                 points = place_landmarks(scene.head, scene.regions, identity, observation, placed)
             except Exception as exc:

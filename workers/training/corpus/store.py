@@ -64,6 +64,9 @@ class CorpusSpec(BaseModel):
     """Version of the Blender whose Cycles traces it; another's pictures differ."""
     drawing: str | None = None
     """Which version of the renderer's pictures (render.drawing_version): another's differ."""
+    heads: str | None = None
+    """SHA-256 of the heads whose shapes its people have (workers.generator.parametric.scans); None for sliders. Their
+    file lies in the corpus's folder."""
     code: str | None = None
     """In a corpus of before: SHA-256 of the source text that drew it. The oldest corpora say neither."""
 
@@ -81,7 +84,7 @@ class CorpusSpec(BaseModel):
             del written["renderer"], written["blender"]
         if self.layout == FIRST.version:
             del written["layout"]
-        for name in ("drawing", "code"):
+        for name in ("drawing", "heads", "code"):
             if written[name] is None:
                 del written[name]
         return written

@@ -45,7 +45,7 @@ def draw(glasses: float, seed: int = 6, yaw: float = 0.5) -> tuple[np.ndarray, n
     scene = load_scene()
     who = np.random.default_rng(seed).standard_normal(lt.IDENTITY).astype(np.float32)
     who[[lt.GLASSES, lt.SKIN_TONE]] = glasses, -1.5
-    for name in ("brow_density", "brow_thickness", "brow_depth", "hair_depth", "age"):
+    for name in ("brow_density", "brow_thickness", "brow_depth", "hair_depth", "age", "lid_opening"):
         who[lt.CURRENT.who[name]] = -1.5 if name in ("brow_depth", "age") else 1.0
     how = np.zeros(lt.OBSERVATION, np.float32)
     how[lt.CURRENT.dimensions["yaw"]] = yaw

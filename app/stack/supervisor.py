@@ -66,6 +66,8 @@ class Supervisor:
         """Set: children are killed rather than asked to end."""
         self._guardian: subprocess.Popen[str] | None = None
         self._rotated = 0.0
+        self._noted = True
+        """Whether the note of who runs is as it should be."""
 
     def start(self) -> None:
         """Start the thread."""
@@ -191,6 +193,8 @@ class Supervisor:
                     self._on_event(Event("restarted", name, f"started again (process {self.pid(name)})"))
         if now - self._rotated > ROTATE_EVERY_S:
             self._rotated = now
+            if not self._noted:
+                self._note_children()
             for place in self._places.values():
                 with contextlib.suppress(OSError):  # a full disk must not end the supervision
                     logs.rotate(place.spec.log)
@@ -228,5 +232,7 @@ class Supervisor:
             for name, place in self._places.items()
             if place.child
         }
-        with contextlib.suppress(OSError):
+        self._noted = False
+        with contextlib.suppress(OSError):  # the disk may be full for a while: it is tried again
             write_private(self._folder.children, json.dumps(noted) + "\n")
+            self._noted = True

@@ -1,5 +1,6 @@
 """Children: started again when they die, ended in order, and never left behind."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -110,6 +111,20 @@ def test_running_children_are_noted(supervisor: Supervisor, folder: DataFolder) 
     assert read_json(folder.children) == {"a": {"pid": pid, "identity": identity_of(pid)}}
     supervisor.stop_child("a")
     assert read_json(folder.children) == {}
+
+
+def test_a_note_that_a_full_disk_refused_is_made_later(
+    supervisor: Supervisor, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("app.stack.supervisor.ROTATE_EVERY_S", 0.1)
+    with monkeypatch.context() as full:
+        full.setattr("app.stack.supervisor.write_private", refuse)
+        supervisor.start_child(spec(folder, "a", SLEEPER))
+        assert read_json(folder.children) == {}
+    until(lambda: read_json(folder.children).get("a", {}).get("pid") == supervisor.pid("a"))
 
 
 OWNER = """

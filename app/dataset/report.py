@@ -64,6 +64,10 @@ class ModelFacts(Data):
     """SHA-256 of the weights, or that there are none."""
     trained_on: str = ""
     """Digest of the training corpus, or why there is none."""
+    attributes: tuple[str, ...] = ()
+    """How far attributes can be trusted, where a scorer gave them to a model that knew nothing of them."""
+    faults: tuple[str, ...] = ()
+    """What is known of the method beforehand."""
 
 
 class Listed(Data):

@@ -17,7 +17,7 @@ from workers.images import to_floats
 from workers.matchers.base import NetworkMatcher
 from workers.matchers.comparison import COSINE
 from workers.matchers.detector import Face
-from workers.study.faults import faults_of
+from workers.report.faults import faults_of
 from workers.study.run import DATA, PAGE, Studied, run_study
 from workers.study.spec import Method, StudyFound
 

@@ -120,6 +120,7 @@ def study(
 def _models(wanted: Sequence[str] | None, settings: WorkerSettings) -> "list[Studied]":
     from workers.generator.registry import load_generator, model_card, model_folders
     from workers.generator.trained_on import load_trained_on
+    from workers.report.faults import method_of
     from workers.study.run import Studied
     from workers.study.spec import Method
 
@@ -129,7 +130,6 @@ def _models(wanted: Sequence[str] | None, settings: WorkerSettings) -> "list[Stu
     found = []
     for name in dict.fromkeys(wanted or folders):
         card = model_card(folders[name])
-        training = (card.model_extra or {}).get("training") or {}
         found.append(
             Studied(
                 method=Method(
@@ -142,7 +142,7 @@ def _models(wanted: Sequence[str] | None, settings: WorkerSettings) -> "list[Stu
                 ),
                 load=partial(load_generator, name, settings),
                 trained_on=load_trained_on(folders[name], card),
-                training=((training.get("settings") or {}).get("method")),
+                training=method_of(card),
             )
         )
     return found

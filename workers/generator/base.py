@@ -41,6 +41,22 @@ class Truncating(Protocol):
         """The same generator with another ψ, 0 to 1; shares all that is large."""
 
 
+APART_BLOCK = 256
+"""Subjects whose identities are moved apart together: block b has those from 256·b on, whatever a set's size."""
+
+
+@runtime_checkable
+class Repelling(Protocol):
+    """A generator that may know how to move identities apart."""
+
+    @property
+    def repels(self) -> bool:
+        """Whether it does: its card says so."""
+
+    def apart(self, drawn: Latents) -> Latents:
+        """z_I [APART_BLOCK, d_I] of a whole block as drawn → as they shall be; the same block gives the same."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One kind of model: the code that makes images of a model folder. A package a family, FAMILY in its `__init__`.

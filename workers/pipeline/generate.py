@@ -9,7 +9,7 @@ from app.dataset.model import ModelCard, attribute_value
 from app.dataset.plan import FinalPlan, Place, Plan
 from app.dataset.shard import AttributeValue
 from app.errors import Misconfigured
-from workers.generator.base import Generator, Latents, Truncating
+from workers.generator.base import APART_BLOCK, Generator, Latents, Repelling, Truncating
 from workers.generator.draw import draw_identity, draw_observation, sigma_vector
 from workers.images import Pixels, to_pixels
 
@@ -44,24 +44,52 @@ def as_planned(plan: Plan, generator: Generator) -> Generator:
     return generator.truncated(plan.truncation)
 
 
-def draw_latents(plan: FinalPlan, card: ModelCard, draws: Sequence[Draw]) -> tuple[Latents, Latents]:
-    """z_I [N, d_I] and z_O [N, d_O], σ included, of N draws."""
-    sigma = sigma_vector(card.latent.observation, plan.sigma)
-    identities = [
-        draw_identity(
-            plan.seed, d.place.subject, d.identity_attempt, card.latent.identity, plan.quantiles(d.place.subject)
+def draw_identities(plan: Plan, generator: Generator, subjects: Sequence[int], attempts: Sequence[int]) -> Latents:
+    """z_I [N, d_I] of subjects at their attempts; moved apart from their neighbours where the model does that."""
+    size = generator.card.latent.identity
+    if not (isinstance(generator, Repelling) and generator.repels):
+        return np.stack(
+            [
+                draw_identity(plan.seed, subject, attempt, size, plan.quantiles(subject))
+                for subject, attempt in zip(subjects, attempts, strict=True)
+            ]
         )
-        for d in draws
-    ]
+    blocks: dict[tuple[int, int], Latents] = {}
+    rows = []
+    for subject, attempt in zip(subjects, attempts, strict=True):
+        number, place = divmod(subject, APART_BLOCK)
+        if (number, attempt) not in blocks:
+            blocks[number, attempt] = generator.apart(_whole_block(plan, number, attempt, size))
+        rows.append(blocks[number, attempt][place])
+    return np.stack(rows)
+
+
+def _whole_block(plan: Plan, number: int, attempt: int, size: int) -> Latents:
+    """z_I [APART_BLOCK, d_I] of a block as drawn, whether or not the set has all of its subjects."""
+    return np.stack(
+        [
+            draw_identity(
+                plan.seed, subject, attempt, size, plan.quantiles(subject) if subject < plan.identities else {}
+            )
+            for subject in range(number * APART_BLOCK, (number + 1) * APART_BLOCK)
+        ]
+    )
+
+
+def draw_latents(plan: FinalPlan, generator: Generator, draws: Sequence[Draw]) -> tuple[Latents, Latents]:
+    """z_I [N, d_I] and z_O [N, d_O], σ included, of N draws."""
+    card = generator.card
+    sigma = sigma_vector(card.latent.observation, plan.sigma)
+    identities = draw_identities(plan, generator, [d.place.subject for d in draws], [d.identity_attempt for d in draws])
     observations = [
         draw_observation(plan.seed, d.place.subject, d.place.sample, d.attempt, sigma, plan.maps) for d in draws
     ]
-    return np.stack(identities), np.stack(observations)
+    return identities, np.stack(observations)
 
 
 def generate_samples(plan: FinalPlan, generator: Generator, draws: Sequence[Draw]) -> tuple[Pixels, Latents, Latents]:
     """Pixels uint8 [N, H, W, 3] of N draws, their z_I [N, d_I] and z_O [N, d_O]."""
-    identity, observation = draw_latents(plan, generator.card, draws)
+    identity, observation = draw_latents(plan, generator, draws)
     images = as_planned(plan, generator).generate(identity, observation, plan.image.width, plan.image.height)
     return to_pixels(images), identity, observation
 
@@ -69,12 +97,7 @@ def generate_samples(plan: FinalPlan, generator: Generator, draws: Sequence[Draw
 def generate_portraits(plan: Plan, generator: Generator, subjects: Sequence[int], attempts: Sequence[int]) -> Pixels:
     """Neutral portraits (z_O = 0) of identities, uint8 [N, H, W, 3], at the plan's size."""
     card = generator.card
-    identity = np.stack(
-        [
-            draw_identity(plan.seed, subject, attempt, card.latent.identity, plan.quantiles(subject))
-            for subject, attempt in zip(subjects, attempts, strict=True)
-        ]
-    )
+    identity = draw_identities(plan, generator, subjects, attempts)
     still = np.zeros((len(identity), card.latent.observation_size), np.float32)
     return to_pixels(as_planned(plan, generator).generate(identity, still, plan.image.width, plan.image.height))
 

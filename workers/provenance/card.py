@@ -57,6 +57,7 @@ def facts(summary: Summary, report: dict[str, Any], card: ModelCard) -> Facts:
         ("Variability σ", ", ".join(f"{name} {sigma:g}" for name, sigma in summary.sigma.items())),
         *_truncation(summary),
         ("Attributes asked for", _asked(request.get("attributes"))),
+        *_attributes_seen(card),
         ("Checks", _checks(summary.checks)),
         ("Comparisons", _comparisons(summary.comparisons)),
         ("Marks", marks_text(synthetic.c2pa, synthetic.watermark)),
@@ -66,6 +67,17 @@ def facts(summary: Summary, report: dict[str, Any], card: ModelCard) -> Facts:
     contract = report.get("contract")
     if contract and contract.get("note"):
         found.append(("Difficulty by contract", contract["note"]))
+    return found
+
+
+def _attributes_seen(card: ModelCard) -> Facts:
+    """What is known of attributes that a scorer gave to a model."""
+    found: Facts = []
+    for name, attribute in card.attributes.items():
+        seen = (attribute.model_extra or {}).get("measured")
+        if isinstance(seen, dict) and "as_asked_above" in seen:
+            agrees = f"the scorer agrees in {seen['as_asked_above']:.1%} above, {seen['as_asked_below']:.1%} below"
+            found.append((f"Attribute {name}", f"of {seen['drawn']} conditioned draws {agrees}"))
     return found
 
 

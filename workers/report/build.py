@@ -24,6 +24,7 @@ from app.dataset.shard import IdentityChoice
 from workers.provenance.card import corpus_text, licence_of, marks_text, weights_text
 from workers.report.drifting import drift
 from workers.report.evidence import Evidence
+from workers.report.faults import attributes_seen, faults_of, method_of
 from workers.report.judging import judge
 from workers.report.qualities import quality
 from workers.report.summary import limits, summarize
@@ -92,6 +93,8 @@ def build_report(
             provenance=card.provenance,
             weights=weights_text(card),
             trained_on=corpus_text(card),
+            attributes=attributes_seen(card),
+            faults=faults_of(card.kind, method_of(card)),
         ),
         comparisons=Listed.model_validate(comparisons),
         counts=_counts(plan, outcome),

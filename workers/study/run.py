@@ -27,8 +27,8 @@ from workers.generator.trained_on import TrainedOn
 from workers.images import Pixels, contact_sheet, encode_small
 from workers.matchers.base import Matcher
 from workers.matchers.detector import Detector
+from workers.report.faults import faults_of
 from workers.study.collect import Part, collect, draw, part_path, places, read_part, write_part
-from workers.study.faults import faults_of
 from workers.study.measure import measure_method
 from workers.study.page import Picture, Pictures, render_study
 from workers.study.spec import Method, MethodFound, StudyFound, StudySpec

@@ -1,9 +1,11 @@
 """A Generator over any imported network: z_I to w, truncated, moved along directions as z_O says, painted."""
 
 import copy
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,12 +14,17 @@ from torch import Tensor, nn
 from app.dataset.model import ModelCard
 from app.errors import Corrupt
 from workers.generator.base import FloatImages, Latents, check_size
+from workers.generator.editing.apart import mapping_of, moved_apart
 from workers.generator.editing.directions import Direction, Steps, factors_of, load_directions
+from workers.generator.editing.identities import Identities, load_identities
 from workers.generator.imported.layers import truncate
 from workers.generator.imported.network import ImportedNetwork
 from workers.generator.imported.noise import noise_maps
 from workers.generator.network import device_name, in_chunks
 from workers.generator.weights import load_weights
+
+BLOCKS_KEPT = 4
+"""Of identities that were moved apart."""
 
 SMALLEST = 64
 """Pixels a side of the smallest picture that is offered, where the network's own is larger."""
@@ -36,15 +43,22 @@ class Imported:
         psi: float = 1.0,
         cutoff: int | None = None,
         label: int | None = None,
+        identities: Identities | None = None,
     ) -> None:
         if not isinstance(network, nn.Module):
             raise TypeError("an imported network is a module")
         network.to(device).eval().requires_grad_(requires_grad=False)
         self._card = card
+        self._directions = directions
         self._device = device
         self._network = network
         self._steps = Steps(directions, network.layers, device)
         self._psi, self._cutoff, self._label = psi, cutoff, label
+        self._identities = identities or Identities()
+        turn = self._identities.turn
+        self._turn = None if turn is None else torch.tensor(turn, dtype=torch.float32, device=device)
+        self._held = len(card.attributes)
+        self._apart: OrderedDict[bytes, Latents] = OrderedDict()
         self._chunk = chunk_of(network.resolution, device.type)
 
     @property
@@ -75,8 +89,46 @@ class Imported:
     def without_directions(self) -> "Imported":
         """The same network with nothing that z_O moves but the noise: what directions are sought with."""
         return Imported(
-            self._card, self._network, [], self._device, psi=self._psi, cutoff=self._cutoff, label=self._label
+            self._card,
+            self._network,
+            [],
+            self._device,
+            psi=self._psi,
+            cutoff=self._cutoff,
+            label=self._label,
+            identities=self._identities,
         )
+
+    def with_identities(self, identities: Identities) -> "Imported":
+        """The same generator with another meaning of z_I."""
+        return Imported(
+            self._card,
+            self._network,
+            self._directions,
+            self._device,
+            psi=self._psi,
+            cutoff=self._cutoff,
+            label=self._label,
+            identities=identities,
+        )
+
+    @property
+    def repels(self) -> bool:
+        """See Repelling."""
+        return self._identities.apart is not None
+
+    def apart(self, drawn: Latents) -> Latents:
+        """See Repelling. The last blocks are kept: a block's samples come one batch after another."""
+        how = self._identities.apart
+        if how is None:
+            return drawn
+        key = hashlib.sha256(np.ascontiguousarray(drawn).tobytes()).digest()
+        if key not in self._apart:
+            to_w = mapping_of(cast("nn.Module", self._network), self._label, self._network.labels)
+            self._apart[key] = moved_apart(drawn, self._identities.turn, self._held, how, to_w)
+            while len(self._apart) > BLOCKS_KEPT:
+                self._apart.popitem(last=False)
+        return self._apart[key]
 
     def generate(self, identity: Latents, observation: Latents, width: int, height: int) -> FloatImages:
         """See Generator."""
@@ -108,6 +160,8 @@ class Imported:
 
     def _w(self, z: Tensor, observation: Tensor) -> Tensor:
         network = self._network
+        if self._turn is not None:
+            z = z @ self._turn
         label = None
         if self._label is not None:
             label = torch.zeros(len(z), network.labels, device=z.device)
@@ -170,8 +224,11 @@ def load_imported(
     label = extra.get("label")
     if (label is None) != (not network.labels) or (label is not None and not _within(label, network.labels)):
         raise Corrupt(f"{where} names the label {label!r}; the model has {network.labels} labels")
+    identities = load_identities(folder, extra.get("identities"), network.latent, network.width)
     load_weights(folder, card, network)
-    return Imported(card, network, directions, torch.device(device), psi=psi, cutoff=cutoff, label=label)
+    return Imported(
+        card, network, directions, torch.device(device), psi=psi, cutoff=cutoff, label=label, identities=identities
+    )
 
 
 def _within(value: Any, count: int) -> bool:

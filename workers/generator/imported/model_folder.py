@@ -24,6 +24,7 @@ from workers.generator.editing.directions import (
     factors_of,
     save_directions,
 )
+from workers.generator.editing.identities import Identities, drop_identities, save_identities
 from workers.generator.imported.generator import Imported, sizes_of
 from workers.generator.imported.importer import convert
 from workers.generator.imported.survey import (
@@ -190,15 +191,34 @@ def replace_directions(folder: Path, directions: Sequence[Direction], *, noise: 
     Broken off at any moment, the folder holds the model of before or the new one, whole.
     """
     card = read_card(folder)
-    major, _, minor = card.version.rpartition(".")
-    version = f"{major}.{int(minor) + 1}" if major and minor.isdigit() else f"{card.version}.1"
     latent = card.latent.model_copy(update={"observation": factors_of(directions, noise=noise)})
     written = save_directions(folder, directions)
-    update = {"version": version, "latent": latent, "directions": written}
+    update = {"version": _next(card.version), "latent": latent, "directions": written}
     made = ModelCard.model_validate(card.model_copy(update=update).model_dump(mode="json"))
     write_card(folder, made)
     drop_directions(folder, written["file"])
     return made
+
+
+def replace_identities(
+    folder: Path, found: Identities, attributes: Mapping[str, Any], about: Mapping[str, Any]
+) -> ModelCard:
+    """Give a model's z_I a meaning: attributes along its first axes, and repulsion; returns its new card.
+
+    Broken off at any moment, the folder holds the model of before or the new one, whole.
+    """
+    card = read_card(folder)
+    written = save_identities(folder, found, about)
+    update = {"version": _next(card.version), "attributes": dict(attributes), "identities": written}
+    made = ModelCard.model_validate({**card.model_dump(mode="json"), **update})
+    write_card(folder, made)
+    drop_identities(folder, written["file"])
+    return made
+
+
+def _next(version: str) -> str:
+    major, _, minor = version.rpartition(".")
+    return f"{major}.{int(minor) + 1}" if major and minor.isdigit() else f"{version}.1"
 
 
 def check_asked(asked: Asked) -> None:

@@ -6,6 +6,8 @@ loss, IJCB, arXiv 2012.10553), Donahue 2018 (SD-GAN).
 
 from collections.abc import Mapping
 
+from app.dataset.model import ModelCard
+
 EDITING = (
     "Mated images are edits of one image (InterFaceGAN): they change the identity or spoil the image the farther they "
     "go, so ranges are measured, and C_intra is told by direction.",
@@ -39,3 +41,23 @@ BY_TRAINING: Mapping[str, tuple[str, ...]] = {
 def faults_of(kind: str, training: str | None = None) -> tuple[str, ...]:
     """Known faults of a model of this family, trained by this method where it says so; nothing for photographs."""
     return (*BY_KIND.get(kind, ()), *BY_TRAINING.get(training or "", ()))
+
+
+def method_of(card: ModelCard) -> str | None:
+    """The method that a model was trained by, where its card says so."""
+    training = (card.model_extra or {}).get("training") or {}
+    method = (training.get("settings") or {}).get("method")
+    return method if isinstance(method, str) else None
+
+
+def attributes_seen(card: ModelCard) -> tuple[str, ...]:
+    """How often a scorer agreed with attributes that it gave to a model, a sentence each."""
+    told = []
+    for name, attribute in card.attributes.items():
+        seen = (attribute.model_extra or {}).get("measured")
+        if isinstance(seen, dict) and "as_asked_above" in seen:
+            told.append(
+                f"{name}: of {seen['drawn']} draws conditioned on it, the scorer that it was fitted to agrees in "
+                f"{seen['as_asked_above']:.1%} on the one side and {seen['as_asked_below']:.1%} on the other."
+            )
+    return tuple(told)

@@ -288,3 +288,63 @@ def test_a_directions_file_out_of_the_folder_is_refused(checkpoint: Path, tmp_pa
     path.write_text(json.dumps(card))
     with pytest.raises(Corrupt, match="directions that cannot be"):
         load_generator("mine", WorkerSettings(models_dir=str(tmp_path), device="cpu"))
+
+
+def _boundary(path: Path) -> bytes:
+    np.save(path.with_suffix(".npy"), np.eye(1, 5))
+    return path.with_suffix(".npy").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda data, path: data[: len(data) // 2], ("the file ends in the middle",)),
+        (lambda data, path: b"\x89PNG\r\n\x1a\n" + bytes(400), ("picture", "PNG", "image")),
+        (lambda data, path: b"Salted__" + bytes(400), ("encrypted",)),
+        (lambda data, path: _boundary(path), ("a single array: no generator",)),
+        (lambda data, path: b"", ("empty",)),
+        (lambda data, path: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", ("LFS", "pointer")),
+    ],
+    ids=["truncated", "renamed", "encrypted", "a boundary", "empty", "a pointer"],
+)
+def test_files_that_are_something_else_are_refused_and_leave_nothing(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Any, words: tuple[str, ...]
+) -> None:
+    source = tmp_path / "network.pkl"
+    source.write_bytes(spoil(checkpoint.read_bytes(), source))
+    given = ["--name", "mine", "--out", str(tmp_path / "models"), *STATED, "--force"]
+    assert run(["models", "import", str(source), *given]) != 0
+    said = capsys.readouterr().err
+    assert "network.pkl" in said
+    assert any(word in said for word in words), said
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_network_given_as_a_boundary_is_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [
+        "--name",
+        "mine",
+        "--out",
+        str(tmp_path / "models"),
+        *STATED,
+        "--force",
+        "--boundary",
+        f"pose={checkpoint}",
+    ]
+    assert run(["models", "import", str(checkpoint), *given]) != 0
+    assert "not a .npy file: a boundary is one array" in capsys.readouterr().err
+
+
+def test_pictures_of_something_else_are_imported_only_by_force(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--name", "scenes", "--out", str(tmp_path / "models"), *STATED]
+    assert run(["models", "import", str(checkpoint), *given]) != 0
+    said = capsys.readouterr().err
+    assert "no face found in 8 of 8 pictures" in said
+    assert "--force" in said
+    assert not (tmp_path / "models").exists()
+    assert run(["models", "import", str(checkpoint), *given, "--force"]) == 0
+    assert "faces found in 0 of 8 pictures" in capsys.readouterr().out

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from app.errors import RequestRefused
-from workers.appraisal.directions import Seen, Space, find_directions
+from workers.appraisal import directions
+from workers.appraisal.directions import Seen, Space, find_directions, same_person
 from workers.appraisal.scorers import BUILT_IN, Scorer
 
 TURN, MOUTH, PERSON, SCENE = 0, 1, slice(2, 6), slice(6, 10)
@@ -49,6 +50,14 @@ SCORERS = {
     "chance": Scorer("capture", "", lambda pixels, points: float(np.sin(1e4 * values_of(pixels).sum()))),
     "never": Scorer("capture", "", lambda pixels, points: None),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def strangers() -> Any:
+    """Templates of four dimensions crowd: what tells people apart here is SFace's own threshold."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(directions, "STRANGERS", 0.5)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +153,12 @@ def test_glasses_are_seen_on_renders() -> None:
         assert face is not None
         right.append((BUILT_IN["glasses"].score(image, face.points) > 0) == bool(number % 2))
     assert sum(right) >= 7
+
+
+def test_where_people_crowd_a_person_is_told_more_strictly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directions, "STRANGERS", 0.999)
+    rng = np.random.default_rng(4)
+    for shared, low, high in ((0.0, 0.363, 0.6), (4.0, 0.9, 1.0)):
+        templates = rng.standard_normal((200, 64)) + shared
+        templates /= np.linalg.norm(templates, axis=1, keepdims=True)
+        assert low <= same_person(templates.astype(np.float32)) < high

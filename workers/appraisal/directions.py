@@ -38,6 +38,9 @@ REACHES = (0.5, 1.0, 1.5, 2.0, 3.0)
 SAME_PERSON = 0.363
 """SFace's published threshold: a picture that scores less with its neutral portrait shows somebody else."""
 
+STRANGERS = 0.999
+"""Quantile of scores between the model's own strangers: where it is higher, its people crowd, and it counts."""
+
 LEAST_SAME, LEAST_FACES = 0.9, 0.9
 """Shares of pictures, of those with a face at the centre, that must still show the same person, and a face."""
 
@@ -117,10 +120,12 @@ def find_directions(
     points = w[:, : space.width].astype(np.float64)
     table = np.full((samples, len(scorers)), np.nan)
     whole: list[int] = []
+    templates: list[NDArray[np.float32]] = []
     for start in range(0, samples, BATCH):
         for row, (image, seen) in enumerate(studio.seen(w[start : start + BATCH]), start):
             if seen is not None:
                 whole.append(row)
+                templates.append(seen.template)
                 table[row] = [_number(one.score(image, seen.points)) for one in scorers.values()]
         on_progress("samples", min(start + BATCH, samples), samples)
     if len(whole) < samples / 2:
@@ -132,6 +137,7 @@ def find_directions(
                 )
             ]
         )
+    studio.same_person = same_person(np.stack(templates))
     covariance = np.cov(points.T)
     found: list[Direction] = []
     left_out: dict[str, str] = {}
@@ -255,8 +261,16 @@ def _small(image: Pixels) -> Vector:
     return np.asarray(squares.mean((1, 3)) / 255, np.float64)
 
 
+def same_person(templates: NDArray[np.float32]) -> float:
+    """The score from which two pictures show one person: SFace's own, or higher where its strangers [N, D] crowd."""
+    scores = (templates @ templates.T)[np.triu_indices(len(templates), 1)]
+    return max(SAME_PERSON, float(np.quantile(scores, STRANGERS)))
+
+
 class _Studio:
     """Pictures of w, looked at."""
+
+    same_person = SAME_PERSON
 
     def __init__(self, generator: Paints, space: Space, look: Look) -> None:
         self.space = space
@@ -304,7 +318,7 @@ class _Studio:
             for sign in (-1, 1):
                 steps = (to_centre + sign * reach * deviation)[:, None] * normal
                 sides.append(self.seen(self.moved(w, steps)))
-            tried.append(_fared(middle, sides, there, reach * deviation, scorer))
+            tried.append(_fared(middle, sides, there, reach * deviation, scorer, self.same_person))
             on_progress(f"{what}: ranges", number + 1, len(REACHES))
         return tried
 
@@ -315,6 +329,7 @@ def _fared(
     there: list[int],
     distance: float,
     scorer: Scorer | None,
+    threshold: float,
 ) -> dict[str, Any]:
     same, faces, scores, readings = 0, 0, [], []
     for side in sides:
@@ -325,7 +340,7 @@ def _fared(
                 continue
             faces += 1
             scores.append(float(centre.template @ face.template))
-            same += scores[-1] >= SAME_PERSON
+            same += scores[-1] >= threshold
             if scorer is not None and (value := scorer.score(image, face.points)) is not None:
                 read.append(value)
         readings.append(round(float(np.mean(read)), 4) if read else None)
@@ -334,6 +349,7 @@ def _fared(
         "distance": round(distance, 6),
         "face_found": round(faces / total, 4) if total else 0.0,
         "same_person": round(same / total, 4) if total else 0.0,
+        "same_person_from": round(threshold, 4),
         "score": round(float(np.mean(scores)), 4) if scores else None,
         **({} if scorer is None else {"reads": readings}),
         "pictures": total,

@@ -34,7 +34,7 @@ RIDGE = 0.1
 
 HELD_OUT = 0.2
 
-CROWDED = 0.95
+CROWDED = 0.5
 """Quantile of predicted cosines from which on two are pushed apart."""
 
 STEPS, STRIDE = 12, 0.08
@@ -196,13 +196,13 @@ def _likeness(w: Vector, templates: Vector) -> tuple[Apart, dict[str, Any]]:
     products = centred.T @ centred
     products[np.diag_indices_from(products)] += RIDGE * np.trace(products) / len(products) + 1e-12
     likeness = np.linalg.solve(products, centred.T @ (templates[:cut] - centre)).T
-    how = Apart(likeness=likeness, middle=middle, margin=0.0, steps=STEPS, stride=STRIDE)
+    how = Apart(likeness=likeness, middle=middle, base=centre, margin=0.0, steps=STEPS, stride=STRIDE)
     guess = predicted(torch.from_numpy(w[cut:]), how).numpy()
     upper = np.triu_indices(len(guess), 1)
     told, true = (guess @ guess.T)[upper], (templates[cut:] @ templates[cut:].T)[upper]
     correlation = float(np.corrcoef(told, true)[0, 1]) if len(told) > 2 else 0.0
-    # Only those who look more alike than most are pushed.
-    margin = round(float(np.clip(np.quantile(told, CROWDED), -1, 0.9)), 4) if len(told) else 0.0
+    # Only those who look more alike than strangers commonly do are pushed.
+    margin = round(float(np.clip(np.quantile(told, CROWDED), -1, 0.99)), 4) if len(told) else 0.0
     return replace(how, margin=margin), {"held_out": len(guess), "correlation": round(correlation, 4)}
 
 

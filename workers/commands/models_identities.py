@@ -34,8 +34,8 @@ def identities_command(
     """Give z_I a meaning: attributes that requests can ask for, and repulsion between people.
 
     An attribute becomes one latent of z_I, N(0, 1), in which what is asked for is a slice: sets meet it in count, and
-    the card says how often the scorer agrees. With --apart identities are moved until no two are predicted to look
-    alike; how much that helps is told by both networks, of which dlib's had no say.
+    the card says how often the scorer agrees. With --apart identities are moved away from those whom they are predicted
+    to resemble; how much that helps is told by both networks, of which dlib's had no say.
     """
     from workers.appraisal.directions import Seen
     from workers.appraisal.identities import find_identities

@@ -41,8 +41,10 @@ def how(**update: Any) -> Apart:
     rng = np.random.default_rng(6)
     given = {"margin": 0.2, "steps": 10, "stride": 0.08, **update}
     z = torch.from_numpy(rng.standard_normal((500, 12)))
-    middle = mapping_of(network(), None, 0)(z).detach().numpy().mean(0)
-    return Apart(likeness=rng.standard_normal((5, 10)), middle=middle, **given)
+    w = mapping_of(network(), None, 0)(z).detach().numpy()
+    likeness, middle = rng.standard_normal((5, 10)), w.mean(0)
+    base = np.full(5, 0.3 * ((w - middle) @ likeness.T).std())
+    return Apart(likeness=likeness, middle=middle, base=base, **given)
 
 
 @pytest.fixture

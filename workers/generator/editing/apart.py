@@ -41,8 +41,8 @@ def mapping_of(network: nn.Module, label: int | None, labels: int) -> Map:
 
 def predicted(w: Tensor, how: Apart) -> Tensor:
     """Templates [B, k] of length 1 as they are predicted from w [B, d_w]."""
-    likeness, middle = torch.from_numpy(how.likeness), torch.from_numpy(how.middle)
-    return nn.functional.normalize((w - middle) @ likeness.T, dim=1)
+    likeness, middle, base = (torch.from_numpy(values) for values in (how.likeness, how.middle, how.base))
+    return nn.functional.normalize(base + (w - middle) @ likeness.T, dim=1)
 
 
 def moved_apart(drawn: Latents, turn: np.ndarray | None, held: int, how: Apart, to_w: Map) -> Latents:

@@ -36,9 +36,11 @@ class Apart:
     """How the identities of one block are moved apart (workers.generator.editing.apart)."""
 
     likeness: Vector
-    """[k, d_w]: takes w, less its mean, to the prediction of a template; its cosine says how alike two people look."""
+    """[k, d_w]: takes w, less its mean, to how a template is predicted to differ from the mean one."""
     middle: Vector
     """[d_w], the mean of w."""
+    base: Vector
+    """[k], the mean template. Without it people who differ little from it, and so look alike, would seem apart."""
     margin: float
     """Predicted cosine above which two are pushed apart."""
     steps: int
@@ -48,10 +50,10 @@ class Apart:
 
     def __post_init__(self) -> None:
         """Raise ValueError for what cannot be."""
-        if self.likeness.ndim != 2 or self.middle.shape != self.likeness.shape[1:]:
-            raise ValueError("likeness and middle do not fit each other")
-        if not (np.isfinite(self.likeness).all() and np.isfinite(self.middle).all()):
-            raise ValueError("likeness or middle is not finite")
+        if self.likeness.ndim != 2 or (*self.base.shape, *self.middle.shape) != self.likeness.shape:
+            raise ValueError("likeness, base and middle do not fit each other")
+        if not all(np.isfinite(values).all() for values in (self.likeness, self.base, self.middle)):
+            raise ValueError("likeness, base or middle is not finite")
         if not -1 <= self.margin < 1 or not 1 <= self.steps <= MOST_STEPS or not 0 < self.stride < 1:
             raise ValueError(f"margin {self.margin}, {self.steps} steps of {self.stride} are not possible")
 
@@ -95,7 +97,7 @@ def save_identities(folder: Path, found: Identities, about: Mapping[str, Any]) -
         tensors["turn"] = found.turn
     told: dict[str, Any] = dict(about)
     if found.apart is not None:
-        tensors |= {"likeness": found.apart.likeness, "middle": found.apart.middle}
+        tensors |= {"likeness": found.apart.likeness, "middle": found.apart.middle, "base": found.apart.base}
         told["apart"] = {"margin": found.apart.margin, "steps": found.apart.steps, "stride": found.apart.stride} | dict(
             about.get("apart", {})
         )
@@ -136,6 +138,7 @@ def load_identities(folder: Path, said: Any, latent: int, width: int) -> Identit
             apart = Apart(
                 likeness=tensors["likeness"].astype(np.float64),
                 middle=tensors["middle"].astype(np.float64),
+                base=tensors["base"].astype(np.float64),
                 margin=float(how["margin"]),
                 steps=int(how["steps"]),
                 stride=float(how["stride"]),

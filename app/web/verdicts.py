@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.numerals import number
 from app.web.ask import ApiProblem
-from app.web.figures import det_chart, history_chart
+from app.web.figures import history_chart, verdict_chart
 from app.web.forms import Form
 from app.web.pages import Asked, Page, PageRoute
 from app.web.sets import find_set, known_sets
@@ -141,10 +141,7 @@ async def _show(page: Page, evaluation: str, refused: ApiProblem | None = None) 
     det = None
     pictures = ""
     if result:
-        series = [(found["name"] or "new", result["scores"]["det"])]
-        if result["baseline"]:
-            series.append(("baseline", result["baseline"]["det"]))
-        det = det_chart(series)
+        det = verdict_chart(result)
         try:
             pictures = (await find_set(page, found["release"] or found["dataset"])).api
         except ApiProblem as exc:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.charts.det import falling_band
 from app.dataset.measures import DetPoint
 from app.dataset.report import RealThreshold
 from workers.biometrics.groups import in_order
 from workers.report.glossary import GLOSSARY
 from workers.report.page import Sheet, render_page, short_digest
-from workers.report.plots import falling_band
 from workers.report.qualities import spelt_out
 
 REAL = RealThreshold(

@@ -11,10 +11,10 @@ import httpx
 import numpy as np
 import pytest
 
+from app.charts.det import det_chart
 from app.cli.main import run
 from app.client import connect
 from app.dataset.evaluation import Evaluation
-from workers.verdict.det_plot import det_svg
 from workers.verdict.junit import junit_xml
 from workers.verdict.wording import markdown
 
@@ -119,6 +119,10 @@ def test_what_is_written(files: dict[str, str], tmp_path: Path, capsys: pytest.C
     assert image in str(failure.text)
     svg = ET.parse(paths["out.svg"]).getroot()
     assert len(svg.findall(".//{*}polyline")) == 2
+    assert len(svg.findall(".//{*}polygon")) == 2  # a band each
+    assert found.baseline is not None
+    for scores in (found.scores, found.baseline):
+        assert all(point.by_subject and point.low is not None for point in scores.det if 0 < point.fmr < 0.1)
 
 
 def test_names_from_outside_are_escaped(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,8 +134,8 @@ def test_names_from_outside_are_escaped(files: dict[str, str], capsys: pytest.Ca
     )
     root = ET.fromstring(junit_xml(found))
     assert root[0].get("name") == 'facsimile evaluate <script>|"&]]>\ufffd *x*'
-    assert "<script>" not in det_svg(found).replace("&lt;script&gt;", "")
-    ET.fromstring(det_svg(found).replace("\x00", ""))
+    assert "<script>" not in det_chart(found).document().replace("&lt;script&gt;", "")
+    ET.fromstring(det_chart(found).document().replace("\x00", ""))
     assert "<script>" not in markdown(found)
     assert "\\|" in markdown(found)
 

@@ -39,7 +39,7 @@ def steps(store: Any, at: DatasetKeys, *scales: float) -> None:
 
 
 def dots(page: str) -> int:
-    return len(re.findall(r'<circle class="dot', page))
+    return len(re.findall(r'<circle class="c0"', page))
 
 
 def test_the_form_draws_what_was_measured_so_far(browser: TestClient, secret: str, memory_store: Any) -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from app.charts.svg import Chart, linear
 from workers.appraisal.samples import samples_at
 from workers.appraisal.sweep import FMR_OF_SWEEP
 from workers.appraisal.table import Appraisal
 from workers.generator.base import Generator
 from workers.images import Pixels, contact_sheet
 from workers.report.plots import COLOURS
-from workers.report.svg import Chart, linear
 
 
 def sweep_sheet(generator: Generator, sigmas: Sequence[float], *, subjects: int = 2, samples: int = 4) -> Pixels:

@@ -312,7 +312,7 @@ def _progress(handed: Handed, stack: ExitStack) -> Callable[[int], None]:
 
 
 def _write(found: Evaluation, junit: Path | None, markdown: Path | None, det: Path | None, seconds: float) -> None:
-    from workers.verdict.det_plot import det_svg
+    from app.charts.det import det_chart
     from workers.verdict.junit import junit_xml
     from workers.verdict.wording import markdown as in_markdown
 
@@ -322,7 +322,7 @@ def _write(found: Evaluation, junit: Path | None, markdown: Path | None, det: Pa
     if markdown is not None:
         write_whole(markdown, in_markdown(found).encode())
     if det is not None:
-        write_whole(det, det_svg(found).encode())
+        write_whole(det, det_chart(found).document().encode())
 
 
 def _explain(text: str, junit: Path | None) -> None:

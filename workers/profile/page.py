@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
+from app.charts.svg import Chart, linear, logarithmic
 from workers.profile.compare import Comparison, Row
-from workers.report.svg import Chart, linear, logarithmic
 
 STYLE = Path(__file__).parents[1] / "report" / "page.css"
 

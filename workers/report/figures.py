@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.charts.svg import nice_step
 from app.dataset.measures import Bins, DetPoint, Distribution, EqualErrorRate, Interval, Rate
 from workers.biometrics.histogram import ScoreHistogram
 
@@ -66,9 +67,7 @@ def nice_width(span: float, bins: int = BINS) -> float:
     """A bin's width of 1, 2 or 5 times a power of ten that lays about so many bins over a span."""
     if not span > 0:
         return 1.0
-    rough = span / bins
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
+    return nice_step(span / bins)
 
 
 def distribution(values: Values, *, width: float | None = None) -> Distribution | None:

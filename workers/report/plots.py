@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from app.charts.det import falling_band
+from app.charts.svg import Axis, Chart, linear, logarithmic, probit
 from app.dataset.calibration import Calibration, Contract
-from app.dataset.measures import DetPoint, Distribution
+from app.dataset.measures import Distribution
 from app.dataset.report import Differential, IdentificationPoint, JudgeReport, Leakage, Pose, QualityMeasure
 from workers.report.qualities import spelt_out
-from workers.report.svg import Axis, Chart, linear, logarithmic, probit
 from workers.report.wording import fmr_text, number, power
 
 COLOURS = ("c0", "c1", "c2", "c3")
@@ -100,20 +101,6 @@ def det(judges: Sequence[JudgeReport]) -> str | None:
         chart.dots(marked, colour)
         chart.named(colour, judge.matcher.name)
     return chart.render()
-
-
-def falling_band(points: Sequence[DetPoint]) -> list[tuple[float, float, float]]:
-    """A DET's band as it is drawn: FNMR cannot rise with FMR, so neither do its limits.
-
-    Without an error the interval is one over subjects, wider than its neighbours' from the bootstrap: a limit at a
-    lower FMR holds there as well.
-    """
-    band: list[tuple[float, float, float]] = []
-    for point in sorted(points, key=lambda point: point.at):
-        low, high = point.band
-        before = band[-1] if band else (0.0, 1.0, 1.0)
-        band.append((point.at, min(low, before[1]), min(high, before[2])))
-    return band[::-1]
 
 
 def calibration(found: Calibration, contract: Contract) -> str:

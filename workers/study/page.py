@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from app.charts.svg import Chart, linear, probit
 from workers.report import page as report_page
 from workers.report import plots, wording
-from workers.report.svg import Chart, linear, probit
 from workers.study.spec import TARGET, ByMatcher, StudyFound
 
 HERE = Path(__file__).parent

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Literal, cast
 
+from app.charts.det import det_chart
 from app.dataset.comparisons import ComparisonsFile
 from app.dataset.evaluation import EvaluatedSet, Rule
 from app.dataset.keys import DatasetKeys, EvaluationKeys
@@ -12,7 +13,6 @@ from app.jobs.records import write_json
 from app.storage import ObjectStore
 from workers.verdict.album import album_of
 from workers.verdict.compared import ComparedScores, compare
-from workers.verdict.det_plot import det_svg
 from workers.verdict.evaluate import evaluate
 from workers.verdict.junit import junit_xml
 from workers.verdict.kept import pack, unpack
@@ -52,7 +52,7 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
     store.put(at.compared, pack(scores))
     store.put(at.junit, junit_xml(found, timestamp=accepted.created_at), "application/xml")
     store.put(at.markdown, markdown(found).encode(), "text/markdown; charset=utf-8")
-    store.put(at.det, det_svg(found).encode(), "image/svg+xml")
+    store.put(at.det, det_chart(found).document().encode(), "image/svg+xml")
     write_json(store, at.result, found)
 
 

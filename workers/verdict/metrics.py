@@ -1,5 +1,7 @@
 """What is measured of one matcher's scores: rates at several FMRs with both kinds of interval, EER, the DET."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from app.dataset.evaluation import PointFound, ScoresFound
@@ -9,12 +11,16 @@ from workers.biometrics.bootstrap import Bootstrap
 from workers.biometrics.eer import eer
 from workers.biometrics.errors import Unresolvable
 from workers.biometrics.intervals import exact_interval
-from workers.biometrics.rates import det, det_point, fmr, fnmr, threshold_at_fmr
+from workers.biometrics.rates import OperatingPoint, det, det_point, fmr, fnmr, threshold_at_fmr
 from workers.verdict.bounds import fnmr_bounds, resampled, two_sided
 from workers.verdict.compared import ComparedScores
 from workers.verdict.outcomes import Outcome, outcome_at, outcome_at_fmr, slope_at
 
 BOOTSTRAP = Bootstrap(replicates=2_000)
+BAND = Bootstrap(replicates=200)
+"""Of a DET's band, which has many points and is looked at."""
+BAND_SCORES = 150_000
+"""Where more non-mated scores reach a threshold than these, it moves so little that its own uncertainty is left out."""
 
 FMRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 """FNMR is given at those of these that a set resolves, and at the one that is asked for."""
@@ -79,12 +85,23 @@ def _point(scores: ComparedScores, threshold: float, outcome: Outcome | None) ->
     )
 
 
-def _by_subject(outcome: Outcome | None, *, generalised: bool) -> Interval | None:
+def _banded(scores: ComparedScores, point: OperatingPoint) -> OperatingPoint:
+    """A point of the DET with FNMR's interval by subject, where that is known."""
+    outcome = None
+    if point.target_fmr * scores.non_mated_total <= BAND_SCORES:
+        outcome = outcome_at_fmr(scores, point.target_fmr)
+    elif np.isfinite(point.threshold):
+        outcome = outcome_at(scores, point.threshold)
+    between = _by_subject(outcome, generalised=False, bootstrap=BAND)
+    return replace(point, fnmr=point.fnmr.with_interval(between)) if between else point
+
+
+def _by_subject(outcome: Outcome | None, *, generalised: bool, bootstrap: Bootstrap = BOOTSTRAP) -> Interval | None:
     """The interval by subject; None where it is not known who reaches the threshold, or there is but one subject."""
     if outcome is None:
         return None
     try:
-        return two_sided(fnmr_bounds(outcome, BOOTSTRAP, generalised=generalised))
+        return two_sided(fnmr_bounds(outcome, bootstrap, generalised=generalised))
     except Unresolvable:
         return None
 
@@ -112,7 +129,7 @@ def _equal_error(scores: ComparedScores) -> EqualErrorRate:
 
 
 def _det(scores: ComparedScores) -> tuple[DetPoint, ...]:
-    points = [det_point(point) for point in det(scores)]
+    points = [det_point(_banded(scores, point)) for point in det(scores)]
     return tuple(
         point
         for number, point in enumerate(points)

@@ -12,7 +12,6 @@ from html import escape
 from statistics import NormalDist
 
 from app.dataset.measures import Bins
-from workers.report.figures import nice_width
 
 Point = tuple[float, float]
 
@@ -51,11 +50,17 @@ class Axis:
         return (self.place(min(max(value, self.low), self.high)) - low) / (high - low)
 
 
+def nice_step(rough: float) -> float:
+    """The first of 1, 2 or 5 times a power of ten that is about as large, or larger; `rough` > 0."""
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
+
+
 def linear(title: str, low: float, high: float, *, form: Callable[[float], str] | None = None, steps: int = 5) -> Axis:
     """Ticks at round values; the ends stay as given."""
     if not low < high:
         low, high = low - 0.5, high + 0.5
-    step = nice_width(high - low, steps)
+    step = nice_step((high - low) / steps)
     digits = max(0, -math.floor(math.log10(step)))
     ticks = [index * step for index in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
     show = form or (lambda value: f"{value:.{digits}f}".replace("-", "−"))

@@ -36,7 +36,20 @@ BUILT_IN = (
 )
 """Each is a module beside this one that holds a function or a typer.Typer of its name."""
 
-WITH_THE_SERVICE = ("up", "down", "console", "quickstart", "keys", "backup", "restore", "train", "convert")
+WITH_THE_SERVICE = (
+    "up",
+    "down",
+    "console",
+    "quickstart",
+    "keys",
+    "backup",
+    "restore",
+    "train",
+    "convert",
+    "profile",
+    "study",
+    "twin",
+)
 """What a client alone has not; so that it can be said where it comes from."""
 
 FIRST = ("up", "down", "console", "quickstart")

@@ -2,9 +2,11 @@
 
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from app.client.errors import FolderProblem, UsageProblem
 
@@ -12,6 +14,8 @@ from app.client.errors import FolderProblem, UsageProblem
 def demand_place(path: Path) -> None:
     """Raise UsageProblem unless a file could be written there: in a folder that exists, and is not one itself."""
     parent = path.absolute().parent
+    if _is_stream(path) and os.access(path, os.W_OK):
+        return
     if path.is_dir():
         raise UsageProblem(f"{path} cannot be written: it is a folder; name a file")
     if not parent.is_dir():
@@ -21,7 +25,18 @@ def demand_place(path: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """Write a file beside its place, then give it its name; raises FolderProblem, and leaves nothing then."""
+    """Write a file beside its place, then give it its name; raises FolderProblem, and leaves nothing then.
+
+    What is no file of its own (/dev/stdout, /dev/null, a named pipe) is written into: it must not become one.
+    """
+    if _is_stream(path):
+        try:
+            with _opened(path) as stream:
+                stream.writelines([data] if isinstance(data, bytes) else data)
+        except OSError as exc:
+            raise FolderProblem(f"{path} cannot be written: {exc.strerror or exc}") from exc
+        return
+    path = path.resolve() if path.is_symlink() else path  # the link stays one
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with beside.open("wb") as file:
@@ -35,6 +50,30 @@ def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path names a device, a pipe, a socket, or what this process has as standard output or error."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)) or _standard(found) is not None
+
+
+def _standard(found: os.stat_result) -> int | None:
+    """The number of the standard stream that is this file."""
+    for number in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(found, os.fstat(number)):
+                return number
+    return None
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A stream to write to: a standard one as it stands, so that nothing written before is overwritten."""
+    number = _standard(path.stat())
+    return path.open("wb") if number is None else os.fdopen(os.dup(number), "wb")
 
 
 @contextmanager

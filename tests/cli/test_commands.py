@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from app.cli import plugins
-from app.cli.main import run
+from app.cli.main import app, run
 
 CARD = {
     "name": "parametric",
@@ -43,6 +43,20 @@ def test_help_lists_every_command_and_the_exit_codes(capsys: pytest.CaptureFixtu
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_every_command_writes_json_where_it_is_asked_to() -> None:
+    def leaves(command: Any, name: str) -> list[tuple[str, Any]]:
+        below = command.list_commands(context(command)) if hasattr(command, "list_commands") else []
+        found = [leaf for one in below for leaf in leaves(command.get_command(context(command), one), f"{name} {one}")]
+        return found or [(name, command)]
+
+    def context(command: Any) -> Any:
+        return command.context_class(command)
+
+    found = leaves(typer.main.get_command(app), "facsimile")
+    assert len(found) > 40
+    assert [name for name, leaf in found if "--json" not in {o for p in leaf.params for o in p.opts}] == []
 
 
 def test_status_lists(service: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from app.cli.options import JsonOption
 from app.cli.output import as_json
+from app.client.files import demand_place, write_whole
 from app.config import worker_settings
 from workers.commands.bars import bar
 
@@ -25,8 +26,8 @@ def reference_command(
     from workers.appraisal.real import read_real_faces, reference_of
     from workers.matchers.detector import load_detector
     from workers.matchers.registry import BUILT_IN, load_matcher
-    from workers.training.files import write_whole
 
+    demand_place(out)
     settings = worker_settings()
     judges = [load_matcher(judge, settings) for judge in matcher or BUILT_IN]
     with bar() as shown:

@@ -47,6 +47,8 @@ class Bars:
         self._first = (0.0, 0)
         """When this began to be counted, and from what on."""
         self._said: float | None = None
+        self._over = False
+        """Whether a dataset's end was told; a second word of it brings nothing new."""
 
     def __enter__(self) -> "Bars":
         """Nothing yet: a bar begins with its first amount."""
@@ -69,8 +71,9 @@ class Bars:
             self.amount("calibrating, scales tried", progress["scales_tried"], progress["scales_most"])
         elif phase == "judge":
             self.amount("judging samples", progress["judged_done"], progress["judged_total"])
-        elif state in FINAL and self._what not in ("", MAKING):
+        elif state in FINAL and (self._over or self._what not in ("", MAKING)):
             self.end()  # what came after the samples was the last
+            self._over = True
         elif state not in FINAL or progress["samples_done"]:
             what = "putting the set together" if state == "assembling" else MAKING
             self.amount(what, progress["samples_done"], progress["samples_total"])

@@ -48,7 +48,8 @@ def test_a_count_beside_the_phase_makes_no_line_each(clock: Any, capsys: pytest.
 def test_what_came_last_is_told_last(clock: Any, capsys: pytest.CaptureFixture[str]) -> None:
     bars = Bars(clock.monotonic)
     made = {"identities_checked": 0, "samples_done": 10, "samples_total": 10, "judged_done": 4, "judged_total": 10}
-    for state, phase in (("running", "generate"), ("assembling", "judge"), ("succeeded", None)):
+    states = (("running", "generate"), ("assembling", "judge"), ("succeeded", None), ("succeeded", None))
+    for state, phase in states:  # the end is told by its event, and again when the dataset is asked for
         bars.dataset({"state": state, "progress": {**made, "phase": phase}})
         clock.now += 20
     assert told(capsys) == ["making samples: 10 of 10", "judging samples: 4 of 10"]

@@ -172,7 +172,7 @@ def _group(
     within = _subset(scores, members)
     flags = []
     if within.subjects < FEWEST_SUBJECTS:
-        flags.append(f"{within.subjects} subjects; take at least {FEWEST_SUBJECTS}")
+        flags.append(f"{within.subjects} subject{'' if within.subjects == 1 else 's'}; take at least {FEWEST_SUBJECTS}")
     nothing = np.full(bootstrap.replicates, np.nan)
     replicates = (nothing, nothing)
     if within.subjects >= 2:
@@ -187,7 +187,8 @@ def _group(
             flags.append(f"no comparison to take {rate_of.__name__.upper()} of")
         else:
             if rate.errors < ERRORS:
-                flags.append(f"{rate.name} rests on {rate.errors} errors; at least {ERRORS} make it resolved")
+                errors = f"{rate.errors} error{'' if rate.errors == 1 else 's'}"
+                flags.append(f"{rate.name} rests on {errors}; at least {ERRORS} make it resolved")
             if within.subjects >= 2:
                 rate = rate.with_interval(subject_interval(rate, threshold, drawn, within, bootstrap.confidence))
         found.append(rate)

@@ -102,6 +102,7 @@ def _environment() -> Environment:
         "plain": wording.plain,
         "at_target": _at_target,
         "ends": wording.ends,
+        "without": wording.without,
         "sentence": lambda text: text.replace("_", " "),
         "short_digest": short_digest,
         "spelt_out": spelt_out,

@@ -8,7 +8,7 @@ from app.dataset.calibration import Calibration, Contract
 from app.dataset.measures import Distribution
 from app.dataset.report import Differential, IdentificationPoint, JudgeReport, Leakage, Pose, QualityMeasure
 from workers.report.qualities import spelt_out
-from workers.report.wording import fmr_text, number, power
+from workers.report.wording import fmr_text, number, power, without
 
 COLOURS = ("c0", "c1", "c2", "c3")
 """Of judges, in the report's order."""
@@ -220,7 +220,7 @@ def groups(found: Differential) -> str | None:
         title=found.attribute.replace("_", " "),
         low=-0.5,
         high=len(there) - 0.5,
-        ticks=tuple((float(number), _short(name, found.attribute)) for number, (name, _) in enumerate(there)),
+        ticks=tuple((float(number), without(name, found.attribute)) for number, (name, _) in enumerate(there)),
     )
     chart = Chart(
         axis,
@@ -234,11 +234,6 @@ def groups(found: Differential) -> str | None:
         chart.whisker(index, interval.low, min(interval.high, 1.0), "c0")
         chart.dots([(index, rate.value)], "c0")
     return chart.render()
-
-
-def _short(group: str, attribute: str) -> str:
-    """A group's name where its attribute stands below: 'glasses in none' is 'in none'."""
-    return group.removeprefix(f"{attribute} ").removesuffix(f" {attribute}")
 
 
 def pose(found: Pose) -> str:

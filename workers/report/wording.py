@@ -73,3 +73,9 @@ def power(value: float) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """1 subject, 2 subjects."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def without(group: str, attribute: str) -> str:
+    """A group's name where its attribute stands beside it: 'glasses in some images' is 'in some'."""
+    short = group.removeprefix(f"{attribute} ").removesuffix(f" {attribute}")
+    return short if short == group else short.removesuffix(" images").removesuffix(" image")

@@ -159,6 +159,32 @@ def test_every_hostile_or_broken_file_is_refused_in_the_right_words(
     assert not canary.exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "path", "update", "words"),
+    [
+        ("stylegan2-tf.pkl", "synthesis", {"function": "G_synthesis_stylegan_revised"}, "configurations A to D of"),
+        ("stylegan2-tf.pkl", "synthesis", {"function": "G_synthesis", "version": 5}, "StyleGAN2-ADA's TensorFlow"),
+        ("stylegan2-tf.pkl", "synthesis", {"function": "G_x\n"}, r"`G_synthesis_stylegan2`: `G_x\x0a` is not known"),
+        ("stylegan2-tf.pkl", "", {"label_size": 10}, "label_size 10: networks with labels are not read in this form"),
+        ("stylegan2-tf.pkl", "", {"label_size": None}, "label_size `None` is not known (0)"),
+        ("stylegan1-tf.pkl", "", {"label_size": 10}, "label_size 10: networks with labels in this form are not read"),
+        ("progan-tf.pkl", "", {"label_size": 10}, "label_size 10 does not fit `4x4/Dense/weight`"),
+    ],
+)
+def test_networks_of_tensorflow_that_are_not_read_are_named(
+    fixtures: Path, file: str, path: str, update: dict[str, Any], words: str
+) -> None:
+    contents = read_contents(memoryview((fixtures / file).read_bytes()))
+    part = contents.settings[path]
+    if "label_size" in update:
+        changed = {**part, "kwargs": {**part["kwargs"], **update}}
+    else:
+        changed = {**part, **update}
+    with pytest.raises(FileRefused) as refused:
+        convert(replace(contents, settings={**contents.settings, path: changed}))
+    assert words in str(refused.value)
+
+
 @pytest.mark.parametrize("number", ["001", "024", "051", "103", "110", "119", "120", "131", "178", "197", "250"])
 def test_a_child_process_refuses_alike(
     fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from workers.generator.imported.checks import MOST_RESOLUTION, check_resolution
 from workers.generator.imported.taking import Converted, Keywords, Taker, check_channels, refused_as
 from workers.generator.reading.contents import NETWORKS, STATE_DICT, Contents
-from workers.generator.reading.refusals import FileRefused
+from workers.generator.reading.refusals import FileRefused, shown
 from workers.generator.stylegan1.network import BLUR, Architecture
 
 KIND = "stylegan1"
@@ -59,6 +59,8 @@ def _tensorflow(contents: Contents) -> Converted:
         {**settings["mapping"]["kwargs"], **settings["synthesis"]["kwargs"], **settings[""]["kwargs"]}, TRAINING
     )
     kwargs.only("num_channels", 3)
+    if labels := kwargs.get("label_size", 0):
+        raise FileRefused(f"label_size {shown(labels)}: networks with labels in this form are not read")
     kwargs.only("label_size", 0)
     for name in (
         "normalize_latents",

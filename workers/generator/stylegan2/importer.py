@@ -12,7 +12,7 @@ from workers.generator.imported.checks import MOST_RESOLUTION, check_resolution,
 from workers.generator.imported.persistent import check_modules, mapping_of, number_or_none
 from workers.generator.imported.taking import Converted, Keywords, Taker, check_channels, refused_as
 from workers.generator.reading.contents import NETWORKS, PERSISTENT, STATE_DICT, Contents
-from workers.generator.reading.refusals import FileRefused
+from workers.generator.reading.refusals import FileRefused, shown
 from workers.generator.stylegan2.network import FORMS, Architecture
 
 KIND = "stylegan2"
@@ -24,6 +24,7 @@ CLASSES = frozenset(
     {"Generator", "MappingNetwork", "SynthesisNetwork", "SynthesisBlock", "SynthesisLayer", "ToRGBLayer"}
     | {"FullyConnectedLayer", "Conv2dLayer"}
 )
+CONVERT = "legacy.py of StyleGAN2-ADA-PyTorch makes a pickle of it that is read"
 PRECISION = frozenset({"num_fp16_res", "fp16_channels_last", "fused_modconv_default", "use_fp16"})
 TRAINING = frozenset(
     {"truncation_psi", "truncation_cutoff", "truncation_psi_training", "dlatent_avg_beta", "style_mixing_prob"}
@@ -226,19 +227,27 @@ def _rosinality(contents: Contents) -> Converted:
     )
 
 
+def _other_function(path: str, known: str, function: str) -> str:
+    """Why a component of a TensorFlow network that `known` did not build is not read."""
+    if function == "G_synthesis_stylegan_revised":
+        return f"`{path}` is built by `{function}`: configurations A to D of StyleGAN2 are not read, E and F are"
+    if function == "G_synthesis":
+        return f"`{path}` is built by `{function}`: StyleGAN2-ADA's TensorFlow version is not read; {CONVERT}"
+    return f"`{path}` is built by another function than `{known}`: `{shown(function)}` is not known"
+
+
 def _tensorflow(contents: Contents) -> Converted:
     settings = contents.settings
     if set(settings) != {"", "mapping", "synthesis"}:
         raise FileRefused("a StyleGAN2 has the components `mapping` and `synthesis`")
     for path, known in (("mapping", "G_mapping"), ("synthesis", "G_synthesis_stylegan2")):
         if settings[path]["function"] != known:
-            raise FileRefused(
-                f"`{path}` is built by another function than `{known}` (configurations A to D of StyleGAN2, and "
-                "networks of StyleGAN2-ADA's TensorFlow version, are not read)"
-            )
+            raise FileRefused(_other_function(path, known, settings[path]["function"]))
     merged = {**settings["mapping"]["kwargs"], **settings["synthesis"]["kwargs"], **settings[""]["kwargs"]}
     kwargs = Keywords(merged, TRAINING)
     kwargs.only("num_channels", 3)
+    if labels := kwargs.get("label_size", 0):
+        raise FileRefused(f"label_size {shown(labels)}: networks with labels are not read in this form; {CONVERT}")
     kwargs.only("label_size", 0)
     kwargs.only("normalize_latents", True)
     kwargs.only("mapping_nonlinearity", "lrelu")

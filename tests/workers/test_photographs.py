@@ -194,6 +194,8 @@ class TestTraining:
 
     def test_methods_that_need_labels_are_refused(self, folder: Path) -> None:
         source = Photographs(pack(folder, aligned=False))
+        with pytest.raises(RequestRefused, match="no labels to begin from"):
+            Trainer(source, TrainingSpec(iterations=1, anchored_iterations=1, **RUN))
         with pytest.raises(RequestRefused, match="ivigan needs labels"):
             Trainer(source, TrainingSpec(iterations=1, method=Method.IVIGAN, **RUN))
         with pytest.raises(RequestRefused, match="no labels to learn latents from"):

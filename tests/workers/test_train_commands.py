@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from app.errors import RequestRefused
 from workers.commands.train import train as commands
+from workers.generator import latents as lt
+from workers.training.corpus.store import missing_parts, open_corpus, write_part
 from workers.training.measure import Measured
 
 
@@ -78,6 +80,57 @@ def test_what_cannot_be_is_refused_with_its_setting(mine: Path, tmp_path: Path) 
     assert "no labels to learn latents from" in refused("--anchored")
     assert "set anchored to false" in refused("--method", "ivigan", "--anchored")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("method", ["ivigan", "sdgan+triplet", "stylegan2"])
+def test_a_method_is_trained_from_nothing_by_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The renderer is stood in for, and the networks are small; all else is what the command does."""
+    if method == "sdgan+triplet":
+        pytest.importorskip("onnx")
+    drawn = []
+
+    def paint(folder: Path, spec: Any, *, processes: int, on_progress: Any) -> None:
+        open_corpus(folder, spec)
+        for number in missing_parts(folder, spec):
+            drawn.append(number)
+            rng = np.random.default_rng(number)
+            rows = [(subject, *rng.integers(256, size=2)) for subject in spec.part(number) for _ in range(4)]
+            columns = {
+                "head": np.full((len(rows), 16, 16, 4), 255, np.uint8),
+                "landmarks": rng.random((len(rows), 183, 2), np.float32),
+                "identity": rng.standard_normal((len(rows), lt.CURRENT.identity), np.float32),
+                "observation": rng.standard_normal((len(rows), lt.CURRENT.observation), np.float32),
+                "subject": np.array([row[0] for row in rows], np.int32),
+            }
+            columns["head"][..., 0] = np.array([row[1] for row in rows])[:, None, None]
+            write_part(folder, number, columns)
+
+    figures = Measured(face_found_sigma_1=0.25, samples=2, unique_threshold=None, identities=3, non_mated_mean=None)
+    monkeypatch.setattr("workers.training.corpus.render.render_corpus", paint)
+    monkeypatch.setattr("workers.training.recipes.SIZE", 16)
+    monkeypatch.setattr("workers.commands.train_method.SIZE", 16)
+    for module in ("workers.training.export", "workers.training.stylegan2.export"):
+        monkeypatch.setattr(f"{module}.measure", lambda *_, on_progress: figures)
+    monkeypatch.setattr("workers.training.stylegan2.export.SAMPLED", 300)
+    monkeypatch.setattr("workers.training.stylegan2.export.PICTURES", 4)
+    options = ("--out", tmp_path / "models" / "small", "--work", tmp_path / "work", "--subjects", 6)
+    told = run("method", method, *options, "--iterations", 6)
+    assert "model small" in told
+    assert "in 25.0% of samples at σ = 1" in told
+    card = json.loads((tmp_path / "models" / "small" / "card.json").read_text())
+    assert card["training"]["settings"]["method"] == method
+    assert 0 < card["training"]["settings"]["anchored_iterations"] < 6
+    assert card["training"]["corpus"]["subjects"] == 6
+    if method == "ivigan":
+        assert set(card["latent"]["observation"]) == {
+            *("pose", "expression", "illumination", "accessories", "age_offset", "residual", "background")
+        }
+    before = (tmp_path / "work" / method / "checkpoint.safetensors").read_bytes()
+    run("method", method, *options, "--iterations", 6)
+    assert (tmp_path / "work" / method / "checkpoint.safetensors").read_bytes() == before
+    assert drawn == [0], "neither drawn nor trained a second time"
 
 
 def test_tensorboard_gets_the_losses_where_it_is_asked_for(mine: Path, tmp_path: Path) -> None:

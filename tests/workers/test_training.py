@@ -339,9 +339,10 @@ class TestRuns:
             {"placing_iterations": 3},
             {"anchored": False},
             {"anchored": False, "method": Method.IVIGAN, "loss": Loss.WGAN_GP},
+            {"anchored": False, "method": Method.IVIGAN, "anchored_iterations": 3},
             {"anchored": False, "method": Method.SDGAN_TRIPLET, "embedding_interval": 2},
         ],
-        ids=["wgan-gp", "landmarks first", "no labels", "ivigan", "triplet"],
+        ids=["wgan-gp", "landmarks first", "no labels", "ivigan", "begun from labels", "triplet"],
     )
     def test_so_does_every_method(self, corpus: Corpus, tmp_path: Path, options: dict[str, Any]) -> None:
         if options.get("method") is Method.SDGAN_TRIPLET:
@@ -413,6 +414,42 @@ class TestRuns:
             assert ((part != 0).all(1).numpy() == (column > 0)).all()
         first, second = torch.from_numpy(present).chunk(2)
         assert torch.equal(trainer._weak(batch), torch.cat([first, second], 1))
+
+    @pytest.mark.parametrize("method", [Method.SDGAN, Method.IVIGAN])
+    def test_latents_that_a_run_begins_from_tell_of_the_pictures(self, corpus: Corpus, method: Method) -> None:
+        layout = corpus.layout(TrainingSpec(iterations=1, anchored=False, method=method, **RUN))
+        labels = corpus.latents
+        rng = np.random.default_rng(7)
+        told = rng.standard_normal((400, labels.observation)).astype(np.float32)
+        own = layout.begun_from(told, np.random.default_rng(1))
+        assert own.shape == (400, layout.observation)
+        assert not own[:, slice(*layout.factors["background"])].any()
+        again = layout.begun_from(told[::-1], np.random.default_rng(1))[::-1]
+        pose = labels.factor(told, "pose")
+        ivi = method is Method.IVIGAN
+        present = np.sqrt(np.square(pose).mean(1)) > 0.6 if ivi else np.ones(400, bool)
+        part = layout.factors["pose" if ivi else "residual"]
+        theirs, twice = own[present, slice(*part)], again[present, slice(*part)]
+        # They are read off linearly, and by the same rule in every batch.
+        weights, *_ = np.linalg.lstsq(theirs, pose[present], rcond=None)
+        assert np.abs(theirs @ weights - pose[present]).max() < 1e-4
+        assert np.abs(twice @ weights - pose[present]).max() < 1e-4
+        assert not own[~present, slice(*part)].any()
+        assert theirs.std() == pytest.approx(1, abs=0.12)
+
+    def test_a_run_begins_from_labels_and_goes_on_without(self, corpus: Corpus) -> None:
+        spec = TrainingSpec(
+            iterations=42,
+            anchored=False,
+            method=Method.IVIGAN,
+            anchored_iterations=40,
+            **{**RUN, "learning_rate": 4e-3},
+        )
+        trainer = Trainer(corpus, spec)
+        told = [trainer.step() for _ in range(41)]
+        assert set(told[39]) == {"pyramid"}
+        assert np.mean([one["pyramid"] for one in told[35:40]]) < 0.7 * told[0]["pyramid"]
+        assert set(told[40]) == {"fooled", "judge"}
 
     def test_made_pairs_share_an_identity_and_nothing_else(self, corpus: Corpus) -> None:
         trainer = Trainer(corpus, TrainingSpec(iterations=1, anchored=False, **RUN))

@@ -14,6 +14,7 @@ from app.cli.output import as_json
 from app.config import worker_settings
 from app.errors import RequestRefused
 from workers.commands.bars import bar
+from workers.commands.train_method import method_command
 from workers.commands.train_single import export_single, glasses_command, stylegan2_command
 from workers.training.spec import Loss, Method, TrainingSpec
 
@@ -142,6 +143,9 @@ def run_command(
     iterations: Annotated[int, typer.Option(min=1)] = 20_000,
     pairs: Annotated[int, typer.Option(min=2, help="Pairs a batch.")] = 8,
     base: Annotated[int, typer.Option(min=4, help="Channels at 64 × 64.")] = 40,
+    anchored_iterations: Annotated[
+        int, typer.Option(min=0, help="Without anchors: the first steps, learned from latents made of labels.")
+    ] = 0,
     placing_iterations: Annotated[int, typer.Option(min=0, help="Steps for the landmarks alone; with labels.")] = 3_000,
     hold_landmarks: Annotated[bool, typer.Option(help="Keep the landmarks of the model that is grown from.")] = False,
     learning_rate: Annotated[float | None, typer.Option(help="2e-3 with labels, 5e-4 without.")] = None,
@@ -198,6 +202,7 @@ def run_command(
             iterations=iterations,
             pairs=pairs,
             base=base,
+            anchored_iterations=anchored_iterations,
             placing_iterations=placing_iterations if anchored and not hold_landmarks else 0,
             hold_landmarks=hold_landmarks,
             learning_rate=learning_rate or (2e-3 if anchored else 5e-4),
@@ -244,6 +249,7 @@ def run_command(
 
 train.command("stylegan2")(stylegan2_command)
 train.command("glasses")(glasses_command)
+train.command("method")(method_command)
 
 
 def _result(json_: bool, text: str, **found: Any) -> None:

@@ -14,8 +14,14 @@ from workers.training.spec import Method, TrainingSpec
 PLACING_WIDTH = 512
 """Of the network that places the landmarks."""
 
+BEGUN = 2**61 + 3
+"""Seed of the turns by which labels become latents that a run begins from."""
+
 WEAK_FACTOR_SIZE = 8
 """Dimensions of each factor's part of z_O where only weak labels are known."""
+
+UNSEEN = ("background", "capture")
+"""Factors that a corpus's heads do not show: what is behind them and what the camera does comes after the network."""
 
 PRESENT_FROM = 0.6
 """A factor counts as present in a render where its latents' root mean square is above this."""
@@ -62,6 +68,30 @@ class Layout:
         parts = [self.labels.factor(observation, name) for name in self.weak_factors]
         return np.stack([np.sqrt(np.square(part).mean(1)) > PRESENT_FROM for part in parts], 1).astype(np.float32)
 
+    def begun_from(self, observation: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """z_O of its own [N, own d_O] for pictures that labels say z_O [N, d_O] of.
+
+        A factor has its label's latents, or where no label has its name all that heads show: turned at random (always
+        the same way), what is too much left out, noise where there is too little; and nothing where it is absent.
+        """
+        if self.labels is None:
+            raise ValueError("pictures without labels have no latents to begin from")
+        own = np.zeros((len(observation), self.observation), np.float32)
+        shown = [name for name in self.labels.factors if name not in UNSEEN]
+        weakly = any(name in self.factors for name in self.weak_factors)
+        for name, (start, stop) in self.factors.items():
+            if name in UNSEEN:
+                continue
+            parts = [self.labels.factor(observation, each) for each in ([name] if weakly else shown)]
+            size = max(sum(part.shape[1] for part in parts), stop - start)
+            noise = rng.standard_normal((len(own), size - sum(part.shape[1] for part in parts)))
+            turn, _ = np.linalg.qr(np.random.default_rng([BEGUN, start]).standard_normal((size, size)))
+            own[:, start:stop] = (np.concatenate([*parts, noise], 1) @ turn)[:, : stop - start]
+        if weakly:
+            for name, column in zip(self.weak_factors, self.weak_labels(observation).T, strict=True):
+                own[:, slice(*self.factors[name])] *= column[:, None]
+        return own
+
     def architecture(self, spec: TrainingSpec, resolution: int) -> Architecture:
         """The network for a run."""
         return Architecture(
@@ -95,7 +125,7 @@ def photographs_layout() -> Layout:
 
 def weak_factors(labels: lt.Layout) -> tuple[str, ...]:
     """Factors that a weak label tells of: present in a picture, or not."""
-    return tuple(name for name in labels.factors if name not in ("background", "residual"))
+    return tuple(name for name in labels.factors if name not in (*UNSEEN, "residual"))
 
 
 def _behind(sizes: dict[str, int]) -> dict[str, tuple[int, int]]:

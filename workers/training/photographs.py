@@ -48,6 +48,8 @@ class Photographs:
             raise RequestRefused(
                 [("method", "ivigan needs labels of each picture's factors, and photographs have none; use sdgan")]
             )
+        if spec.anchored_iterations:
+            raise RequestRefused([("anchored_iterations", "photographs have no labels to begin from; leave it at 0")])
         if spec.anchored or spec.identity_weight:
             raise RequestRefused(
                 [("anchored", "photographs have no labels to learn latents from; set anchored to false")]

@@ -44,6 +44,11 @@ class TrainingSpec(BaseModel):
     """Channels at resolution 64."""
     fine: int = Field(24, ge=0)
     """Channels at resolution 128; 0 for half of those at 64."""
+    anchored_iterations: int = Field(0, ge=0)
+    """Where latents are not anchored: in the first so many steps renders are learned from latents made of their own
+    (Layout.begun_from), so that there are faces at once; then the judge alone says what is learned."""
+    anchored_rate: float = Field(2e-3, gt=0)
+    """Learning rate of those steps."""
     placing_iterations: int = Field(0, ge=0)
     """Steps in which only the landmarks are learned, before any image; from then on they stay as they are."""
     hold_landmarks: bool = False
@@ -95,6 +100,8 @@ class TrainingSpec(BaseModel):
     def _fit(self) -> Self:
         if self.method is Method.IVIGAN and self.anchored:
             raise ValueError("ivigan learns from weak labels; set anchored to false")
+        if self.anchored and self.anchored_iterations:
+            raise ValueError("anchored runs learn from labels throughout; leave anchored_iterations at 0")
         if self.pairs < 2 and self.method is Method.SDGAN_TRIPLET:
             raise ValueError("a triplet needs two subjects in a batch; set pairs to 2 or more")
         if self.repulsion_weight and not (self.anchored and self.hold_landmarks):

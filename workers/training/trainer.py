@@ -98,7 +98,7 @@ class Trainer:
                 return self._checked(losses)
             if self.iteration == self.spec.placing_iterations:
                 self._hold_landmarks()
-        losses = self._learn()
+        losses = self._begin() if self._beginning else self._learn()
         self._follow()
         self.iteration += 1
         return self._checked(losses)
@@ -170,6 +170,23 @@ class Trainer:
             for further in range(number + 1, number + spec.discriminator_steps):
                 losses["judge"] = self._further_step(further)
         return {name: loss.item() for name, loss in losses.items()}
+
+    def _begin(self) -> dict[str, float]:
+        """One step in which renders are learned from latents made of their labels, before the judge takes over."""
+        batch = self.source.pairs(self.spec.seed, self.iteration, self.spec.pairs).to(self.device)
+        labels = batch.labels
+        if labels is None:
+            raise AssertionError("a run begins from labels that there are not")
+        self._set_learning_rate()
+        rng = stream(self.spec.seed, MADE, self.iteration)
+        own = self.layout.begun_from(labels.observation.cpu().numpy(), rng)
+        flags = torch.zeros(len(own), 0, device=self.device)
+        made, _ = self._generate(self.generator, labels.identity, torch.from_numpy(own).to(self.device), flags)
+        loss = pyramid_distance(made, batch.images, self._weight(labels))
+        self._generator_steps.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._generator_steps.step()
+        return {"pyramid": loss.item()}
 
     def _place(self) -> dict[str, float]:
         """One step of the landmarks alone, on random training labels."""
@@ -304,6 +321,10 @@ class Trainer:
         return self.judge.step(number, _paired(batch), fakes, self._weak(batch))
 
     @property
+    def _beginning(self) -> bool:
+        return not self.layout.anchored and self.iteration < self.spec.anchored_iterations
+
+    @property
     def _progress(self) -> float:
         """Share of the iterations with images that are done."""
         placing = self.spec.placing_iterations if self.layout.anchored else 0
@@ -314,8 +335,9 @@ class Trainer:
         share = min(1.0, (self.iteration + 1) / self.spec.warm_up)
         if self.layout.anchored and self._progress > 0.5:
             share *= max(0.05, 2 * (1 - self._progress))
+        rate = self.spec.anchored_rate if self._beginning else self.spec.learning_rate
         for group in self._generator_steps.param_groups:
-            group["lr"] = self.spec.learning_rate * share
+            group["lr"] = rate * share
 
     @torch.no_grad()
     def _follow(self) -> None:

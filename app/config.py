@@ -68,7 +68,8 @@ class QueueSettings(PlainNumbers):
     timeout_s: float = Field(2.0, gt=0)
     """For one call; a queue that takes longer counts as away."""
     visibility_timeout_s: int = Field(3600, gt=60)
-    """A task unacknowledged for this long is delivered again; must exceed the longest task by far."""
+    """A task unacknowledged for this long is delivered again; must exceed the longest task by far. One that is not done
+    in half of it is ended."""
     soft_shutdown_s: float = Field(0.0, ge=0)
     """Seconds that a worker which is told to go (SIGQUIT) may take to end what it has begun; 0: it goes at once."""
     reconcile_interval_s: float = Field(15.0, gt=0)
@@ -79,6 +80,11 @@ class QueueSettings(PlainNumbers):
     """A contact sheet that is not begun so long after it was asked for is made for nobody any more."""
     running_marker_s: int = Field(60, gt=0)
     """How long a silent worker is believed to be working."""
+
+    @property
+    def longest_task_s(self) -> int:
+        """After so long a task is told to end, a moment before its process is killed."""
+        return self.visibility_timeout_s // 2 * 29 // 30
 
 
 class LimitSettings(PlainNumbers):

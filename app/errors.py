@@ -103,5 +103,9 @@ class Cancelled(FacsimileError):
     """The work was called off between two batches."""
 
 
+class TookTooLong(FacsimileError):
+    """A task was not done in the time that one may take."""
+
+
 class Unfinished(FacsimileError):
     """The work stopped in good order before its end; what is done is kept, and another task goes on with it."""

@@ -181,7 +181,9 @@ def make_celery(settings: QueueSettings) -> Celery:
         worker_prefetch_multiplier=1,
         # A worker that is killed takes nothing with it that it has not begun.
         worker_disable_prefetch=True,
-        # A task that hangs loses its process; one that ran longer would be delivered twice anyway.
+        # A task that takes so long is ended with the reason; one that hangs, and does not hear it, loses its process.
+        # What ran longer would be delivered twice anyway.
+        task_soft_time_limit=settings.longest_task_s,
         task_time_limit=settings.visibility_timeout_s // 2,
         worker_soft_shutdown_timeout=settings.soft_shutdown_s,
         task_default_queue=CONTROL,

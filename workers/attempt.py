@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 
 from app.config import Settings
 from app.dataset.calibration import Calibration
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.dataset.plan import FinalPlan, Plan
-from app.errors import NotFound, ObjectNotFound, QueueUnavailable, Unavailable
+from app.errors import NotFound, ObjectNotFound, QueueUnavailable, TookTooLong, Unavailable
 from app.jobs.attempts import Ending, counted, ending_of, given_up, reason_of
 from app.jobs.datasets.advance import advance_after, fail
 from app.jobs.datasets.removal import clear_away, still_wanted
@@ -275,7 +276,13 @@ def _work(resources: Resources, task: Task, subject: Subject) -> Ending:
             subject.fail("GivenUp", reason)
             return Ending.REFUSED
         with counted(store, subject.marks, task):
-            subject.work()
+            try:
+                subject.work()
+            except SoftTimeLimitExceeded as exc:
+                raise TookTooLong(
+                    f"it was not done after {resources.settings.queue.longest_task_s:,} s, the longest that a task may "
+                    "take (FACSIMILE_QUEUE__VISIBILITY_TIMEOUT_S decides it)"
+                ) from exc
     except Exception as exc:  # noqa: BLE001  (whatever it is, it is told from the others and recorded)
         ending = ending_of(exc)
         log.info("attempt_ended", task=str(task), subject=task.subject, ending=ending.name, detail=str(exc))

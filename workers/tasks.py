@@ -1,6 +1,7 @@
 """The tasks, by name: shells that read ids, call one function of the pipeline, and move the dataset on."""
 
 import io
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import structlog
 from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
 
 from app.dataset import keys
 from app.dataset.layout import Layout
@@ -43,7 +45,7 @@ from workers.generator.registry import model_folders
 from workers.generator.trained_on import TrainedOn, load_trained_on
 from workers.pipeline.calibrate import decide, target_of, try_shard
 from workers.pipeline.close import close, publish
-from workers.pipeline.identities import choose_identities, survey_block
+from workers.pipeline.identities import AT_A_TIME_S, Choosing, choose_identities, survey_block
 from workers.pipeline.judge import judge_shard
 from workers.pipeline.lay_out import lay_out
 from workers.pipeline.preview import make_preview
@@ -108,6 +110,8 @@ def make_waiting_preview(resources: Resources) -> None:
         if task is not None:
             perform(resources, task)
             resources.queue.give_back(ticket)
+    except SoftTimeLimitExceeded:
+        raise
     except Exception as exc:  # noqa: BLE001  (whatever it is, the task in whose midst it happens has no part in it)
         log.warning("preview_not_made", error=str(exc))
 
@@ -146,8 +150,27 @@ def _choose(attempt: Attempt) -> None:
         np.load(io.BytesIO(attempt.store.get(attempt.at.survey(number))), allow_pickle=False)
         for number in range(attempt.plan.survey_blocks)
     )
-    choice = choose_identities(attempt.plan, blocks, generator=attempt.generator, should_cancel=attempt.called_off)
+    so_far, began = None, time.monotonic()
+    if attempt.store.exists(attempt.at.choosing):
+        so_far = Choosing.unpack(attempt.store.get(attempt.at.choosing))
+
+    def pause(choosing: Choosing) -> bool:
+        if time.monotonic() - began < AT_A_TIME_S:
+            return False
+        attempt.store.put(attempt.at.choosing, choosing.pack())
+        return True
+
+    choice = choose_identities(
+        attempt.plan,
+        blocks,
+        generator=attempt.generator,
+        batch_size=attempt.settings.worker.batch_size,
+        so_far=so_far,
+        pause=pause,
+        should_cancel=attempt.called_off,
+    )
     write_json(attempt.store, attempt.at.identities, choice)
+    attempt.store.delete(attempt.at.choosing)
 
 
 def _choice(attempt: Attempt) -> IdentityChoice | None:

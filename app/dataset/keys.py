@@ -227,6 +227,7 @@ class DatasetKeys:
         self.cancelled = f"{self.prefix}cancelled.json"
         self.failed = f"{self.prefix}failed.json"
         self.identities = f"{self.prefix}{IDENTITIES}"
+        self.choosing = f"{self.prefix}choosing.npz"
         self.calibration = f"{self.prefix}calibration.json"
         self.calibration_steps = f"{self.prefix}calibration/"
         self.curve = f"{self.prefix}curve/"

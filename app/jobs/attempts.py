@@ -25,6 +25,7 @@ from app.errors import (
     Misconfigured,
     NotFound,
     ObjectNotFound,
+    TookTooLong,
     Unavailable,
     Unfinished,
 )
@@ -68,8 +69,9 @@ def ending_of(exc: Exception) -> Ending:
             return Ending.PUT_OFF
         case Unfinished():
             return Ending.GOES_ON
-        case Misconfigured() | ObjectNotFound():
-            return Ending.FAILED  # another worker may have what this one lacks, and the object may just be on its way
+        case Misconfigured() | ObjectNotFound() | TookTooLong():
+            # Another worker may have what this one lacks, or the time; and the object may just be on its way.
+            return Ending.FAILED
         case FacsimileError():
             return Ending.REFUSED
         case _:

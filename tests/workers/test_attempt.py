@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 
 from app.config import Settings
 from app.dataset import keys
@@ -143,6 +144,15 @@ def test_unfinished_work_goes_on_in_another_task(place: Place) -> None:
         place.queue.wipe()
     assert marks(place) == []
     assert not place.store.exists(AT.failed)
+
+
+def test_a_time_limit_that_is_reached_is_named(place: Place) -> None:
+    def stop(attempt: Attempt) -> None:
+        raise SoftTimeLimitExceeded
+
+    for _ in range(4):
+        attempt_dataset(place, TASK, stop)
+    assert "1,740 s" in read_json(place.store, AT.failed)["reason"]
 
 
 def test_the_model_is_loaded_only_where_it_is_needed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

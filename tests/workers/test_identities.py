@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from app.dataset.plan import SURVEY_BLOCK, Plan
+from app.errors import Unfinished
 from workers.pipeline import identities
-from workers.pipeline.identities import NO_FACE, choose_identities, survey_block
+from workers.pipeline.identities import NO_FACE, Choosing, choose_identities, survey_block
 
 PlanFor = Callable[..., Plan]
 UNIQUE = {"unique": True, "face_found": False}
@@ -99,6 +100,82 @@ def test_an_identity_without_a_face_is_drawn_again_and_at_last_missing(
     assert list(choice.missing) == [2]
     assert NO_FACE in choice.missing[2]
     assert len(choice.rejected) == 2 + 5
+
+
+class Crowd(LineUp):
+    """A matcher to whom one pair of identities in eight is a copy."""
+
+    def template(self, subject: int, attempt: int) -> np.ndarray | None:
+        rng = np.random.default_rng([subject, attempt])
+        if rng.random() < 0.02:
+            return None
+        found = np.zeros(self.dimensions, np.float32)
+        found[:11] = rng.standard_normal(11)
+        return found / np.linalg.norm(found)
+
+
+def in_order(matcher: LineUp, identities: int, attempts: int) -> tuple[dict[int, int], list[int], int]:
+    """Attempts, missing ones and rejections as the definition has them: one after another, each beside all before."""
+    kept, chosen, missing, rejected = np.zeros((identities, matcher.dimensions), np.float32), {}, [], 0
+    for subject in range(identities):
+        for attempt in range(attempts):
+            template = matcher.template(subject, attempt)
+            if template is not None and not (kept[:subject] @ template >= 0.5).any():
+                kept[subject] = template
+                chosen |= {subject: attempt} if attempt else {}
+                break
+            rejected += 1
+        else:
+            missing.append(subject)
+    return chosen, missing, rejected
+
+
+def test_blocks_batches_and_pauses_choose_as_one_after_another(
+    paint: Any, plan_for: PlanFor, line_up: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line_up({})
+    crowd = Crowd({})
+    monkeypatch.setattr(identities, "load_filter", lambda plan: (crowd, 0.5))
+    plan = plan_for(paint.card, subjects=3 * SURVEY_BLOCK - 100, samples_per_subject=1, checks=UNIQUE)
+    blocks = [survey_block(plan, number, generator=paint, batch_size=32) for number in range(plan.survey_blocks)]
+    at_once = choose_identities(plan, blocks, generator=paint, batch_size=7)
+    expected = in_order(crowd, plan.identities, plan.max_attempts)
+    assert (at_once.attempts, sorted(at_once.missing), len(at_once.rejected)) == expected
+    assert len(expected[0]) > 50
+    assert len(expected[1]) > 50
+
+    packed: list[bytes] = []
+    for _ in range(plan.survey_blocks - 1):
+        with pytest.raises(Unfinished):
+            choose_identities(
+                plan,
+                blocks,
+                generator=paint,
+                batch_size=7,
+                so_far=Choosing.unpack(packed[-1]) if packed else None,
+                pause=lambda choosing: packed.append(choosing.pack()) is None,
+            )
+    paused = choose_identities(plan, blocks, generator=paint, batch_size=7, so_far=Choosing.unpack(packed[-1]))
+    assert paused == at_once
+
+
+def test_who_must_be_drawn_again_is_drawn_together(
+    paint: Any, plan_for: PlanFor, line_up: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line_up({(subject, 0): 0 for subject in range(1, 41)})
+    portraits, sizes = identities.generate_portraits, []
+    monkeypatch.setattr(
+        identities,
+        "generate_portraits",
+        lambda plan, generator, subjects, attempts: (
+            sizes.append(len(subjects)) or portraits(plan, generator, subjects, attempts)
+        ),
+    )
+    plan = plan_for(paint.card, subjects=60, samples_per_subject=1, checks=UNIQUE)
+    blocks = [survey_block(plan, 0, generator=paint, batch_size=60)]
+    sizes.clear()
+    choose_identities(plan, blocks, generator=paint, batch_size=32)
+    assert sizes == [32, 8]
 
 
 def test_distractors_are_surveyed_too(paint: Any, plan_for: PlanFor, line_up: Any) -> None:

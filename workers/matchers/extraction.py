@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
 
 import numpy as np
+from celery.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 
 from app.errors import Cancelled
@@ -82,7 +83,7 @@ def extract_one(matcher: Matcher, image: Image, role: Role, *, face: Face | None
             raise ValueError(f"a template of shape {template.shape} instead of ({matcher.dimensions},)")
         if not np.isfinite(template).all():
             raise ValueError("a template with values that are not finite")
-    except MemoryError:
+    except (MemoryError, SoftTimeLimitExceeded):
         raise
     except Exception as exc:  # noqa: BLE001 - a matcher may throw anything, and every image must be accounted for
         return Failure(role=role, stage=stage, reason=f"{type(exc).__name__}: {exc}")

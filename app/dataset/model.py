@@ -214,6 +214,16 @@ class ModelCard(_Data):
         return float(psi) if isinstance(psi, (int, float)) and not isinstance(psi, bool) else None
 
     @property
+    def unique_fmr(self) -> float | None:
+        """The rate at which two draws of its identities match at the uniqueness check's threshold; None where the card
+        does not say it."""
+        said = (self.model_extra or {}).get("measured")
+        rate = said.get("unique_fmr") if isinstance(said, dict) and self.checks.unique else None
+        if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not 0 < rate <= 1:
+            return None
+        return float(rate)
+
+    @property
     def digest(self) -> str:
         """SHA-256 (hex) over the card's canonical JSON: over all that decides pixels and labels.
 

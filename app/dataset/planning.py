@@ -31,6 +31,7 @@ from app.dataset.plan import (
 )
 from app.dataset.request import DatasetRequest, Variability
 from app.dataset.resolution import can_resolve
+from app.dataset.room import MOST_MISSING, missing_share, room
 from app.errors import RequestRefused
 
 JUDGED_SAMPLES = 50_000
@@ -81,7 +82,7 @@ def make_plan(
     identities = request.subjects + request.distractors
     attributes = _attributes(request, card, identities, problems)
     image = _image(request, card, problems)
-    unique = _unique(request, card, problems)
+    unique = _unique(request, card, identities, problems)
     selection = request.comparisons.selection or default_selection(
         request.subjects,
         request.samples_per_subject,
@@ -377,7 +378,9 @@ def _image(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, s
     return PlannedImage(width=size[0], height=size[1], format=request.image.format, quality=quality)
 
 
-def _unique(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, str]]) -> PlannedUnique | None:
+def _unique(
+    request: DatasetRequest, card: ModelCard, identities: int, problems: list[tuple[str, str]]
+) -> PlannedUnique | None:
     if not request.checks.unique:
         return None
     if card.checks.unique is None:
@@ -388,4 +391,14 @@ def _unique(request: DatasetRequest, card: ModelCard, problems: list[tuple[str, 
             )
         )
         return None
+    if (missing_share(card, identities) or 0.0) > MOST_MISSING:
+        problems.append(
+            (
+                "subjects",
+                f"model {card.name!r} has no room for {identities:,} identities that {card.checks.unique.matcher} "
+                f"tells apart (at {card.checks.unique.threshold:g}, where {card.unique_fmr:g} of pairs match): beyond "
+                f"{room(card, MOST_MISSING):,} more than {MOST_MISSING:.0%} may be missing; ask for fewer subjects and "
+                "distractors, for another model, or set checks.unique to false",
+            )
+        )
     return PlannedUnique(matcher=card.checks.unique.matcher, threshold=card.checks.unique.threshold)

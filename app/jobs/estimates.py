@@ -20,7 +20,9 @@ from app.dataset.manifest import read_summary
 from app.dataset.plan import Plan, PlannedModel
 from app.dataset.request import DatasetRequest
 from app.dataset.resolution import ERRORS, can_resolve, shortcomings
+from app.dataset.room import WORTH_A_WARNING, missing_share
 from app.errors import FacsimileError
+from app.jobs.catalogues.models import ModelCatalogue
 from app.jobs.records import read_accepted, read_plan
 from app.storage import ObjectStore
 
@@ -149,8 +151,20 @@ class EstimateService:
             bytes=_guess([(found, found.bytes / found.samples * plan.samples) for found in made]),
             # A set is never done in less than a small one takes: what is done once does not shrink with the set.
             seconds=_guess([(found, found.seconds * max(1.0, plan.samples / found.samples)) for found in made]),
-            warnings=tuple(_warnings(plan)),
+            warnings=(*_warnings(plan), *self._missing(plan)),
         )
+
+    def _missing(self, plan: Plan) -> list[str]:
+        """That identities may be missing, where so many find no room in the model."""
+        if plan.unique is None:
+            return []
+        share = missing_share(ModelCatalogue(self._store).get(plan.model.name), plan.identities) or 0.0
+        if share < WORTH_A_WARNING:
+            return []
+        return [
+            f"Of {plan.identities:,} identities up to {share:.1%} may be missing, for the model draws no more that the "
+            "check of uniqueness tells apart."
+        ]
 
     def _like(self, tenant: str, plan: Plan) -> list[_Made]:
         """Sets that tell most of how a plan will go, nearest in samples first."""

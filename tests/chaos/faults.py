@@ -1,6 +1,6 @@
 """The faults: each strikes a living service, waits as long as such a thing lasts, and lets it recover by itself."""
 
-import os
+import contextlib
 import time
 from collections.abc import Callable
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
@@ -86,11 +86,14 @@ def disk_full(service: Living) -> None:
     if not service.folder.root.is_mount():
         raise ValueError("to fill a disk that others use would hurt more than this service")
     ballast = service.folder.root / "ballast"
-    space = os.statvfs(service.folder.root)
     try:
-        with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, (space.f_bavail - 1) * space.f_frsize))
-        time.sleep(DISK_FULL_S)
+        with ballast.open("wb", buffering=0) as file:
+            until = time.monotonic() + DISK_FULL_S
+            while time.monotonic() < until:  # what the service frees meanwhile is taken, too
+                with contextlib.suppress(OSError):
+                    file.write(bytes(2**20))
+                    continue
+                time.sleep(0.2)
     finally:
         ballast.unlink()
 

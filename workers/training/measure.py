@@ -14,6 +14,9 @@ from workers.images import to_pixels
 from workers.matchers.detector import Detector
 from workers.matchers.sface import SFace, compare
 
+FEWEST_COPIES = 3
+"""Pairs at the threshold that say something of the rate there."""
+
 COPY_FMR = 1e-4
 """Two identities count as copies from the score that this share of all pairs of different identities reaches."""
 
@@ -99,4 +102,8 @@ def checks_card(measured: Measured) -> ChecksCard:
 
 def measured_card(measured: Measured) -> dict[str, object]:
     """All figures, as a card keeps them."""
-    return {"detector": "yunet-2023mar-int8bq", "matcher": f"sface {SFace.version}", **asdict(measured)}
+    told = {"detector": "yunet-2023mar-int8bq", "matcher": f"sface {SFace.version}", **asdict(measured)}
+    pairs = measured.identities * (measured.identities - 1) // 2
+    # Of fewer pairs the threshold is the highest score, and what rate that stands for nobody knows.
+    seen = measured.unique_threshold is not None and pairs * COPY_FMR >= FEWEST_COPIES
+    return told | {"unique_fmr": COPY_FMR} if seen else told

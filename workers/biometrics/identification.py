@@ -44,6 +44,20 @@ class Searches:
     """Probes without a template: no search was made."""
     references_failed: int
     """References without a template: not in the gallery."""
+    strangers: NDArray[np.bool_] | None = None
+    """[P] probes whose non-mated searches count; None: all."""
+
+    @property
+    def searched(self) -> int:
+        """Non-mated searches a draw."""
+        return self.best_non_mated.shape[2] if self.strangers is None else int(self.strangers.sum())
+
+    def others(self, draw: int, number: int) -> tuple[Floats32, NDArray[np.int64]]:
+        """Best scores [Q] of the non-mated searches that count, in a draw's gallery of a size, and their subjects."""
+        best = self.best_non_mated[draw, number]
+        if self.strangers is None:
+            return best, self.subjects
+        return best[self.strangers], self.subjects[self.strangers]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +165,11 @@ def fnir_at_fpir(
     mated = has_mate(searches)
     _, misses = replicate_searches(searches, fpir, rank_one, bootstrap)
     points = []
-    searched = searches.best_non_mated.shape[2]
+    searched = searches.searched
     for number, size in enumerate(searches.sizes):
         found, rates, positives = [], [], []
         for draw in range(len(searches.best_non_mated)):
-            best = searches.best_non_mated[draw, number]
+            best, _ = searches.others(draw, number)
             threshold = threshold_allowing(best, allowed(fpir, searched))
             missed = _missed(searches, draw, number, rank_one)[mated] | (searches.mates[mated] < threshold)
             found.append(threshold)
@@ -221,9 +235,9 @@ def replicate_searches(searches: Searches, fpir: float, rank_one: bool, bootstra
             each = weights[chosen][:, searches.subjects]  # [b, P]
             whole = each[:, mated].sum(1)
             for number in range(count):
-                best = searches.best_non_mated[draw, number]
+                best, owners = searches.others(draw, number)
                 order = np.argsort(-best, kind="stable")
-                running = np.cumsum(each[:, order], 1)
+                running = np.cumsum(weights[chosen][:, owners[order]], 1)
                 over = running > np.floor(fpir * running[:, -1:] * (1 + 1e-12) + 1e-9)
                 reached = np.nextafter(best[order][over.argmax(1)], np.float32(np.inf)).astype(np.float64)
                 threshold = np.where(over.any(1), reached, -np.inf)

@@ -25,8 +25,10 @@ from app.client.files import demand_place, write_whole
 from app.client.service import Client
 from app.dataset.candidates import SearchesFound, SearchRule
 from app.dataset.evaluation import DEFAULT_ALPHA, DEFAULT_FMR, Evaluation, Rule, Verdict
+from app.dataset.galleries import GalleriesFound
 from app.errors import FacsimileError
 from workers.commands.candidates import Lists, evaluate_lists
+from workers.commands.galleries import Files, evaluate_templates, numbers_of
 
 if TYPE_CHECKING:
     from workers.verdict.compared import ComparedScores
@@ -90,6 +92,33 @@ def evaluate_command(
         Path | None, typer.Option(help="Scores of the version before, of the same comparisons.")
     ] = None,
     baseline_templates: Annotated[Path | None, typer.Option(help="Templates of the version before.")] = None,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option(help="Search --templates here, in galleries of so many: 100,1000; 'all': of 10, 20, 50 … all."),
+    ] = None,
+    distractors: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Search --templates here, with these synthetic distractors' in the gallery; may be given again."
+        ),
+    ] = None,
+    real_distractors: Annotated[
+        list[Path] | None, typer.Option(help="As --distractors, of further real people; may be given again.")
+    ] = None,
+    baseline_distractors: Annotated[
+        list[Path] | None, typer.Option(help="The synthetic distractors by the version before.")
+    ] = None,
+    baseline_real_distractors: Annotated[
+        list[Path] | None, typer.Option(help="The further real people by the version before.")
+    ] = None,
+    extrapolate: Annotated[
+        list[str] | None, typer.Option(help="Searches: galleries larger than there are, by extreme values.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Searches: random galleries of each size.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Searches: seed of the galleries that are drawn.")] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Searches of templates: write FNIR over gallery sizes as SVG here.")
+    ] = None,
     metric: Annotated[Metric, typer.Option(help="How templates are compared.")] = "cosine",
     at_fmr: Annotated[float, typer.Option(help="FMR whose threshold counts, each matcher's own.")] = DEFAULT_FMR,
     threshold: Annotated[float | None, typer.Option(help="This threshold instead, for both matchers.")] = None,
@@ -132,7 +161,7 @@ def evaluate_command(
         )
         new = Handed.one_of(scores, templates, metric, "the new scores")
         old = Handed.one_of(baseline, baseline_templates, metric, "the baseline")
-        for path in (junit, markdown, det):
+        for path in (junit, markdown, det, plot):
             if path is not None:
                 demand_place(path)
         if candidates is not None:
@@ -147,9 +176,42 @@ def evaluate_command(
             _write_searches(searches, junit, markdown, time.monotonic() - begun)
             _show_searches(searches, json_=json_)
             raise typer.Exit(CODES[searches.verdict])
+        if sizes or distractors or real_distractors:
+            taken = [scores, baseline, baseline_evaluation, det, release, gallery, baseline_candidates]
+            if any(other is not None for other in taken) or remote or name or rule.limits or distances:
+                raise UsageProblem(
+                    "searches here (--sizes, --distractors, --real-distractors) go with --templates, --dataset, "
+                    "their baselines, --extrapolate, --draws, --seed, --metric, --at-fpir, --max-fnir, "
+                    "--max-fnir-increase, --alpha, --junit, --markdown, --plot and --json alone"
+                )
+            if templates is None:
+                raise UsageProblem("templates are searched: give --templates")
+            further = (baseline_distractors, baseline_real_distractors)
+            if baseline_templates is None and any(further):
+                raise UsageProblem("a baseline's distractors need --baseline-templates")
+            galleries = evaluate_templates(
+                _files(templates, distractors, real_distractors),
+                None if baseline_templates is None else _files(baseline_templates, *further),
+                dataset,
+                _search_rule(at_fpir, max_fnir, max_fnir_increase, alpha),
+                sizes=[] if sizes in (None, ["all"]) else numbers_of(sizes, "--sizes"),
+                extrapolate=numbers_of(extrapolate, "--extrapolate"),
+                metric=metric,
+                draws=draws,
+                seed=seed,
+            )
+            _write_galleries(galleries, junit, markdown, plot, time.monotonic() - begun)
+            _show_galleries(galleries, json_=json_)
+            raise typer.Exit(CODES[galleries.verdict])
+        if any([baseline_distractors, baseline_real_distractors, extrapolate, plot]):
+            raise UsageProblem(
+                "--extrapolate, --plot and a baseline's distractors are for searches of --templates; "
+                "give --sizes or --distractors"
+            )
         if gallery is not None or at_fpir or baseline_candidates or max_fnir is not None or max_fnir_increase:
             raise UsageProblem(
-                "--gallery, --at-fpir, --max-fnir, --max-fnir-increase and --baseline-candidates are for --candidates"
+                "--gallery, --at-fpir, --max-fnir, --max-fnir-increase and --baseline-candidates are for --candidates; "
+                "templates are searched with --sizes or --distractors"
             )
         if new is None:
             raise UsageProblem("nothing to evaluate: give --scores, --templates or --candidates")
@@ -362,4 +424,32 @@ def _show_searches(found: SearchesFound, *, json_: bool) -> None:
         as_json(found.model_dump(mode="json"))
         return
     for line in search_lines(found):
+        show(line)
+
+
+def _files(templates: Path, distractors: list[Path] | None, real: list[Path] | None) -> Files:
+    return Files(templates=templates, distractors=tuple(distractors or ()), real_distractors=tuple(real or ()))
+
+
+def _write_galleries(
+    found: GalleriesFound, junit: Path | None, markdown: Path | None, plot: Path | None, seconds: float
+) -> None:
+    from app.charts.galleries import gallery_chart
+    from workers.verdict.gallery_words import gallery_junit, gallery_markdown
+
+    if junit is not None:
+        write_whole(junit, gallery_junit(found, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
+    if markdown is not None:
+        write_whole(markdown, gallery_markdown(found).encode())
+    if plot is not None:
+        write_whole(plot, gallery_chart(found).document().encode())
+
+
+def _show_galleries(found: GalleriesFound, *, json_: bool) -> None:
+    from workers.verdict.gallery_words import gallery_lines
+
+    if json_:
+        as_json(found.model_dump(mode="json"))
+        return
+    for line in gallery_lines(found):
         show(line)

@@ -61,8 +61,8 @@ def read_template_npz(file: BinaryIO, most: int = MOST_ROWS) -> Iterator[Templat
     numbers = templates.dtype.kind in "fiu" and len(templates.shape) == 2
     if not numbers or templates.shape[0] != count or not templates.shape[1]:
         raise ScoresRefused(f"templates must be numbers [{count}, D], not {templates.dtype} {list(templates.shape)}")
-    _check_width(templates.shape[1])
-    _check_count(count, most)
+    check_width(templates.shape[1])
+    check_count(count, most)
     first = 1
     for names, rows in zip(ids.pieces(ROWS), templates.pieces(ROWS), strict=True):
         yield _block(texts_of(names, first), rows.astype(np.float32), first)
@@ -70,17 +70,17 @@ def read_template_npz(file: BinaryIO, most: int = MOST_ROWS) -> Iterator[Templat
 
 
 def _one_array_an_id(arrays: dict[str, Array], most: int) -> Iterator[TemplateBlock]:
-    _check_count(len(arrays), most)
+    check_count(len(arrays), most)
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu" or len(array.shape) != 1:
             raise _no_list(name)
     width = max(array.shape[0] for array in arrays.values())
-    _check_width(width)
+    check_width(width)
     names = list(arrays)
     for first in range(0, len(names), ROWS):
         some = names[first : first + ROWS]
         rows = [next(arrays[name].pieces(MOST_DIMENSIONS), np.zeros(0)) for name in some]
-        yield _block(some, _stacked(some, rows, width), first + 1)
+        yield _block(some, stacked(some, rows, width), first + 1)
 
 
 def read_template_parquet(file: BinaryIO, most: int = MOST_ROWS) -> Iterator[TemplateBlock]:
@@ -91,15 +91,15 @@ def read_template_parquet(file: BinaryIO, most: int = MOST_ROWS) -> Iterator[Tem
     first, width = 1, 0
     for batch in batches(file, {"id": NAME, "template": TEMPLATE}, rows=ROWS, most=most):
         ids = texts_of_column(batch.column("id"), "id", first)
-        rows = _lists_of(batch.column("template"))
+        rows = lists_of(batch.column("template"))
         # A failed extraction may be one NaN, so what comes before the first template does not tell the width.
         width = max(width, max((row.size for row in rows), default=0))
-        _check_width(width)
-        yield _block(ids, _stacked(ids, rows, width), first)
+        check_width(width)
+        yield _block(ids, stacked(ids, rows, width), first)
         first += len(ids)
 
 
-def _lists_of(column: Any) -> list[NDArray[np.generic]]:
+def lists_of(column: Any) -> list[NDArray[np.generic]]:
     """The numbers of every row; one NaN where there is none."""
     import pyarrow.compute as pc
 
@@ -204,7 +204,7 @@ def _pieces(listed: Listed, comparer: Comparer) -> Iterator[tuple[NDArray[np.int
                 yield here[0] + top, here[1] + begin, comparer.block(rows, columns)[here]
 
 
-def _stacked(ids: list[str], rows: list[NDArray[np.generic]], width: int) -> Floats:
+def stacked(ids: list[str], rows: list[NDArray[np.generic]], width: int) -> Floats:
     """Rows [n, D]; a single NaN stands for a whole row of them."""
     for name, row in zip(ids, rows, strict=True):
         if row.size not in (1, width):
@@ -226,11 +226,13 @@ def _no_list(name: str) -> ScoresRefused:
     return ScoresRefused(f"the template of {name[:100]!r} is not a list of numbers")
 
 
-def _check_width(width: int) -> None:
+def check_width(width: int) -> None:
+    """Raise ScoresRefused for a number of dimensions that no template has."""
     if not 0 < width <= MOST_DIMENSIONS:
         raise ScoresRefused(f"templates have {width:,} dimensions; between 1 and {MOST_DIMENSIONS:,} are read")
 
 
-def _check_count(count: int, most: int) -> None:
+def check_count(count: int, most: int) -> None:
+    """Raise ScoresRefused for more templates than are read."""
     if count > most:
         raise ScoresRefused(f"there are {count:,} templates; at most {most:,} are read for this set")

@@ -7,7 +7,8 @@ from typing import Any
 from app.web.forms import Form
 
 SHARES = ("sex", "skin_tone")
-PREVIEW_SUBJECTS, PREVIEW_SAMPLES = 4, 5
+PREVIEW_SUBJECTS, PREVIEW_SAMPLES = 3, 4
+"""Twelve faces take `parametric` two seconds of one core; more would keep one waiting at every move of a slider."""
 PREVIEW_PIXELS = 160
 """Previews are made in the size asked for up to this; larger ones would keep one waiting."""
 

@@ -13,7 +13,8 @@ Json = Mapping[str, Any]
 
 WIDE, HIGH = 560, 340
 COLOURS = ("c0", "c1", "c2", "c3")
-MOST_LABELS, LONGEST_LABEL = 12, 14
+MOST_LABELS, LONGEST_LABEL = 5, 12
+"""So many fit beside each other in a telephone's larger letters."""
 
 
 def calibration_chart(target: Json, curve: Sequence[Json]) -> Markup:

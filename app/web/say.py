@@ -23,6 +23,12 @@ def rate(value: float | None) -> str:
     return f"{100 * value:.3g}%" if 100 * abs(value) < 999.5 else f"{100 * value:,.0f}%"
 
 
+def points(change: float, sign: bool = False) -> str:
+    """A change of a rate in percentage points, with its sign where that is wanted: +26.7 points."""
+    text = f"{100 * change:{'+' if sign and change else ''}.3g}".replace("-", "−")
+    return f"{text} point{'' if text in ('1', '+1', '−1') else 's'}"
+
+
 def figure(value: Any) -> str:
     """Any number, four digits; whole ones whole."""
     if value is None:
@@ -115,6 +121,7 @@ FILTERS = {
     "truth": truth,
     "count": count,
     "rate": rate,
+    "points": points,
     "figure": figure,
     "size": size,
     "duration": duration,

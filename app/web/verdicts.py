@@ -6,6 +6,8 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from app.dataset.evaluation import DEFAULT_FMR
+from app.dataset.resolution import ASKED_FOR
 from app.numerals import number
 from app.web.ask import ApiProblem
 from app.web.figures import history_chart, verdict_chart
@@ -121,18 +123,38 @@ async def _form(page: Page, refused: ApiProblem | None = None) -> Response:
         except ApiProblem as exc:
             if exc.status != 422:
                 raise
+    listed = await _listed(page, ref)
+    resolved = [row["fmr"] for row in listed["resolves"] if row["resolved"]] if listed else []
     return page.show(
         "verdict_new.html",
         422 if refused else 200,
         form=form,
         ref=ref,
         earlier=[item for item in earlier if item["state"] == "succeeded"],
+        listed=listed,
+        resolved=resolved,
+        at_fmr=max(DEFAULT_FMR, min(resolved, default=ASKED_FOR[0])) if listed else DEFAULT_FMR,
         key=secrets.token_hex(16),
         refused=refused,
         list="sets",
         **await known_sets(page),
         most=(await page.api.get("/v1/whoami"))["limits"]["upload_bytes"],
     )
+
+
+async def _listed(page: Page, ref: str) -> dict[str, Any] | None:
+    """What the comparisons that a set lists resolve, as its request's estimate has it; None where that is not known."""
+    if not ref:
+        return None
+    try:
+        found = (await find_set(page, ref)).facts
+        request = found.get("request") or (await page.api.get(f"/v1/datasets/{found['dataset']}"))["request"]
+        listed: dict[str, Any] = (await page.api.post("/v1/estimates", request))["listed"]
+    except ApiProblem as exc:  # it is gone, or was made of what this service has no more
+        if exc.status not in (404, 409, 410, 422):
+            raise
+        return None
+    return listed
 
 
 async def _show(page: Page, evaluation: str, refused: ApiProblem | None = None) -> Response:

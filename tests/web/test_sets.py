@@ -287,9 +287,29 @@ def test_a_verdict_says_what_was_found(browser: TestClient, evaluated: str) -> N
     assert "female" in page
     assert "<script>alert" not in page
     assert HOSTILE in unescape(page)
+    assert "each bound 99%: " in page
     trend = browser.get("/verdicts?release=gate").text
+    assert "points</span>" in trend  # a change of a rate is no rate
     assert "<svg" in trend
     assert "<script>alert" not in trend
+
+
+def test_the_form_proposes_an_fmr_that_the_set_resolves(
+    browser: TestClient, ask: Callable[..., str], memory_store: Any, finish_any: Any
+) -> None:
+    def form(subjects: int) -> str:
+        dataset = ask(subjects=str(subjects), samples_per_subject="3", selection="complete")
+        finish_any(memory_store, "acme", dataset)
+        return browser.get(f"/verdicts/new?dataset={dataset}").text
+
+    assert 'name="at_fmr" value="0.001"' in browser.get("/verdicts/new").text
+    small = form(3)
+    assert 'name="at_fmr" value="0.01"' in small
+    assert "resolve no FMR of 1% or below" in small
+    middle = form(30)
+    assert 'name="at_fmr" value="0.01"' in middle
+    assert re.search(r"lists [34],\d{3} non-mated comparisons\. By the rule of 30 they resolve FMR 1%;", middle)
+    assert 'name="at_fmr" value="0.001"' in form(90)
 
 
 def test_what_is_refused_of_a_verdict_stands_in_place(

@@ -9,7 +9,7 @@ function show(scale) {
     figure.querySelector("input").value = scale;
     figure.querySelector("output").textContent = scale;
     preview.show(JSON.stringify({
-      model: figure.dataset.sheet, seed: 7, subjects: 4, samples_per_subject: 5, variability: { scale: Number(scale) },
+      model: figure.dataset.sheet, seed: 7, subjects: 3, samples_per_subject: 4, variability: { scale: Number(scale) },
     }));
   }
 }

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("PIL")
 
-from app.client.errors import VerificationFailed
+from app.client.errors import UsageProblem, VerificationFailed
 from app.client.manifest import Manifest
 from app.config import WorkerSettings
 from app.dataset.manifest import manifest_lines
@@ -20,6 +20,7 @@ from workers.commands.match import match, match_command
 from workers.images import Mark, encode, pixel_sha256
 from workers.matchers.base import Template
 from workers.matchers.comparison import COSINE
+from workers.verdict.gallery_files import read_named, sides_of
 
 MARK = Mark(dataset="ds_1", sample="s", model="m", model_digest="d", source_type="trainedAlgorithmicMedia")
 BLIND = "S0000001_0001"
@@ -132,6 +133,20 @@ def test_a_comparison_of_an_unknown_sample_is_told(folder: Path) -> None:
     with pytest.raises(VerificationFailed, match="S0000009_0001"):
         match(folder, Grey(), folder / "scores.csv")
     assert not (folder / "scores.csv").exists()
+
+
+def test_templates_are_written_to_be_searched(folder: Path) -> None:
+    out = folder / "templates.npz"
+    found = match(folder, Grey(), None, templates=out)
+    assert (found.samples, found.comparisons) == (6, 0)
+    sides = sides_of(read_named(out), [], [])
+    assert (len(sides.probes), sides.probes_failed, len(sides.references)) == (2, 1, 3)
+    assert list(sides.pools) == ["synthetic"]
+    with np.load(out) as arrays:
+        assert arrays["matcher"] == "grey 1"
+        assert arrays["roles"].tolist() == ["reference", "probe"] * 3
+    with pytest.raises(UsageProblem, match="say what to write"):
+        match_command(folder)
 
 
 def test_the_command_knows_the_matchers_of_the_operators_folder(

@@ -1,6 +1,7 @@
 """`facsimile match`: a matcher over a pulled release, sample by sample, and its scores of the release's comparisons."""
 
 import hashlib
+import io
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -52,12 +53,13 @@ class Matched:
 
 def match_command(
     folder: Annotated[Path, typer.Argument(help="Folder of a pulled release, in the plain layout.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Score file to write (CSV).")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Score file to write (CSV).")] = None,
     matcher: Annotated[str, typer.Option(help="Matcher that is installed.")] = "sface",
     form: Annotated[Form, typer.Option(help="bob: Bob's columns; simple: reference,probe,score.")] = "bob",
     json_: JsonOption = False,
+    templates: Annotated[Path | None, typer.Option(help="Templates to write (npz), to be searched.")] = None,
 ) -> None:
-    """Score every comparison that a release lists, with a matcher that is installed.
+    """Score every comparison that a release lists, with a matcher that is installed; or write its templates.
 
     What your own matcher does instead: read comparisons.csv, write a score file that `facsimile evaluate` takes.
     A sample without a template makes no error: its comparisons have no score, and are counted as failed.
@@ -66,27 +68,37 @@ def match_command(
 
     if not folder.is_dir():
         raise UsageProblem(f"{folder} is no folder")
-    demand_place(out)
+    if out is None and templates is None:
+        raise UsageProblem("say what to write: --out for scores, --templates for templates, or both")
+    for path in (out, templates):
+        if path is not None:
+            demand_place(path)
     loaded = load_matcher(matcher, worker_settings())
     with Bars() as bars:
         found = match(
             folder,
             loaded,
             out,
+            templates=templates,
             form=form,
             on_samples=partial(bars.amount, "extracting templates"),
             on_comparisons=partial(bars.amount, "comparing"),
         )
     if json_:
-        as_json({"out": str(out), **vars(found)})
+        written = {"out": out, "templates": templates}
+        as_json({**{name: None if path is None else str(path) for name, path in written.items()}, **vars(found)})
         return
     fields(
         [
             ("matcher", f"{found.matcher} {found.version}; {loaded.provenance}"),
             ("samples", f"{found.samples:,}"),
             ("failures", ", ".join(f"{kind.replace('_', ' ')}: {count:,}" for kind, count in found.failures.items())),
-            ("comparisons", f"{found.comparisons:,}, of which {found.failed:,} have no score"),
-            ("scores", out),
+            *(
+                [("comparisons", f"{found.comparisons:,}, of which {found.failed:,} have no score"), ("scores", out)]
+                if out
+                else []
+            ),
+            *([("templates", templates)] if templates else []),
         ]
     )
 
@@ -94,13 +106,16 @@ def match_command(
 def match(
     folder: Path,
     matcher: "Matcher",
-    out: Path,
+    out: Path | None,
     *,
+    templates: Path | None = None,
     form: Form = "bob",
     on_samples: OnProgress = lambda done, total: None,
     on_comparisons: OnProgress = lambda done, total: None,
 ) -> Matched:
-    """Extract every sample once, compare as comparisons.csv lists, and write the scores; the file appears when whole.
+    """Extract every sample once, compare as comparisons.csv lists, and write the scores; a file appears when whole.
+
+    `templates` is an .npz of ids, subjects, roles and templates; a sample without one has a row of NaN.
 
     Raises VerificationFailed where a file is not what the manifest says: a damaged set must not become bad scores.
     """
@@ -109,8 +124,9 @@ def match(
 
     folder = set_folder(folder)
     manifest = Manifest(folder / "manifest.json")
-    comparisons = Comparisons(folder)
-    len(comparisons)  # goes through the whole list: one that is not the manifest's is told before the work
+    comparisons = Comparisons(folder) if out is not None else None
+    if comparisons is not None:
+        len(comparisons)  # goes through the whole list: one that is not the manifest's is told before the work
     rows = list(manifest.samples())
     numbers = {row.id: number for number, row in enumerate(rows)}
     table = extract_many(
@@ -123,9 +139,25 @@ def match(
     found = Matched(matcher=matcher.name, version=matcher.version, samples=len(rows), reasons=table.reasons())
     kinds = Counter(_kind(rows[number]) for number in table.failures)
     found.failures = {kind: kinds[kind] for kind in ("failure_to_enrol", "failure_to_extract")}
-    compared = _compared(matcher, table, numbers, comparisons, found, on_comparisons)
-    write_whole(out, write_scores(compared, form))
+    if templates is not None:
+        write_whole(templates, _npz(manifest.summary.dataset, rows, table))
+    if out is not None and comparisons is not None:
+        compared = _compared(matcher, table, numbers, comparisons, found, on_comparisons)
+        write_whole(out, write_scores(compared, form))
     return found
+
+
+def _npz(dataset: str, rows: list[SampleRow], table: "Extraction") -> bytes:
+    file = io.BytesIO()
+    np.savez(
+        file,
+        ids=np.array([row.id for row in rows]),
+        subjects=np.array([f"{dataset}/{row.subject}" for row in rows]),
+        roles=np.array([row.role for row in rows]),
+        templates=table.templates,
+        matcher=np.array([f"{table.matcher} {table.version}"]),
+    )
+    return file.getvalue()
 
 
 def _compared(

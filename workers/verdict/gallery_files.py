@@ -44,6 +44,11 @@ class Named:
     templates: Floats32
     """[N, D]"""
 
+    @property
+    def of_nobody(self) -> bool:
+        """Whether every id is that of a sample of a dataset of ours."""
+        return all(place_of(name) != NOWHERE for name in self.ids)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sides:
@@ -169,7 +174,7 @@ def sides_of(
     *,
     roles: Mapping[str, str] | None = None,
 ) -> Sides:
-    """Sort templates by role. `roles` are those of a dataset's samples, whose references are then synthetic too.
+    """Sort templates by role. `roles` are those of a dataset's samples; references of a dataset of ours are synthetic.
 
     Of a file of distractors every subject's first template is taken. Raises ScoresRefused where a distractor's subject
     is one of the probes' file or comes twice, where widths differ, and where there is no probe.
@@ -192,7 +197,7 @@ def sides_of(
     if not made["probe"].extracted.any():
         raise ScoresRefused(f"{handed.what}: no probe has a template; every one is NaN")
     own = _joined([made["reference"], made["distractor"]])
-    pieces = [(own, np.full(len(own), roles is not None))]
+    pieces = [(own, np.full(len(own), roles is not None or handed.of_nobody))]
     for files, of_nobody in ((real, False), (synthetic, True)):
         for named in files:
             if named.templates.shape[1] != handed.templates.shape[1]:

@@ -215,7 +215,7 @@ def main() -> int:
     finally:
         if asked.disk_mib:
             shutil.copytree(folder / "data" / "logs", folder / "logs", dirs_exist_ok=True)
-            subprocess.run(("umount", str(folder / "data")), check=True)
+            subprocess.run(("umount", "--lazy", str(folder / "data")), check=True)  # what ends may hold it still
     if asked.out:
         asked.out.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps({name: value for name, value in found.items() if name != "rows"}, indent=1))  # noqa: T201

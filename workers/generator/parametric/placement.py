@@ -14,6 +14,9 @@ from workers.generator.parametric.regions import Regions
 from workers.generator.parametric.scans.heads import ScanHeads
 from workers.generator.parametric.shape import Latent, shape_head, vertex_normals
 
+IRIS_ABOVE = 0.06
+"""How much higher than the middle of the lids' opening an iris lies at rest, of the ball's radius."""
+
 EYE_LINE = 0.45
 """Height of the eyes in the image, from the top."""
 
@@ -39,6 +42,8 @@ class Placed:
     centre: Vertices
     eyes: NDArray[np.float32]
     """Centres of the eyeballs, left and right, not turned, [2, 3]."""
+    level: float
+    """Degrees above the balls' middles at which the lids open: where the eyes look who look straight ahead."""
     camera: NDArray[np.float64]
     projection: NDArray[np.float64]
     """World to clip coordinates, [4, 4]."""
@@ -82,6 +87,7 @@ def place_head(
         rotation=rotation,
         centre=centre,
         eyes=eyes,
+        level=_level(head, regions, rest),
         camera=camera,
         projection=projection,
     )
@@ -116,16 +122,29 @@ def _on_skin(regions: Regions, vertices: NDArray[np.int64], posed: Vertices) -> 
     return points
 
 
-def gaze_directions(observation: Latent, eyes: NDArray[Any]) -> NDArray[np.float64]:
+def _level(head: HeadModel, regions: Regions, rest: Vertices) -> float:
+    """How high the lids of a face at rest open before its eyeballs, degrees above their middles."""
+    heights = []
+    for number, side in enumerate("lr"):
+        points = rest[head.group_vertices(f"helper-{side}-eye")]
+        low, high = points.min(0), points.max(0)
+        lids = [strands.lid_edges(regions, rest, upper=upper)[number] for upper in (True, False)]
+        open_ = float(np.mean([edge[len(edge) // 3 : -2, 1].mean() for edge in lids]))
+        heights.append(2 * (open_ - (low[1] + high[1]) / 2) / float((high - low)[:2].mean()))
+    return float(np.degrees(np.arcsin(np.clip(np.mean(heights) + IRIS_ABOVE, -0.4, 0.25))))
+
+
+def gaze_directions(observation: Latent, placed: Placed) -> NDArray[np.float64]:
     """Where the left and right eye look, unit vectors of the head's own frame, [2, 3]: both at one point.
 
     Most of a turn of the head is made good, as people do who look into a camera.
     """
+    eyes = placed.eyes
     side = float(faces.bounded(faces.how(observation, "gaze_side"), 5, 16))
     up = float(faces.bounded(faces.how(observation, "gaze_up"), 2.5, 7))
     side -= float(faces.bounded(faces.yaw_degrees(observation), 0.75, 24))
     up += float(faces.bounded(faces.pitch_degrees(observation), 0.6, 9))
-    a, b = np.radians([side, up])
+    a, b = np.radians([side, up + placed.level])
     point = eyes.mean(0) + 11.0 * np.array([np.sin(a) * np.cos(b), np.sin(b), np.cos(a) * np.cos(b)])
     ways = point - eyes
     return np.asarray(ways / np.linalg.norm(ways, axis=1, keepdims=True), np.float64)
@@ -142,7 +161,7 @@ def _brow_lines(hairs: NDArray[np.float32]) -> list[Vertices]:
 
 def _irises(head: HeadModel, observation: Latent, placed: Placed) -> Vertices:
     centres = []
-    for side, gaze in zip("lr", gaze_directions(observation, placed.eyes), strict=True):
+    for side, gaze in zip("lr", gaze_directions(observation, placed), strict=True):
         points = placed.still[head.group_vertices(f"helper-{side}-eye")]
         low, high = points.min(0), points.max(0)
         centres.append((low + high) / 2 + gaze * (high - low)[:2].mean() / 2)

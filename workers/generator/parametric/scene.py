@@ -352,7 +352,7 @@ class Scene:
         white = white * (1 - 0.42 * skin_tone(identity))  # or exposure for dark skin would burn it out
         pieces = []
         edges = [strands.lid_edges(self.regions, placed.still, upper=upper) for upper in (True, False)]
-        gazes = gaze_directions(observation, placed.eyes)
+        gazes = gaze_directions(observation, placed)
         for number, name in enumerate("lr"):
             gaze = gazes[number]
             cornea = 1 + 0.050 * np.exp(-((np.arccos(np.clip(ball @ gaze, -1, 1)) / 0.42) ** 2))

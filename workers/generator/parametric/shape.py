@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from workers.generator.latents import SECOND_BLOCKS
 from workers.generator.parametric import faces
 from workers.generator.parametric.geometry import HeadModel, Vertices
+from workers.generator.parametric.regions import load_regions
 from workers.generator.parametric.scans.heads import ScanHeads
 
 SLIDERS = Path(__file__).parent / "data" / "sliders.npz"
@@ -37,6 +38,9 @@ SEX_APART = 1.65
 
 ANCESTRY_SHARE = 0.6
 """Of MakeHuman's differences between ancestries; the sliders' statistics hold the rest."""
+
+LIDS_APART = 0.46
+"""Of the lids at rest, over the length of their edges, a person in the middle."""
 
 OF_THE_FIT = {
     "measure-neck-circ": 0.25,
@@ -169,21 +173,42 @@ def _fields(head: HeadModel) -> NDArray[np.float32]:
     return np.array(found, np.float32)
 
 
-def resting_units(identity: Latent) -> dict[str, float]:
-    """Expression units that a face holds at rest: lids and brows lie in their own way on everybody."""
+def resting_units(head: HeadModel, identity: Latent, rest: Vertices) -> dict[str, float]:
+    """Expression units that a face of vertices `rest` holds at rest: lids and brows lie in their own way on everybody.
+
+    Lids are opened or closed until they stand as far apart as the identity's latent says, however the sockets are
+    shaped: a person's eyes may be narrow, but nobody's are shut by a slider.
+    """
 
     def latent(name: str) -> float:
         return float(faces.who(identity, name))
 
-    lids = float(faces.bounded(latent("lid_opening"), 0.38, 0.75))
+    opening = LIDS_APART * float(np.exp(faces.bounded(latent("lid_opening"), 0.22, 0.40)))
+    now, wide, narrow = (_lids_apart(vertices) for vertices in (rest, *_moved_lids(head, rest)))
     height = float(faces.bounded(latent("brow_height"), 0.4, 0.8))
     units = {"browInnerUp": max(0.0, 0.35 * height + 0.12 * float(np.tanh(latent("brow_inner"))))}
     for side in ("Left", "Right"):
-        units[f"eyeWide{side}"] = max(0.0, 0.9 * lids + (0.38 if faces.is_male(identity) else 0.24))
-        units[f"eyeSquint{side}"] = max(0.0, -0.7 * lids - 0.14)
+        units[f"eyeWide{side}"] = float(np.clip((opening - now) / max(wide - now, 0.02), 0, 1))
+        units[f"eyeSquint{side}"] = float(np.clip((now - opening) / max(now - narrow, 0.02), 0, 1))
         units[f"browDown{side}"] = max(0.0, -0.7 * height)
         units[f"browOuterUp{side}"] = max(0.0, 0.6 * height + 0.2 * float(np.tanh(latent("brow_slope"))))
     return units
+
+
+def _lids_apart(vertices: Vertices) -> float:
+    """How far the lids' edges stand apart in their middle, over their length, the mean of both eyes."""
+    upper, lower = vertices[load_regions().upper_lids], vertices[load_regions().lower_lids]
+    height = upper[:, 2:6, 1].mean(1) - lower[:, 1:5, 1].mean(1)
+    return float((height / np.abs(upper[:, -1, 0] - upper[:, 0, 0])).mean())
+
+
+def _moved_lids(head: HeadModel, rest: Vertices) -> tuple[Vertices, Vertices]:
+    """The head with its eyes as wide, and as narrow, as the units move them."""
+    wide, narrow = (
+        head.morph(rest, {head.unit(f"{name}{side}"): 1.0 for side in ("Left", "Right")})
+        for name in ("eyeWide", "eyeSquint")
+    )
+    return wide, narrow
 
 
 def expression_units(observation: Latent) -> dict[str, float]:
@@ -200,7 +225,7 @@ def expression_units(observation: Latent) -> dict[str, float]:
             f"browDown{side}": -0.32 * brows,
             f"browOuterUp{side}": 0.28 * brows,
             f"eyeWide{side}": 0.25 * lids,
-            f"eyeSquint{side}": -0.3 * lids,
+            f"eyeSquint{side}": -0.22 * lids,
             f"mouthStretch{side}": -0.28 * pucker,
         }
     return {name: value for name, value in units.items() if value > 0}
@@ -218,7 +243,7 @@ def shape_head(
         rest = scans.rest(identity, age)
         own[: len(faces.block(identity, "form"))] = 0  # the scans' modes say it
     rest = rest + np.einsum("k,kvd->vd", own.astype(np.float32), _fields(head))
-    lying = resting_units(identity)
+    lying = resting_units(head, identity, rest)
     rest = head.morph(rest, {head.unit(name): min(value, 1.0) for name, value in lying.items() if value > 0})
     moved = {
         name: min(value, max(0.0, 1.0 - lying.get(name, 0.0))) for name, value in expression_units(observation).items()

@@ -101,7 +101,7 @@ def read_brow(identity: Latent) -> Brow:
         start=0.125 + float(faces.bounded(latent("inner"), 0.036, 0.065)),
         length=0.40 * float(np.exp(faces.bounded(latent("length"), 0.15, 0.30))),
         height=(7.450 if male else 7.470) + float(faces.bounded(latent("height"), 0.036, 0.075)),
-        slope=-0.012 + float(faces.bounded(latent("slope"), 0.050, 0.10)),
+        slope=-0.012 + float(faces.bounded(latent("slope"), 0.034, 0.06)),
         arch=max(0.0, (0.034 if male else 0.050) + float(faces.bounded(latent("arch"), 0.040, 0.08))),
         peak=0.64 + 0.06 * float(np.tanh(latent("taper"))),
         tail=0.10 + float(faces.bounded(latent("tail"), 0.16, 0.3)),
@@ -118,7 +118,7 @@ def brow_shade(brow: Brow, x: NDArray[Any], y: NDArray[Any], depth: float) -> ND
     t = (np.abs(x) - brow.start) / brow.length
     inside = 1 / (1 + np.exp(-np.clip(t + 0.02, -1, 2) / 0.03)) / (1 + np.exp((np.clip(t, -1, 2) - 1.0) / 0.04))
     off = (y - brow.middle(np.clip(t, 0, 1))) / np.maximum(0.55 * brow.breadth(np.clip(t, 0, 1)), 0.006)
-    return np.asarray(0.75 * depth * brow.density**1.1 * inside * np.exp(-(off**2)), np.float32)
+    return np.asarray(0.5 * depth * brow.density**1.1 * inside * np.exp(-(off**2)), np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -138,8 +138,10 @@ def brows(regions: Regions, identity: Latent, rest: Vertices, normals: Vertices)
     lean = faces.block(identity, "asymmetry")[:3]
     bundles = []
     for side, luck in zip((1, -1), _brow_luck()[:, :count], strict=True):
-        t, across = luck[:, 0] ** 0.92, luck[:, 1]
-        across = 0.5 + (across - 0.5) * (1 + 0.15 * brow.wildness * np.abs(luck[:, 4]))
+        # Fewest hairs at both ends and along both edges, where the brow fades into skin.
+        t = np.interp(luck[:, 0], [0, 0.06, 0.30, 0.85, 1], [0, 0.12, 0.32, 0.78, 1])
+        off = 2 * luck[:, 1] - 1
+        across = 0.5 + 0.5 * np.sign(off) * np.abs(off) ** 1.3 * (1 + 0.2 * brow.wildness * np.abs(luck[:, 4]))
         x = side * (brow.start + t * brow.length)
         y = brow.middle(t) + brow.breadth(t) * (across - 0.5) + side * (0.006 * lean[0] + 0.008 * lean[1] * (t - 0.5))
         at = np.stack([x, y], 1)

@@ -24,7 +24,7 @@ MODES = SECOND_BLOCKS["shape"] + SECOND_BLOCKS["form"]
 
 MAX_BYTES = 32 * 1024 * 1024
 
-SPREAD = 1.25
+SPREAD = 1.35
 """Of the modes' own standard deviations: still people, and fewer of them are taken for each other."""
 
 SEX_SIGMA, AGE_SIGMA = 1.6, 2.0

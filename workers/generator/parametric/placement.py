@@ -1,7 +1,6 @@
 """Where a head and its landmarks come to lie in the image: shape, pose and camera, nothing drawn."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

@@ -21,10 +21,10 @@ from workers.generator.parametric.scans.heads import ScanHeads
 
 SLIDERS = Path(__file__).parent / "data" / "sliders.npz"
 
-SPREAD = 1.6
+SPREAD = 1.8
 """The fit loses a third of the scans' variance; this gives it back."""
 
-FORM_MM, ASYMMETRY_MM = 2.4, 1.4
+FORM_MM, ASYMMETRY_MM = 2.8, 1.4
 """What no slider says: root mean square of the smooth fields that are alike on both sides, and of those not so."""
 
 FARTHER = {"eye-": 1.8, "nose-": 1.5, "mouth-": 1.6}
@@ -32,6 +32,12 @@ FARTHER = {"eye-": 1.8, "nose-": 1.5, "mouth-": 1.6}
 
 EYES_OWN = 0.55
 """How far eyes differ beyond that, standard deviation of their sliders: the fit leaves the sockets out."""
+
+SEEN_WELL = ("eye-trans", "eye-scale", "nose-scale-depth", "nose-scale-vert")
+"""Sliders of whole eyes and noses: the fit does see those, so they go no farther than it says."""
+
+PUT_RIGHT = {"mouth-scale-horiz": 0.3, "eye-trans/l/in": -0.15, "eye-trans/r/in": -0.15}
+"""Added to the mean of sliders of these names, which brings mouths, and faces beside the eyes, nearer to the scans' breadth."""
 
 SEX_APART = 1.65
 """How far the sexes' macros are carried on beyond MakeHuman's own: the sliders' spread hides them otherwise."""
@@ -79,9 +85,12 @@ def _statistics(head: HeadModel) -> _Statistics:
         ends.append((targets[low] if low else None, targets[high]))
     farther, trusted = (
         np.array([next((x for start, x in by.items() if text.startswith(start)), 1.0) for text in names], np.float32)
-        for by in (FARTHER, OF_THE_FIT)
+        for by in (dict.fromkeys(SEEN_WELL, 1.0) | FARTHER, OF_THE_FIT)
     )
-    return _Statistics(ends=tuple(ends), mean=mean * trusted, factors=factors * farther, eyes=_own_eyes(names.tolist()))
+    mean = mean * trusted
+    for start, more in PUT_RIGHT.items():
+        mean[[text.startswith(start) for text in names.tolist()]] += more
+    return _Statistics(ends=tuple(ends), mean=mean, factors=factors * farther, eyes=_own_eyes(names.tolist()))
 
 
 def _own_eyes(names: list[str]) -> NDArray[np.float32]:
@@ -90,7 +99,7 @@ def _own_eyes(names: list[str]) -> NDArray[np.float32]:
     drawn: dict[str, NDArray[np.float32]] = {}
     for number, text in enumerate(names):
         name, _, ends = text.split("/", 2)
-        if name.startswith("eye-") and name not in ("eye-bag", "eye-bag-height"):
+        if name.startswith("eye-") and name not in ("eye-bag", "eye-bag-height", *SEEN_WELL):
             way = drawn.setdefault(name + ends, rng.standard_normal(len(found), np.float32) / np.sqrt(len(found)))
             found[:, number] = EYES_OWN * way
     return found
@@ -186,11 +195,11 @@ def resting_units(head: HeadModel, identity: Latent, rest: Vertices) -> dict[str
     opening = LIDS_APART * float(np.exp(faces.bounded(latent("lid_opening"), 0.22, 0.40)))
     now, wide, narrow = (_lids_apart(vertices) for vertices in (rest, *_moved_lids(head, rest)))
     height = float(faces.bounded(latent("brow_height"), 0.4, 0.8))
-    units = {"browInnerUp": max(0.0, 0.35 * height + 0.12 * float(np.tanh(latent("brow_inner"))))}
+    units = {"browInnerUp": max(0.0, 0.22 * height + 0.10 * float(np.tanh(latent("brow_inner"))))}
     for side in ("Left", "Right"):
         units[f"eyeWide{side}"] = float(np.clip((opening - now) / max(wide - now, 0.02), 0, 1))
         units[f"eyeSquint{side}"] = float(np.clip((now - opening) / max(now - narrow, 0.02), 0, 1))
-        units[f"browDown{side}"] = max(0.0, -0.7 * height)
+        units[f"browDown{side}"] = max(0.0, -0.55 * height)
         units[f"browOuterUp{side}"] = max(0.0, 0.6 * height + 0.2 * float(np.tanh(latent("brow_slope"))))
     return units
 
@@ -214,7 +223,7 @@ def _moved_lids(head: HeadModel, rest: Vertices) -> tuple[Vertices, Vertices]:
 def expression_units(observation: Latent) -> dict[str, float]:
     """Expression units for one observation; all zero at z_O = 0."""
     smile, lips, brows, lids, pucker, jaw = faces.bounded(faces.factor(observation, "expression"), 1.0, 2.2)
-    units: dict[str, float] = {"browInnerUp": 0.3 * brows, "jawOpen": 0.14 * jaw, "mouthPucker": 0.3 * pucker}
+    units: dict[str, float] = {"browInnerUp": 0.24 * brows, "jawOpen": 0.14 * jaw, "mouthPucker": 0.3 * pucker}
     for side in ("Left", "Right"):
         units |= {
             f"mouthSmile{side}": 0.42 * smile,

@@ -37,7 +37,7 @@ SEEN_WELL = ("eye-trans", "eye-scale", "nose-scale-depth", "nose-scale-vert")
 """Sliders of whole eyes and noses: the fit does see those, so they go no farther than it says."""
 
 PUT_RIGHT = {"mouth-scale-horiz": 0.3, "eye-trans/l/in": -0.15, "eye-trans/r/in": -0.15}
-"""Added to the mean of sliders of these names, which brings mouths, and faces beside the eyes, nearer to the scans' breadth."""
+"""Added to the mean of sliders of these names: mouths, and faces beside the eyes, come nearer to the scans' breadth."""
 
 SEX_APART = 1.65
 """How far the sexes' macros are carried on beyond MakeHuman's own: the sliders' spread hides them otherwise."""

@@ -18,6 +18,7 @@ from workers.matchers.base import NetworkMatcher
 from workers.matchers.comparison import COSINE
 from workers.matchers.detector import Face
 from workers.report.faults import faults_of
+from workers.study.page import Picture, Pictures, render_study
 from workers.study.run import DATA, PAGE, Studied, run_study
 from workers.study.spec import Method, StudyFound
 
@@ -138,6 +139,29 @@ def test_the_page_holds_all_of_it_and_loads_nothing(done: tuple[Path, StudyFound
     assert page.count("<svg") == 2 + 3 * 2
     assert page.count("data:image/jpeg") == 1 + len(found.methods[0].look_alikes)
     assert StudyFound.model_validate(json.loads((folder / DATA).read_text())) == found
+
+
+RATE = {"errors": 1, "trials": 4, "exact": {"low": 0, "high": 1, "confidence": 0.95, "method": "Clopper–Pearson"}}
+
+
+def test_what_too_few_comparisons_leave_open_is_said(done: tuple[Path, StudyFound]) -> None:
+    _, found = done
+
+    def told(matcher: str, *open_at: float) -> str:
+        """The page's sentence where FNMR at some σ is not resolved."""
+        raw = found.model_dump(mode="json")
+        for one in raw["methods"][0]["by_matcher"]:
+            for at in one["over_sigma"]:
+                at["fnmr"] = None if at["sigma"] in open_at else {**(at["fnmr"] or RATE), "value": at["sigma"] / 4}
+        pictures = {"toy": Pictures(method="toy", sheet=Picture(b"", 1), pairs=())}
+        page = render_study(StudyFound.model_validate(raw), pictures).decode()
+        (sentence,) = (line for line in page.split("<p") if f"By {matcher}, FNMR" in line)
+        return sentence
+
+    assert "rises with every step of σ for 1 (toy) of 1.</p>" in told("good")
+    few = "cannot be told at every σ for 1 (toy): too few comparisons"
+    assert f"By good, FNMR at FMR 1% {few}" in told("good", 1.0)
+    assert f"By poor, FNMR at FMR 1% {few}" in told("poor", 0.3, 2.0)
 
 
 def test_a_study_goes_on_where_it_was(done: tuple[Path, StudyFound], tmp_path: Path) -> None:

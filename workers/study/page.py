@@ -160,13 +160,9 @@ def _sentences(study: StudyFound) -> list[str]:
         f"{wording.plural(len(made), 'method')} of {spec.subjects:,} subjects × {spec.samples} samples at "
         f"{wording.plural(len(spec.sigmas), 'setting')} of σ, judged by {', '.join(f.name for f in spec.matchers)}."
     ]
-    for facts in spec.matchers:
-        rising = [found.method.name for found in made if _rises(found.by(facts.name))]
-        if len(spec.sigmas) > 1 and made:
-            told.append(
-                f"By {facts.name}, FNMR at FMR {wording.fmr_text(TARGET)} rises with every step of σ for "
-                f"{_listed(rising)} of {len(made)}."
-            )
+    if len(spec.sigmas) > 1 and made:
+        what = f"FNMR at FMR {wording.fmr_text(TARGET)}"
+        told += [f"By {facts.name}, {what} {_rising(study, facts.name)}." for facts in spec.matchers]
     for worse, better in sorted({(one.worse, one.better) for found in study.methods for one in found.improvements}):
         seen = [f"{name} at σ {sigma:g}" for name, sigma in _seen(study, worse, better)]
         if seen:
@@ -174,9 +170,21 @@ def _sentences(study: StudyFound) -> list[str]:
     return told
 
 
-def _rises(one: ByMatcher) -> bool:
-    rates = [at.fnmr.value for at in one.over_sigma if at.fnmr is not None]
-    return len(rates) > 1 and all(before < after for before, after in pairwise(rates))
+def _rising(study: StudyFound, matcher: str) -> str:
+    """For which methods one matcher's FNMR rises with σ, and for which too few comparisons leave it open."""
+    made = [found for found in study.methods if found.method.kind != "photographs"]
+    rates = {
+        found.method.name: [None if at.fnmr is None else at.fnmr.value for at in found.by(matcher).over_sigma]
+        for found in made
+    }
+    whole = {name: [rate for rate in each if rate is not None] for name, each in rates.items() if None not in each}
+    rising = [name for name, each in whole.items() if all(before < after for before, after in pairwise(each))]
+    few = [name for name in rates if name not in whole]
+    told = f"rises with every step of σ for {_listed(rising)} of {len(whole)}"
+    left = f"cannot be told at every σ for {_listed(few)}: too few comparisons, so give more subjects or samples"
+    if not whole:
+        return left
+    return f"{told}; it {left}" if few else told
 
 
 def _seen(study: StudyFound, worse: str, better: str) -> list[tuple[str, float]]:

@@ -144,7 +144,7 @@ def test_nothing_is_made_up_for_what_is_left_out(
     [
         (["--truncation", "1.5"], "truncation: ψ is 1.5"),
         (["--truncation", "0.5"], "no w to truncate"),
-        (["--label", "0"], "label: 0 is not one of the network's 0 classes"),
+        (["--label", "0"], "label: the network was told of no classes; leave it out"),
         (["--name", "sdgan"], "cannot name a model"),
         (["--network", "g_ema"], "there is no network `g_ema`"),
         (["--boundary", "pose"], "is not NAME=FILE.npy"),

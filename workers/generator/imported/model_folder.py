@@ -254,7 +254,8 @@ def _check_fits(asked: Asked, looked: Looked) -> None:
             ("label", f"the network was told of {network.labels} classes; choose one: --label 0 … {network.labels - 1}")
         )
     if asked.label is not None and not 0 <= asked.label < network.labels:
-        problems.append(("label", f"{asked.label} is not one of the network's {network.labels} classes"))
+        wrong = f"{asked.label} is not one of the network's {network.labels} classes"
+        problems.append(("label", wrong if network.labels else "the network was told of no classes; leave it out"))
     mapped = looked.converted.kind != "progan"
     if asked.psi != 1 and not mapped:
         problems.append(("truncation", "this network has no w to truncate"))

@@ -68,9 +68,13 @@ def likeness(request: DatasetRequest, profile: Profile, card: ModelCard, matcher
         )
     maps: list[PlannedMap] = []
     attributes = list(_attributes(request.attributes, profile, card, identities, unreachable))
+    untold: list[str] = []
     for name, histogram in profile.quantities.items():
         response = responses.quantities.get(name) if responses else None
         if name not in QUANTITIES or responses is None or not histogram.total:
+            continue
+        if not histogram.inner_edges:
+            untold.append(name)
             continue
         if response is None:
             _unmoved(name, histogram, responses.medians.get(name), unreachable)
@@ -79,6 +83,8 @@ def likeness(request: DatasetRequest, profile: Profile, card: ModelCard, matcher
             maps.append(PlannedMap(latent=response.latent, shares=LEVELS, values=values))
         elif name == OF_IDENTITY and request.attributes.skin_tone is None:
             attributes.append(_of_identity(name, histogram, response, identities, unreachable))
+    if untold:
+        unreachable.append(f"{', '.join(untold)}: the profile tells no edge of it, so the set follows the model.")
     return Likeness(
         counts=counts,
         attributes=tuple(attributes),

@@ -136,6 +136,11 @@ class Histogram(_Data):
         return sum(self.counts)
 
     @property
+    def inner_edges(self) -> tuple[float, ...]:
+        """Edges between cells. Without one nothing is told of where the values lie but the ends of the grid."""
+        return self.edges[1:-1]
+
+    @property
     def cumulated(self) -> list[float]:
         """Share of the weight below each edge, the first 0 and the last 1; all 0 of nothing."""
         total = self.total or 1
@@ -180,8 +185,8 @@ class Histogram(_Data):
         return self.edges[-1]
 
     def quantiles(self, *, logarithmic: bool = False) -> dict[str, float] | None:
-        """QUANTILES by name, such as 5%; None of fewer subjects than QUANTILES_FROM."""
-        if self.total < QUANTILES_FROM:
+        """QUANTILES by name, such as 5%; None of fewer subjects than QUANTILES_FROM, or where no edge is told."""
+        if self.total < QUANTILES_FROM or not self.inner_edges:
             return None
         return {f"{100 * share:g}%": self.quantile(share, logarithmic=logarithmic) for share in QUANTILES}
 

@@ -1,6 +1,7 @@
 """A set like a gallery: numbers of samples, latents by quantiles, difficulty, and what is out of reach."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tests.profile.conftest import Unasked
 from workers.generator import latents as lt
 from workers.generator.draw import draw_observation
 from workers.pipeline.generate import Draw, draw_latents
+from workers.profile.show import lines
 
 
 def card_with(responses: dict[str, Response] | None = None, medians: dict[str, float] | None = None) -> ModelCard:
@@ -112,14 +114,15 @@ def test_a_latent_is_drawn_as_the_profile_has_its_quantity(told_profile: Profile
     assert found.shares == LEVELS
     final = plan.final()
     draws = [Draw(place, 0, 0) for place in final.places(range(min(final.samples, 1_200)))]
-    _, observation = draw_latents(final, card_with({"yaw": yaw_response()}), draws)
+    generator: Any = SimpleNamespace(card=card_with({"yaw": yaw_response()}))
+    _, observation = draw_latents(final, generator, draws)
     yaw = observation[:, found.latent] * 24 + np.random.default_rng(0).standard_normal(len(draws))  # what else moves it
     told = told_profile.quantities["yaw"]
     for share in (0.1, 0.25, 0.5, 0.75, 0.9):
         assert abs(float(np.quantile(yaw, share)) - told.quantile(share)) < 2.5
     # Whatever σ is, it stays so; all other latents follow σ.
     calm = final.model_copy(update={"sigma": dict.fromkeys(final.sigma, 0.0)})
-    _, still = draw_latents(calm, card_with({"yaw": yaw_response()}), draws)
+    _, still = draw_latents(calm, generator, draws)
     assert np.array_equal(still[:, found.latent], observation[:, found.latent])
     others = np.delete(still, found.latent, 1)
     assert not others.any()
@@ -144,6 +147,19 @@ def test_what_the_model_cannot_reach_is_said_before(told_profile: Profile) -> No
     assert any("sharpness" in text and "no latent of the model moves it" in text for text in dull.unreachable)
     another = card_with({"yaw": yaw_response()}).model_copy(update={"version": "2"})
     assert planned(asked(told_profile), another).maps == ()  # measured on another model
+
+
+def test_what_lies_in_one_cell_is_not_read_off_it(told_profile: Profile) -> None:
+    # All pictures are 112 px wide: the profile tells that they lie on its grid, of 16 to 4096 px, and nothing else.
+    one = Histogram(unit="px", edges=(16.0, 4096.0), counts=(350,))
+    profile = told_profile.model_copy(update={"quantities": {**told_profile.quantities, "width": one}})
+    assert one.quantiles(logarithmic=True) is None
+    assert any("no quantiles: it is one cell" in line for line in lines(profile))
+    card = card_with({"yaw": yaw_response()}, {"width": 128.0})
+    found = planned(asked(profile.signed()), card).unreachable
+    assert [text for text in found if text.startswith("width")] == [
+        "width: the profile tells no edge of it, so the set follows the model."
+    ]
 
 
 def test_the_difficulty_is_the_profiles_unless_the_request_has_its_own(told_profile: Profile) -> None:

@@ -114,7 +114,7 @@ def _distribution(
 ) -> Row:
     empty: dict[str, float | None] = dict.fromkeys(LETTERS)
     theirs = told.quantiles(logarithmic=logarithmic)
-    gallery = {letter: round(theirs[letter], 4) if theirs and len(told.counts) > 1 else None for letter in LETTERS}
+    gallery = {letter: round(theirs[letter], 4) if theirs else None for letter in LETTERS}
     if found is None or not found[1].sum():
         why = "it was not measured on the set"
         return Row(name=name, says=says, unit=unit, verdict="not comparable", why=why, gallery=gallery, twin=empty)
@@ -123,7 +123,7 @@ def _distribution(
     twin = {letter: round(_quantile(edges, cumulated, float(letter[:-1]) / 100), 4) for letter in LETTERS}
     ours = tuple(zip(edges.round(5).tolist(), cumulated.round(5).tolist(), strict=True))
     curve = tuple(zip(told.edges, (round(share, 5) for share in told.cumulated), strict=True))
-    if len(told.counts) < 2:
+    if not told.inner_edges:
         why = "the profile tells no edge of it: nearly all of the gallery lies together, or too little may be told"
         return Row(
             name=name,

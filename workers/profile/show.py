@@ -64,7 +64,9 @@ def _histogram(title: str, histogram: Histogram, *, logarithmic: bool = False) -
         mean = f"; mean {number(histogram.means[place])}" if histogram.means is not None else ""
         yield f"  {low} to {high}{beyond}: {count}{mean}"
     quantiles = histogram.quantiles(logarithmic=logarithmic)
-    if quantiles is None:
+    if not histogram.inner_edges:
+        yield "  no quantiles: it is one cell, for nearly all of the gallery lies together, or too little may be told"
+    elif quantiles is None:
         yield f"  no quantiles: they are of fewer than {QUANTILES_FROM} subjects"
     else:
         yield "  read off these cells: " + ", ".join(f"{name} {value:.4g}" for name, value in quantiles.items())

@@ -42,6 +42,8 @@ NOT_RUN = {
     r"docker compose ": "needs a container engine",
     r"facsimile up$": "the stack that these commands speak to was started so; tests/stack",
     r"facsimile train (run|export|templates|corpus|photographs) ": "hours; small in tests/workers/test_train*.py",
+    r"facsimile (profile|twin) ": "needs photographs of 20 people; tests/profile",
+    r"facsimile generate --like ": "needs their profile; tests/profile",
     r"facsimile models import network\.pkl": "needs somebody's network; small ones in tests/generator/imported",
     r"facsimile models import ICT-FaceKit": "needs a clone of it; tests/generator/parametric/test_scans.py",
     r"FACSIMILE_WORKER__MODELS_DIR=models facsimile": "needs that model, too; tests/generator/imported",

@@ -94,7 +94,8 @@ def _next_step(plan: Plan, facts: Facts) -> Iterable[str]:
 
 
 SURVEY = Phase(kind=Kind("facsimile.survey_identities", SHARDS), step="survey", stored=keys.SURVEY, needed=_blocks)
-CHOOSE = Phase(kind=Kind("facsimile.choose_identities", CONTROL), step="choose", stored=keys.IDENTITIES, needed=_choice)
+# Of a large set it goes on for long: among shards other tenants have their turn between its steps.
+CHOOSE = Phase(kind=Kind("facsimile.choose_identities", SHARDS), step="choose", stored=keys.IDENTITIES, needed=_choice)
 TRY = Phase(kind=Kind("facsimile.try_scale", SHARDS), step="calibrate", stored=keys.CALIBRATION_PART, needed=_tries)
 CALIBRATE = Phase(
     kind=Kind("facsimile.calibrate_dataset", CONTROL),

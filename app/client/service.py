@@ -40,6 +40,10 @@ class Client(Http):
             return named
         found = [item["id"] for item in self.datasets(state=None, name=named, limit=1000) if item["name"] == named]
         if not found:
+            if "@" in named:
+                raise UsageProblem(
+                    f"{named!r} names a release; give a dataset: 'facsimile release list' says of which it is"
+                )
             raise UsageProblem(f"there is no dataset of the id or name {named!r}; 'facsimile status' lists them")
         if len(found) > 1:
             shown = ", ".join(found[:5]) + (" …" if len(found) > 5 else "")

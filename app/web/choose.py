@@ -97,7 +97,7 @@ async def _show_form(page: Page, form: Form, refused: ApiProblem | None = None) 
         factors=any(name.startswith("factor.") and value != "1" for name, value in form.pairs),
         matchers=matchers["matchers"],
         layouts=[layout.value for layout in Layout if layout is not Layout.PLAIN],
-        key=secrets.token_hex(16),
+        key=form["key"] or secrets.token_hex(16),
         refused=refused,
         **await _draft(page, form),
     )

@@ -146,6 +146,7 @@ def _refused(request: Request, problem: ApiProblem) -> Response:
         problem.status,
         session=_session_if_any(request),
         refused=problem,
+        again=_again(request),
         id=_request_id(request),
     )
     if problem.retry_after_s:
@@ -155,13 +156,19 @@ def _refused(request: Request, problem: ApiProblem) -> Response:
 
 def _to_sign_in(request: Request, problem: ApiProblem) -> Response:
     """Ask to sign in, and come back after it with what was typed."""
-    form: Form | None = getattr(request.state, "form", None)
+    then = _again(request)
     if request.method in SAFE:
-        then = here(request)
         return RedirectResponse(f"/signin?{urlencode({'then': then})}" if then != "/" else "/signin", 303, HEADERS)
-    typed = form.without("csrf").query if form else ""
-    then = f"{request.url.path}?{typed}" if typed else request.url.path
     return render(request, "signin.html", 401, then=then, refused=problem)
+
+
+def _again(request: Request) -> str:
+    """The page that was asked for, to come to it again; of a form that was sent, the form with what was typed in it."""
+    if request.method in SAFE:
+        return here(request)
+    form: Form | None = getattr(request.state, "form", None)
+    typed = form.without("csrf").query if form else ""
+    return f"{request.url.path}?{typed}" if typed else request.url.path
 
 
 async def nothing_here(request: Request) -> Response:

@@ -382,6 +382,8 @@ def test_the_command_sends_files_and_waits(
     assert "facsimile: --baseline-evaluation: there is no evaluation" in capsys.readouterr().err
     assert run(["evaluate", "--scores", "new.csv", "--release", "gate@9.9.9", *there]) == 2
     assert "facsimile: --release: " in capsys.readouterr().err
+    assert run(["evaluate", "--scores", "new.csv", "--dataset", "gate@9.9.9", *there]) == 2  # a release, by its name
+    assert "facsimile: --release: " in capsys.readouterr().err
     (tmp_path / "new.csv").write_text("reference,probe,score\n")
     assert run([*command, *there]) == 2
     assert "missing" in capsys.readouterr().err

@@ -55,6 +55,9 @@ def test_from_the_key_to_the_verdict_by_keyboard_alone(
     keys.press("ArrowRight")
     assert page.get_by_role("slider", name="σ, all factors").input_value() != before
     page.wait_for_selector("#preview[aria-busy=false] img:not([hidden])")
+    shape = "e => [e.clientWidth / e.clientHeight, e.naturalWidth / e.naturalHeight]"
+    shown, made = page.locator("#preview img").evaluate(shape)
+    assert shown == pytest.approx(made, rel=0.02)  # no face is stretched
     check(watched)
     watched.tab_to("Make this set")
     keys.press("Enter")
@@ -179,6 +182,25 @@ def test_a_service_that_is_away_keeps_the_page_and_goes_on(watch: Callable[..., 
     page.context.set_offline(False)
     page.wait_for_selector("#draft pre:has-text('typed while away')", state="attached")
     page.wait_for_selector("#away", state="hidden")
+
+
+def test_a_store_that_is_away_is_said_and_the_page_comes_when_it_is_back(watch: Callable[..., Any], stack: Any) -> None:
+    watched = watch()
+    page = watched.go("/new")
+    page.fill("[name=name]", "typed before")
+    page.wait_for_selector("#draft pre:has-text('typed before')", state="attached")
+    stack.stop_child("s3")
+    try:
+        listed = page.context.new_page()
+        listed.goto(f"{stack.url}/datasets")
+        listed.wait_for_selector("h1:has-text('The service is not all there')")
+        page.click("text=Make this set")
+        page.wait_for_selector("text=This page tries again by itself")
+    finally:
+        stack.start_child("s3")
+    listed.wait_for_selector("h1:has-text('Datasets')")
+    page.wait_for_selector("h1:has-text('New set')")
+    assert page.input_value("[name=name]") == "typed before"
 
 
 def test_a_set_that_is_deleted_while_looked_at_is_said_to_be_gone(

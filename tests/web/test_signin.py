@@ -1,6 +1,8 @@
 """Sessions: what a cookie is worth, when it ends, and that no other site can use it."""
 
+import re
 from hashlib import sha256
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -175,3 +177,20 @@ def test_a_store_that_is_away_is_no_wrong_key(browser: TestClient, memory_store:
     assert "tries again by itself" in answer.text
     assert 'data-retry="5"' in answer.text
     assert answer.headers["retry-after"] == "5"
+
+
+def test_a_form_that_the_store_was_away_for_is_come_back_to_as_it_was(
+    browser: TestClient, secret: str, memory_store: Any
+) -> None:
+    typed = {"name": "long & thought about", "subjects": "7", "samples_per_subject": "2", "key": "k" * 32}
+    memory_store.fault = lambda operation, key: StoreUnavailable("the object store does not answer")
+    away = browser.post("/new", data={"csrf": secret, **typed})
+    assert away.status_code == 503
+    again = re.search(r'data-again="([^"]*)"', away.text)
+    assert again is not None
+    memory_store.fault = lambda operation, key: None
+    page = browser.get(unescape(again[1]))
+    assert page.status_code == 200
+    assert secret not in again[1]
+    assert 'value="long &amp; thought about"' in page.text
+    assert f'name="key" value="{typed["key"]}"' in page.text  # sent again it is the same request

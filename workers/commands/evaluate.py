@@ -66,7 +66,10 @@ def evaluate_command(
     ] = None,
     templates: Annotated[Path | None, typer.Option(help="Templates instead (npz, Parquet): compared here.")] = None,
     dataset: Annotated[
-        Path | None, typer.Option(help="Folder of the pulled dataset or release; with --remote, its id will do.")
+        Path | None,
+        typer.Option(
+            help="Folder of the pulled dataset or release; with --remote, its id, name or NAME@VERSION will do."
+        ),
     ] = None,
     release: Annotated[str | None, typer.Option(help="NAME@VERSION; its comparisons are fetched.")] = None,
     candidates: Annotated[
@@ -217,6 +220,8 @@ def evaluate_command(
             raise UsageProblem("nothing to evaluate: give --scores, --templates or --candidates")
         if distances and any(one is not None and one.metric for one in (new, old)):
             raise UsageProblem("--distances is for files of distances; templates are compared here, by --metric")
+        if dataset is not None and release is None and "@" in dataset.name and not dataset.exists():
+            dataset, release = None, str(dataset)  # a release, by its name
         if (dataset is None) == (release is None):
             raise UsageProblem("say what the scores are of: --dataset FOLDER, or --release NAME@VERSION")
         if remote:

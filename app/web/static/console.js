@@ -78,8 +78,8 @@ if (retry) {
   (async () => {
     for (;;) {
       await pause(1000 * Number(retry.dataset.retry));
-      const answer = await fetch(location.href, { redirect: "follow" }).catch(() => null);
-      if (answer && answer.status !== 503) { location.reload(); return; }
+      const answer = await fetch(retry.dataset.again, { redirect: "follow" }).catch(() => null);
+      if (answer && answer.status !== 503) { location.replace(retry.dataset.again); return; }
     }
   })();
 }

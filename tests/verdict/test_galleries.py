@@ -224,6 +224,7 @@ def spoilt(row: int, value: float, whole: bool = False) -> NDArray[np.float64]:
         ({"templates": np.zeros((6, 0))}, "0 dimensions"),
         ({"templates": np.array([["x"] * 4] * 6)}, "templates must be numbers"),
         ({"templates": None}, "there must be ids and templates"),
+        ({"ids": np.array(["a0"] * 6, dtype=object)}, "t.npz: this .npz cannot be read"),
         ({"ids": [], "templates": np.zeros((0, 4)), "subjects": []}, "holds no template"),
     ],
 )
@@ -278,6 +279,8 @@ def test_failures_are_counted_and_left_out(tmp_path: Path, capsys: pytest.Captur
     path = base(tmp_path, ids=ids, templates=templates, subjects=list("aabbccdd"))
     found = evaluated(capsys, "--templates", str(path), "--sizes", "2", "--at-fpir", "0.4")
     assert (found.probes, found.probes_failed, found.mated, found.references_failed) == (3, 1, 2, 1)
+    # c could not be enrolled; that makes its probe no stranger, over whom alone FPIR would be taken.
+    assert found.non_mated_are == "mated searches, the mate put aside"
     assert any("failure to extract: 1 probes" in note for note in found.notes)
 
 

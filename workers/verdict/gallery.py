@@ -118,8 +118,7 @@ def _check_sizes(sides: Sides, asked: Asked) -> None:
 
 def _strangers(sides: Sides) -> NDArray[np.bool_] | None:
     """[P] whose non-mated searches count: probes without a reference, where there are such; None: all."""
-    without = ~np.isin(sides.probes.subjects, sides.references.subjects)
-    return without if without.any() else None
+    return sides.strangers if sides.strangers.any() else None
 
 
 def _curves(

@@ -61,12 +61,23 @@ class Sides:
     pools: Mapping[str, Pool]
     """By what their references are: real, synthetic, mixed; those that there are."""
     probe_ids: tuple[str, ...]
+    strangers: NDArray[np.bool_]
+    """[P] probes whose subject has no reference; one that could not be enrolled is none of them."""
     probes_failed: int
     references_failed: int
 
 
 def read_named(path: Path, metric: Metric = "cosine", most: int = MOST_ROWS) -> Named:
-    """Read a file of templates; raises ScoresRefused."""
+    """Read a file of templates; raises ScoresRefused, which names the file."""
+    try:
+        return _read_named(path, metric, most)
+    except ScoresRefused as exc:
+        if str(path) in str(exc):
+            raise
+        raise ScoresRefused(f"{path}: {exc}") from exc
+
+
+def _read_named(path: Path, metric: Metric, most: int) -> Named:
     columns: dict[str, list[str]] = {}
     with path.open("rb") as file:
         npz = file.read(len(NPZ_MAGIC)) == NPZ_MAGIC
@@ -223,6 +234,7 @@ def sides_of(
         probes=made["probe"].take(extracted),
         references=made["reference"].take(made["reference"].extracted),
         pools={name: pool for name, pool in pools.items() if len(pool) and not (alone and name == "mixed")},
+        strangers=~np.isin(made["probe"].subjects[extracted], made["reference"].subjects),
         probe_ids=tuple(name for name, there in zip(ids, extracted, strict=True) if there),
         probes_failed=int((~extracted).sum()),
         references_failed=failed,

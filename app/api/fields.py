@@ -36,6 +36,7 @@ EXAMPLES: dict[str, dict[str, list[Any]]] = {
         "skin_tone": [{"light": 0.4, "medium": 0.3, "dark": 0.3}],
         "age": [{"min": 20, "max": 65}],
         "glasses": [0.2],
+        "headwear": [0.1],
     },
     "ImageSpec": {"size": [128, [480, 600]], "format": ["png", "jpeg"], "quality": [90]},
     "Checks": {"unique": [True], "face_found": [True]},

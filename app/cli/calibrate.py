@@ -37,6 +37,7 @@ def calibrate(
     age: Annotated[str | None, typer.Option(help="Range of apparent ages: 20-65.")] = None,
     skin_tone: Annotated[str | None, typer.Option(help="Shares, as with --sex.")] = None,
     glasses: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with glasses.")] = None,
+    headwear: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with a cap.")] = None,
     size: Annotated[str | None, typer.Option(help="Pixels of a sample.")] = None,
     image_format: Annotated[str | None, typer.Option("--format", help="png or jpeg.")] = None,
     url: UrlOption = None,
@@ -55,6 +56,7 @@ def calibrate(
         ("attributes.age", requests.age(age)),
         ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")),
         ("attributes.glasses", glasses),
+        ("attributes.headwear", headwear),
         ("image.size", requests.size(size)),
         ("image.format", image_format),
     ):

@@ -27,6 +27,7 @@ def preview(
     age: Annotated[str | None, typer.Option(help="Range of apparent ages: 20-65.")] = None,
     skin_tone: Annotated[str | None, typer.Option(help="Shares, as with --sex.")] = None,
     glasses: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with glasses.")] = None,
+    headwear: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with a cap.")] = None,
     size: Annotated[str | None, typer.Option(help="Pixels of a sample.")] = None,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -45,6 +46,7 @@ def preview(
         ("attributes.age", requests.age(age)),
         ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")),
         ("attributes.glasses", glasses),
+        ("attributes.headwear", headwear),
         ("image.size", requests.size(size)),
     ):
         requests.put(request, path, value)

@@ -32,6 +32,7 @@ OPTIONS = {
     "attributes.age": "--age",
     "attributes.skin_tone": "--skin-tone",
     "attributes.glasses": "--glasses",
+    "attributes.headwear": "--headwear",
     "image.size": "--size",
     "image.format": "--format",
     "image.quality": "--quality",

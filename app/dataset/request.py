@@ -117,6 +117,8 @@ class Attributes(_Part):
     """Share of each, as `GET /v1/models` lists them; they sum to 1."""
     glasses: Share | None = None
     """Share of subjects who wear glasses (unless an observation takes them off)."""
+    headwear: Share | None = None
+    """Share of subjects who wear a cap (unless an observation takes it off)."""
 
     @model_validator(mode="after")
     def _distributions(self) -> Self:

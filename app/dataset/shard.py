@@ -29,6 +29,10 @@ class Shown(_Frozen):
 
     glasses: bool | None = None
     """Whether glasses are on the face."""
+    headwear: bool | None = None
+    """Whether a cap covers the hair."""
+    mask: bool | None = None
+    """Whether a face mask covers nose and mouth."""
     age: float | None = None
     """Apparent age, years."""
     yaw: float | None = None

@@ -7,6 +7,7 @@ from typing import Any
 from app.web.forms import Form
 
 SHARES = ("sex", "skin_tone")
+WORN = ("glasses", "headwear")
 PREVIEW_SUBJECTS, PREVIEW_SAMPLES = 3, 4
 """Twelve faces take `parametric` two seconds of one core; more would keep one waiting at every move of a slider."""
 PREVIEW_PIXELS = 160
@@ -65,8 +66,9 @@ def form_of(request: dict[str, Any]) -> Form:
             put(f"share.{name}.{value}", 100.0 * share)
     for end, years in (attributes.get("age") or {}).items():
         put(f"age.{end}", years)
-    if attributes.get("glasses") is not None:
-        put("glasses", 100.0 * attributes["glasses"])
+    for name in WORN:
+        if attributes.get(name) is not None:
+            put(name, 100.0 * attributes[name])
     image = request.get("image") or {}
     size = image.get("size")
     put("size", f"{size[0]}x{size[1]}" if isinstance(size, list) else size)
@@ -198,9 +200,9 @@ def _attributes(form: Form) -> dict[str, Any]:
         }
         _take(found, name, shares)
     _take(found, "age", _only(min=_number(form["age.min"]), max=_number(form["age.max"])))
-    _take(found, "glasses", _share(form["glasses"]))
-    if _share(form["glasses"]) == 0:
-        found["glasses"] = 0
+    for name in WORN:
+        if (share := _share(form[name])) is not None:
+            found[name] = share
     return found
 
 

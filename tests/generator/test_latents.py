@@ -185,6 +185,8 @@ def test_what_an_image_shows_is_of_the_image_and_not_of_the_subject() -> None:
     assert abs(calm.light_side or 0.0) < 1
     assert calm.model_dump(exclude={"light_side"}) == {
         "glasses": True,
+        "headwear": False,
+        "mask": False,
         "age": 44.5,
         "yaw": 0.0,
         "pitch": 0.0,
@@ -197,6 +199,14 @@ def test_what_an_image_shows_is_of_the_image_and_not_of_the_subject() -> None:
     other = lt.shown(card, who, how)
     assert other is not None
     assert other.glasses is False, "the wearer took them off"
+    who[lt.CURRENT.who["headwear"]], how[lt.CURRENT.dimensions["mask_on"]] = 2.0, 3.5
+    covered = lt.shown(card, who, how)
+    assert covered is not None
+    assert (covered.headwear, covered.mask) == (True, True)
+    how[lt.CURRENT.dimensions["headwear_off"]] = 1.5
+    bare = lt.shown(card, who, how)
+    assert bare is not None
+    assert bare.headwear is False
     assert other.age == pytest.approx(44.5 - 12 * np.tanh(5 / 12), abs=0.05)
     assert other.yaw == pytest.approx(50 * np.tanh(15 / 50), abs=0.05)
     assert other.smile == pytest.approx(np.tanh(-3 / 2.2), abs=0.005)

@@ -188,6 +188,7 @@ def test_however_small_or_blind_there_is_a_report(
 
 
 def test_subjects_are_grouped_by_what_their_images_show() -> None:
+    assert evidence._worn("headwear", True, [True, False]) == "headwear in some images"
     assert evidence._worn("glasses", True, [True, True]) == "glasses in every image"
     assert evidence._worn("glasses", True, [True, False]) == "glasses in some images"
     assert evidence._worn("glasses", False, [False]) == "glasses in none"

@@ -339,7 +339,7 @@ SEX, AGE, SKIN_TONE, GLASSES = (CURRENT.who[name] for name in ("sex", "age", "sk
 
 def attributes(layout: Layout = CURRENT) -> dict[str, dict[str, Any]]:
     """How a model card says which dimension of z_I each attribute is read off."""
-    return {
+    found = {
         "sex": {"kind": "choice", "latent": layout.who["sex"], "values": {"female": [None, 0.0], "male": [0.0, None]}},
         "age": {
             "kind": "range",
@@ -355,6 +355,9 @@ def attributes(layout: Layout = CURRENT) -> dict[str, dict[str, Any]]:
         },
         "glasses": {"kind": "share", "latent": layout.who["glasses"], "threshold": GLASSES_THRESHOLD},
     }
+    if "headwear" in layout.who:
+        found["headwear"] = {"kind": "share", "latent": layout.who["headwear"], "threshold": HEADWEAR_THRESHOLD}
+    return found
 
 
 class Pose(NamedTuple):
@@ -433,6 +436,8 @@ def shown(card: ModelCard, identity: Floats, observation: Floats) -> Shown | Non
     smile, jaw = (float(bounded(layout.of_how(observation, name), 1.0, 2.2)) / 2.2 for name in ("smile", "jaw"))
     return Shown(
         glasses=bool(wears_glasses(identity, observation, layout)) if "glasses" in card.attributes else None,
+        headwear=bool(wears_headwear(identity, observation, layout)) if "headwear" in card.attributes else None,
+        mask=bool(wears_mask(observation, layout)) if "mask_on" in layout.dimensions else None,
         age=round(float(age_years(identity, observation, layout)), 1),
         yaw=round(float(pose.yaw), 1),
         pitch=round(float(pose.pitch), 1),

@@ -113,7 +113,7 @@ def _labels(plan: Plan, card: ModelCard, rows: Mapping[str, SampleRow]) -> dict[
             labels[name] = [None if value is None else str(value) for value in values[name]]
         elif isinstance(attribute, ShareAttribute):
             labels[name] = [
-                _worn(name, value, [shown.glasses for shown in seen[subject]] if name == "glasses" else [])
+                _worn(name, value, [getattr(shown, name, None) for shown in seen[subject]])
                 for subject, value in enumerate(values[name])
             ]
         elif isinstance(attribute, RangeAttribute) and name == "age":

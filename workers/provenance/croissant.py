@@ -70,6 +70,8 @@ CONTEXT: dict[str, Any] = {
 
 SHOWN = {
     "glasses": "Whether glasses are on the face in this image.",
+    "headwear": "Whether a cap covers the hair in this image.",
+    "mask": "Whether a face mask covers nose and mouth in this image.",
     "age": "Apparent age in this image, years.",
     "yaw": "Turn of the head to its left, degrees.",
     "pitch": "Nod of the head downwards, degrees.",

@@ -105,6 +105,7 @@ def test_glasses_beards_and_yaw_change_the_picture(renderer: Any) -> None:
         (lt.AGE, 1.5),
         (lt.SKIN_TONE, 2.0),
         (lt.CURRENT.who["hair_style"], -2.0),
+        (lt.CURRENT.who["headwear"], 2.0),
     ):
         changed = who.copy()
         changed[0, latent] = value

@@ -1,4 +1,4 @@
-"""What one subject changes in a profile, what noise is worth, and what an attacker learns."""
+"""What one subject changes in a profile, and what noise is worth."""
 
 import json
 from collections.abc import Callable
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from app.dataset.profile import QUANTITIES, Histogram, Profile, grid
-from tests.profile.conftest import Unasked, population, without
+from tests.profile.conftest import Unasked, without
 from workers.matchers.base import Matcher
-from workers.profile.make import Measured, Weights, tell, weigh
-from workers.profile.tell import NoNoise, coarseness, subject_weights, tell_histogram
+from workers.profile.make import Measured, tell, weigh
+from workers.profile.tell import NoNoise, coarseness, tell_histogram
 
 People = Callable[[int, int, int], Measured]
 
@@ -145,74 +145,12 @@ def test_noise_is_paid_for_once_a_statistic_and_more_of_it_is_dearer(people: Peo
             for edge, count in at_edges(profile.quantities[name]).items():
                 off.append(abs(count - truth[edges.index(edge)]))
         errors[epsilon] = float(np.mean(off))
-    assert errors[1_000.0] < 4 < errors[1.0]
-
-
-@pytest.fixture(scope="module")
-def population_weights() -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-    """What each of 2,600 subjects weighs in every statistic, [subjects, cells + 1]; two pictures of each."""
-    measured = population(2_600, 2, 7)
-    of = [measured.seen[2 * subject : 2 * subject + 2] for subject in range(measured.subjects)]
-    return {
-        name: np.array([subject_weights([one.values[name] for one in ones], quantity) for ones in of])
-        for name, quantity in QUANTITIES.items()
-    }
-
-
-def attacked(own: dict[str, np.ndarray], members: int, rng: np.random.Generator) -> float:  # type: ignore[type-arg]
-    """AUC of telling a profile's subjects from as many others, by one who has all of a candidate's pictures.
-
-    The attacker measures the candidate as the profile's maker did, knows the population from 1,000 other subjects, and
-    asks of every cell whether the profile holds more of it than the population where the candidate lies: the first
-    term of the likelihood ratio (Homer 2008), summed over all statistics.
-    """
-    order = rng.permutation(len(own["yaw"]))
-    inside, outside, known = order[:members], order[members : 2 * members], order[2 * members : 2 * members + 1_000]
-    samples = np.zeros(65)
-    samples[1] = members
-    weights = Weights(
-        subjects=members,
-        samples=samples,
-        pictures={"face found": float(members)},
-        formats={"jpeg": float(members)},
-        quantities={name: each[inside].sum(0) for name, each in own.items()},
-        words={},
-        age=None,
-        matchers={},
-    )
-    profile = tell(weights, software="test", detector="none", at_most=20)
-    score = np.zeros(len(order))
-    for name, histogram in profile.quantities.items():
-        edges = grid(QUANTITIES[name])
-        at = [edges.index(edge) for edge in histogram.edges]
-        cells = np.stack([own[name][:, low:high].sum(1) for low, high in pairwise(at)], 1)
-        usual = cells[known].mean(0) + 1 / len(known)
-        if len(usual) > 1:
-            score += cells @ (np.array(histogram.counts) / histogram.total / (usual / usual.sum()) - 1)
-    higher = (score[inside][:, None] > score[outside]) + 0.5 * (score[inside][:, None] == score[outside])
-    return float(higher.mean())
-
-
-@pytest.mark.parametrize("subjects", [150, 300, 800])
-def test_who_is_in_a_gallery_is_not_told_by_its_profile(
-    subjects: int,
-    population_weights: dict[str, np.ndarray],  # type: ignore[type-arg]
-) -> None:
-    rng = np.random.default_rng(8)
-    assert np.mean([attacked(population_weights, subjects, rng) for _ in range(12)]) <= 0.55
-
-
-def test_the_attack_finds_them_in_counts_that_are_rounded_to_five(
-    population_weights: dict[str, np.ndarray],  # type: ignore[type-arg]
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Else the test above would only show that the attack is a bad one.
-    monkeypatch.setattr("workers.profile.make.coarseness", lambda subjects, statistics: 5)
-    rng = np.random.default_rng(8)
-    assert np.mean([attacked(population_weights, 300, rng) for _ in range(6)]) > 0.58
+        to = profile.privacy.rounded_to
+    assert errors[1_000.0] < to / 2 < errors[1.0]
 
 
 def test_the_more_is_told_the_coarser_it_is_and_the_more_subjects_the_finer() -> None:
     assert coarseness(300, 5) < coarseness(300, 25)
     assert coarseness(100_000, 25) == 5
     assert coarseness(4_000, 25) < coarseness(300, 25)
+    assert 5 == coarseness(300, 25, 2_000) < coarseness(300, 25, 100) < coarseness(300, 25)

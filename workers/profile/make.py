@@ -17,7 +17,6 @@ from PIL import Image, UnidentifiedImageError
 from app.dataset.profile import (
     LEAST_CELL,
     QUANTITIES,
-    ROUNDED_TO,
     Categories,
     Histogram,
     MatcherStatistics,
@@ -54,6 +53,9 @@ PICTURES_PER_SUBJECT = 20
 FOUND, NO_FACE, NOT_READ = "face found", "no face", "not read"
 
 NOT_SAID = "not said"
+
+SUBJECTS = "subjects"
+"""What a part of the budget goes to, under differential privacy: how many there are, for what counts are rounded to."""
 
 FORMATS = ("jpeg", "png", "webp", "bmp", "tiff", "ppm", "gif", "avif", "other")
 
@@ -276,6 +278,7 @@ def metric_of(matcher: Matcher) -> Metric:
 def tell(weights: Weights, *, software: str, detector: str, at_most: int, epsilon: float | None = None) -> Profile:
     """Tell a profile; with `epsilon`, all of it under differential privacy. Raises Misconfigured without OpenDP."""
     names = [
+        *([SUBJECTS] if epsilon is not None else []),
         "samples_per_subject",
         "pictures",
         "formats",
@@ -284,8 +287,15 @@ def tell(weights: Weights, *, software: str, detector: str, at_most: int, epsilo
         *(["age"] if weights.age is not None else []),
         *(f"{name}.{part}" for name in weights.matchers for part in ("mated", "non_mated", "enrol", "extract")),
     ]
-    to = coarseness(weights.subjects, _spread_out(weights)) if epsilon is None else ROUNDED_TO
-    noise: Noise = NoNoise() if epsilon is None else LaplaceNoise(epsilon, names)
+    noise: Noise = NoNoise()
+    if epsilon is None:
+        to = coarseness(weights.subjects, _spread_out(weights))
+    else:
+        # Of a large budget the noise alone would hide less than rounding does without one. What is rounded to must
+        # hang on noisy numbers only.
+        noise = LaplaceNoise(epsilon, names)
+        subjects = noise.add(SUBJECTS, np.array([float(weights.subjects)]), 1.0)
+        to = coarseness(max(round(float(subjects[0])), 0), len(names), noise.variance)
     matchers = {}
     for name, (matcher, scores, enrol, extract) in weights.matchers.items():
         mated, non_mated = tell_scores(name, scores, noise, to)

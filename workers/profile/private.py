@@ -35,6 +35,11 @@ class LaplaceNoise:
         return np.array(measurement(weights.tolist()), np.float64)
 
     @property
+    def variance(self) -> float:
+        """Of what is added to a count, in subjects squared, at the least."""
+        return 2 * max(self._parts.values()) ** -2
+
+    @property
     def budget(self) -> Budget:
         """What was spent; to be asked for at the end."""
         if self._left:

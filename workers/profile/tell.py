@@ -43,14 +43,15 @@ class NoNoise:
         return weights
 
 
-def coarseness(subjects: int, statistics: int) -> int:
+def coarseness(subjects: int, statistics: int, variance: float = 0.0) -> int:
     """To multiples of what counts are rounded, where so many statistics of so many subjects are told.
 
     Many true counts add up to a trace of everybody who is in them (Homer 2008, Dwork 2015). Rounding hides it as noise
     of the same variance would: what each cell must have of it grows with the statistics, less what chance leaves
-    anyhow in cells of many subjects. HIDDEN is set by an attack (tests/profile/test_membership.py).
+    anyhow in cells of many subjects, and less the `variance` of noise that counts have already. HIDDEN is set by an
+    attack (tests/profile/test_membership.py).
     """
-    needed = HIDDEN * statistics - subjects / MOST_CELLS
+    needed = HIDDEN * statistics - subjects / MOST_CELLS - variance
     return ROUNDED_TO * max(1, math.ceil(math.sqrt(max(6 * needed, 0.0)) / ROUNDED_TO))
 
 

@@ -1,7 +1,6 @@
 """HTTP to one service: bounded retries, and errors that can be shown."""
 
 import json
-import os
 import random
 import ssl
 import time
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from app.client.errors import Problem, ServiceRefused, ServiceUnreachable, UsageProblem
-from app.client.network import ByEnvironment, proxy_for
+from app.client.network import ByEnvironment, proxy_for, trusts
 
 Json = dict[str, Any]
 
@@ -21,7 +20,7 @@ RETRY_STATUSES = frozenset({429, 502, 503, 504})
 PATIENCE_S = 60.0
 """How long a call that meets no answer, 429 or 5xx of passing nature is repeated."""
 CONNECT_PATIENCE_S = 8.0
-"""The same where nobody listens at all: that is seldom a matter of waiting."""
+"""The same where nobody listens at all, or nobody ever answered: that is seldom a matter of waiting."""
 LONGEST_PAUSE_S = 10.0
 
 
@@ -42,6 +41,7 @@ class Http:
         self._patience_s = patience_s
         self._sleep = sleep
         self._clock = clock
+        self._answered = False
         self._http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -102,19 +102,22 @@ class Http:
                 asked_s = None
                 may_pass = not isinstance(error, UsageProblem)
                 patience_s = self._patience_s
-                if isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout):
+                slow = isinstance(exc, httpx.ReadTimeout | httpx.WriteTimeout)
+                if isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout) or not (self._answered or slow):
                     patience_s = min(patience_s, CONNECT_PATIENCE_S)
             else:
+                self._answered = True
                 if not answer.is_error:
                     return answer
                 error = self._error(answer)
                 asked_s = retry_after(answer)
                 may_pass = answer.status_code in RETRY_STATUSES
                 patience_s = self._patience_s
-            if not may_pass or self._clock() - begun > patience_s:
+            left_s = begun + patience_s - self._clock()
+            if not may_pass or left_s <= 0:
                 raise error
-            # Spread, so that clients refused together do not come back together.
-            self._sleep(min(asked_s or pause_s * random.uniform(0.7, 1.3), LONGEST_PAUSE_S))
+            # Spread, so that clients refused together do not come back together; the last try is at the end.
+            self._sleep(min(asked_s or min(pause_s * random.uniform(0.7, 1.3), max(left_s, 0.1)), LONGEST_PAUSE_S))
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def _error(self, answer: httpx.Response) -> Exception:
@@ -130,21 +133,27 @@ class Http:
 
     def _unreachable(self, exc: httpx.TransportError) -> ServiceUnreachable | UsageProblem:
         """Our error for a connection's; UsageProblem for what no waiting mends."""
-        why = str(exc) or type(exc).__name__
-        if isinstance(_root(exc), ssl.SSLCertVerificationError):
+        why, root, proxy = str(exc) or type(exc).__name__, _root(exc), proxy_for(httpx.URL(self.url))
+        if isinstance(root, ssl.SSLCertVerificationError):
+            return UsageProblem(f"{self.url}: its certificate is not trusted ({root}) by {trusts()}")
+        if isinstance(root, ssl.SSLError) and not isinstance(root, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            wants = f"the proxy that {proxy.variable} names, {proxy.shown}," if proxy else self.url
             return UsageProblem(
-                f"{self.url}: its certificate is not trusted ({_root(exc)}); SSL_CERT_FILE names a file of those "
-                f"who are ({os.environ.get('SSL_CERT_FILE') or 'now the usual ones'})"
+                f"{wants} does not speak TLS with us ({why}); does it want http:// instead of https://?"
             )
         if isinstance(exc, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
             return UsageProblem(f"{self.url} cannot be asked: {why}")
-        if proxy := proxy_for(httpx.URL(self.url)):
+        if proxy:
             if isinstance(exc, httpx.ProxyError):
-                return UsageProblem(f"the proxy that {proxy.variable} names does not let us reach {self.url}: {why}")
+                return UsageProblem(
+                    f"the proxy that {proxy.variable} names, {proxy.shown}, does not let us reach {self.url}: {why}"
+                )
             return ServiceUnreachable(
-                f"{self.url} does not answer ({why}) by the proxy that {proxy.variable} names; NO_PROXY names hosts "
-                "that are reached without"
+                f"{self.url} does not answer ({why}) by the proxy that {proxy.variable} names, {proxy.shown}; "
+                "NO_PROXY names hosts that are reached without"
             )
+        if isinstance(exc, httpx.ReadError | httpx.RemoteProtocolError) and self.url.startswith("http:"):
+            why += "; does it want https://?"
         return ServiceUnreachable(f"{self.url} does not answer ({why}); start a service with: facsimile up")
 
 

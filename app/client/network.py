@@ -5,6 +5,7 @@ import os
 import ssl
 import threading
 from importlib.util import find_spec
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed does not know it
 
@@ -24,6 +25,12 @@ class Proxy(NamedTuple):
     variable: str
     url: str
 
+    @property
+    def shown(self) -> str:
+        """Its URL without user and password."""
+        scheme, colon, rest = self.url.rpartition("://")
+        return f"{scheme}{colon}{rest.rpartition('@')[2]}"
+
 
 def proxy_for(url: httpx.URL) -> Proxy | None:
     """The proxy that the environment has for a URL; whatever NO_PROXY holds is only compared, never parsed as a URL."""
@@ -32,8 +39,26 @@ def proxy_for(url: httpx.URL) -> Proxy | None:
     for name in (f"{url.scheme}_proxy", "all_proxy"):
         for variable in (name, name.upper()):
             if value := os.environ.get(variable, "").strip():
-                return None if proxy_bypass_environment(url.host) else Proxy(variable, value)
+                return None if _without_proxy(url) else Proxy(variable, value)
     return None
+
+
+def _without_proxy(url: httpx.URL) -> bool:
+    """Whether NO_PROXY names a URL's host: alone, with its port, by a domain's end, or by a network (10.0.0.0/8)."""
+    port = url.port or (443 if url.scheme == "https" else 80)
+    if proxy_bypass_environment(url.host) or proxy_bypass_environment(f"{url.host}:{port}"):
+        return True
+    try:
+        address = ip_address(url.host)
+    except ValueError:
+        return False
+    for name in (os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")).split(","):
+        try:
+            if "/" in name and address in ip_network(name.strip(), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 class ByEnvironment(httpx.BaseTransport):
@@ -63,10 +88,12 @@ def _transport(proxy: Proxy | None, secure: bool) -> httpx.HTTPTransport:
     if proxy is None:
         return httpx.HTTPTransport(verify=trusted() if secure else False, limits=limits, trust_env=False)
     url = proxy.url if "://" in proxy.url else f"http://{proxy.url}"
-    shown = _without_secrets(url)
-    if url.startswith("socks") and find_spec("socksio") is None:
+    shown = Proxy(proxy.variable, url).shown
+    if url.lower().startswith(("socks5:", "socks5h:")) and find_spec("socksio") is None:
         raise UsageProblem(f"{proxy.variable} names a SOCKS proxy, {shown}; that needs the package socksio: install it")
     try:
+        if not httpx.URL(url).host or not url.isprintable() or " " in url:
+            raise ValueError("it has no host, or a blank")
         return httpx.HTTPTransport(proxy=url, verify=trusted(), limits=limits, trust_env=False)
     except (ValueError, httpx.InvalidURL) as exc:
         raise UsageProblem(
@@ -74,10 +101,12 @@ def _transport(proxy: Proxy | None, secure: bool) -> httpx.HTTPTransport:
         ) from exc
 
 
-def _without_secrets(url: str) -> str:
-    """A URL without user and password."""
-    scheme, colon, rest = url.partition("://")
-    return f"{scheme}{colon}{rest.rpartition('@')[2]}"
+def trusts() -> str:
+    """Who says which certificates are trusted, as a sentence ends: the first variable that is set, as in httpx."""
+    for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        if value := os.environ.get(variable):
+            return f"{variable}, {value!r}"
+    return "the usual authorities; SSL_CERT_FILE may name a file of others"
 
 
 @functools.cache

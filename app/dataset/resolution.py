@@ -80,8 +80,10 @@ def shortcomings(
     found = []
     missed = [fmr for fmr in ASKED_FOR if counts.non_mated < comparisons_needed(fmr)]
     if missed:
-        least = ERRORS / counts.non_mated if counts.non_mated else 1.0
-        able = f"they resolve FMR {_percent(min(least, 1.0))} and above"
+        able, verdict = "they resolve no FMR", "a verdict would be UNDECIDED"
+        if counts.non_mated > ERRORS:
+            able = f"they resolve FMR {_at_least(ERRORS / counts.non_mated)} and above"
+            verdict = "a verdict at a lower one would be UNDECIDED"
         needs = " and ".join(
             f"at FMR {_percent(fmr)} you need {comparisons_needed(fmr):,} "
             f"({_what_would(fmr, selection, subjects, samples, distractors, groups)})"
@@ -89,7 +91,7 @@ def shortcomings(
         )
         found.append(
             f"With comparisons '{selection}' the set lists {counts.non_mated:,} non-mated comparisons: by the rule of "
-            f"30 {able}, and a verdict at a lower one would be UNDECIDED. Of them {needs}."
+            f"30 {able}, and {verdict}. Of them {needs}."
         )
     if subjects < ERRORS:
         found.append(
@@ -110,7 +112,13 @@ def _what_would(fmr: float, selection: Selection, subjects: int, samples: int, d
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g}%"
+    return f"{100 * share:g}%"
+
+
+def _at_least(share: float) -> str:
+    """A share in percent, of two digits, rounded up: what is named is resolved."""
+    step = 10.0 ** (math.floor(math.log10(100 * share)) - 1)
+    return f"{math.ceil(round(100 * share / step, 6)) * step:g}%"
 
 
 def can_resolve(

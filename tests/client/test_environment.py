@@ -40,6 +40,14 @@ def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("SSLKEYLOGFILE", ".", "SSLKEYLOGFILE names '.'"),
         ("HTTPS_PROXY", "foo://proxy", "HTTPS_PROXY names no proxy that can be used, 'foo://proxy'"),
         ("ALL_PROXY", "http://[::", "ALL_PROXY names no proxy that can be used"),
+        (
+            "HTTPS_PROXY",
+            "http://",
+            "HTTPS_PROXY names no proxy that can be used, 'http://': it has no host, or a blank",
+        ),
+        ("HTTPS_PROXY", "http://:3128", "HTTPS_PROXY names no proxy that can be used, 'http://:3128': it has no host"),
+        ("HTTPS_PROXY", "a b c", "HTTPS_PROXY names no proxy that can be used, 'http://a b c'"),
+        ("ALL_PROXY", "socks4://127.0.0.1:9", "ALL_PROXY names no proxy that can be used, 'socks4://127.0.0.1:9'"),
         ("https_proxy", "http://u:secret@host:port", "https_proxy names no proxy that can be used, 'http://host:port'"),
         ("FACSIMILE_URL", "  ", "FACSIMILE_URL is blank"),
         ("FACSIMILE_URL", "http://127.0.0.1:9\n", "FACSIMILE_URL is blank, or has a blank or a line break"),
@@ -63,12 +71,13 @@ def test_one_line_names_the_variable(
 
 
 @pytest.mark.skipif(find_spec("socksio") is not None, reason="socksio is installed: the proxy would be tried")
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS5"])
 def test_a_socks_proxy_without_its_package_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], scheme: str
 ) -> None:
-    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:9")
     assert run(["status"]) == 2
-    assert "ALL_PROXY names a SOCKS proxy, socks5://127.0.0.1:9; that needs" in capsys.readouterr().err
+    assert f"ALL_PROXY names a SOCKS proxy, {scheme}://127.0.0.1:9; that needs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("odd", ["[::1]:80,[", "fe80::/10, ,a b", "*.[x", "::1,[fd00::1", ",,,"])
@@ -85,30 +94,65 @@ def test_an_odd_no_proxy_is_only_compared(
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("names", "url", "direct"),
     [
-        (httpx.ConnectError("x"), "its certificate is not trusted"),
-        (httpx.ProxyError("407 Proxy Authentication Required"), "the proxy that HTTPS_PROXY names does not let us"),
-        (httpx.LocalProtocolError("Illegal header"), "cannot be asked"),
+        ("*", "https://10.1.2.3", True),
+        ("10.1.2.3:8443", "https://10.1.2.3:8443", True),
+        ("10.1.2.3:8443", "https://10.1.2.3", False),
+        ("service.invalid:443", "https://service.invalid", True),
+        ("x/y, 10.0.0.0/8", "https://10.1.2.3", True),
+        ("10.0.0.0/8", "https://11.1.2.3", False),
+        ("10.0.0.0/99", "https://10.1.2.3", False),
+        ("fd00::/8", "https://[fd00::1]", True),
+        ("10.0.0.0/8", "https://[fd00::1]", False),
+    ],
+)
+def test_no_proxy_names_hosts_ports_and_networks(
+    monkeypatch: pytest.MonkeyPatch, names: str, url: str, direct: bool
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", names)
+    assert (proxy_for(httpx.URL(url)) is None) is direct
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "told"),
+    [
+        (
+            httpx.ConnectError("x"),
+            ssl.SSLCertVerificationError("self-signed certificate"),
+            r"its certificate is not trusted \(.*self-signed certificate.*\) by SSL_CERT_DIR, '\.'",
+        ),
+        (
+            httpx.ConnectError("wrong version number"),
+            ssl.SSLError(1, "wrong version number"),
+            "HTTPS_PROXY names, http://127.0.0.1:9, does not speak TLS with us .*does it want http://",
+        ),
+        (
+            httpx.ProxyError("407 Proxy Authentication Required"),
+            None,
+            "HTTPS_PROXY names, http://127.0.0.1:9, does not let us",
+        ),
+        (httpx.LocalProtocolError("Illegal header"), None, "cannot be asked"),
     ],
 )
 def test_what_waiting_does_not_mend_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch, error: httpx.TransportError, told: str
+    monkeypatch: pytest.MonkeyPatch, error: httpx.TransportError, cause: Exception | None, told: str
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTPS_PROXY", "http://u:secret@127.0.0.1:9")
+    monkeypatch.setenv("SSL_CERT_DIR", ".")
     asked = 0
 
     def fail(request: httpx.Request) -> httpx.Response:
         nonlocal asked
         asked += 1
-        if isinstance(error, httpx.ConnectError):
-            raise error from ssl.SSLCertVerificationError("self-signed certificate")
-        raise error
+        raise error from cause
 
     client = Http("https://service.invalid", KEY, transport=httpx.MockTransport(fail), sleep=lambda seconds: None)
-    with pytest.raises(UsageProblem, match=told):
+    with pytest.raises(UsageProblem, match=told) as caught:
         client.json("GET", "/v1/models")
     assert asked == 1
+    assert "secret" not in str(caught.value)
 
 
 def prepared(folder: Path, key: str | None) -> None:

@@ -93,6 +93,20 @@ def test_a_set_too_small_for_any_list_says_how_many_subjects_would_do() -> None:
 
 
 @pytest.mark.parametrize(
+    ("subjects", "listed", "able"),
+    [
+        (4, 24, "they resolve no FMR, and a verdict would be UNDECIDED. Of"),
+        (5, 40, "they resolve FMR 75% and above"),
+        (20, 760, "they resolve FMR 4% and above"),  # 3.947%: what is named is resolved, so no 3.9%
+    ],
+)
+def test_the_fmr_that_is_named_is_resolved(subjects: int, listed: int, able: str) -> None:
+    told = shortcomings("complete", subjects, 2, 0)[0]
+    assert f"lists {listed} non-mated" in told
+    assert able in told
+
+
+@pytest.mark.parametrize(
     ("selection", "samples", "why"), [("none", 3, "selection is 'none'"), ("complete", 1, "one sample of each")]
 )
 def test_without_mated_comparisons_there_is_no_rate(selection: Selection, samples: int, why: str) -> None:

@@ -67,25 +67,29 @@ class Unusable(FacsimileError):
     """Pictures that cannot be used; says why."""
 
 
-def subject_folders(folder: Path) -> list[tuple[str, list[Path]]]:
+def subject_folders(folder: Path, field: str = "folder") -> list[tuple[str, list[Path]]]:
     """List subjects and their pictures in FOLDER/SUBJECT/PICTURE, by name, whether they can be read or not.
 
-    A subject that is a link to nothing has no pictures. Raises RequestRefused for a folder that holds no subjects.
+    A subject that is a link to nothing has no pictures. Raises RequestRefused, with the `field` that the folder was
+    given in, for one that holds no subjects.
     """
     if not folder.is_dir():
-        raise RequestRefused([("folder", f"{printable(folder)} is not a folder")])
+        raise RequestRefused(
+            [(field, f"{printable(folder)} is not a folder; give one that holds a folder of each subject")]
+        )
     entries = sorted(folder.iterdir())
     loose = [path.name for path in entries if path.suffix.lower() in (*USUAL, *NOT_READ) and not path.is_dir()]
     if loose:
         text = f"{printable(folder)} holds {len(loose)} pictures ({printable(loose[0])} …) beside its subjects' folders"
-        raise RequestRefused([("folder", f"{text}; give each subject a folder of its own")])
+        raise RequestRefused([(field, f"{text}; give each subject a folder of its own")])
     subjects = [
         (path.name, sorted(filter(_may_be_picture, path.iterdir())) if path.is_dir() else [])
         for path in entries
         if not path.name.startswith(".") and (path.is_dir() or (path.is_symlink() and not path.exists()))
     ]
     if not subjects:
-        raise RequestRefused([("folder", f"{printable(folder)} holds no subjects' folders")])
+        text = f"{printable(folder)} holds no subjects' folders; give one that holds a folder of each subject"
+        raise RequestRefused([(field, text)])
     return subjects
 
 

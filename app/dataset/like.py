@@ -31,6 +31,8 @@ TOLD_BEYOND = 0.05
 OF_IDENTITY = "skin"
 """The quantity that an identity latent moves."""
 
+TONES = ("light", "medium", "dark")
+
 NARROWEST = 0.02
 """Of a slice of an identity latent, as a share: a narrower one would make look-alikes."""
 
@@ -68,6 +70,7 @@ def likeness(request: DatasetRequest, profile: Profile, card: ModelCard, matcher
         )
     maps: list[PlannedMap] = []
     attributes = list(_attributes(request.attributes, profile, card, identities, unreachable))
+    unreachable += _unknown(profile)
     untold: list[str] = []
     for name, histogram in profile.quantities.items():
         response = responses.quantities.get(name) if responses else None
@@ -83,6 +86,10 @@ def likeness(request: DatasetRequest, profile: Profile, card: ModelCard, matcher
             maps.append(PlannedMap(latent=response.latent, shares=LEVELS, values=values))
         elif name == OF_IDENTITY and request.attributes.skin_tone is None:
             attributes.append(_of_identity(name, histogram, response, identities, unreachable))
+    tones = profile.attributes.get("skin_tone")
+    if tones and request.attributes.skin_tone is None and not any(one.name == "skin_tone" for one in attributes):
+        # No latent follows the measured colour: then the gallery's own column says it.
+        attributes += _worded("skin_tone", tones, {word: word for word in TONES}, card, identities, unreachable)
     if untold:
         unreachable.append(f"{', '.join(untold)}: the profile tells no edge of it, so the set follows the model.")
     return Likeness(
@@ -93,6 +100,15 @@ def likeness(request: DatasetRequest, profile: Profile, card: ModelCard, matcher
         format="jpeg" if profile.formats.share("jpeg") > 0.5 else "png",
         unreachable=tuple(unreachable),
     )
+
+
+def _unknown(profile: Profile) -> Iterator[str]:
+    """Statistics that no model has anything for."""
+    fix = "the set does not follow it; update Facsimile if a newer version made the profile"
+    for name in sorted(profile.quantities.keys() - QUANTITIES.keys()):
+        yield f"like.quantities.{name} is no statistic that this version knows: {fix}."
+    for name in sorted(profile.attributes.keys() - {"sex", "glasses", "skin_tone"}):
+        yield f"like.attributes.{name} is no attribute that this version knows: {fix}."
 
 
 def _taken_from(request: DatasetRequest, profile: Profile) -> bool:
@@ -202,21 +218,33 @@ def _attributes(
     if asked.glasses is None and (glasses := profile.attributes.get("glasses")):
         words["glasses"] = (glasses, {"yes": True, "no": False})
     for name, (found, values) in words.items():
-        shares = {word: float(found.counts.get(word, 0)) for word in values}
-        attribute = card.attributes.get(name)
-        if attribute is None or not any(shares.values()):
-            unreachable.append(f"{name}: the model has no such attribute, or the profile tells too little of it.")
-            continue
-        counts = apportion(shares, identities)
-        kept = [(count, quantile_range(attribute, values[word])) for word, count in counts.items() if count]
-        yield PlannedAttribute(
-            name=name,
-            latent=attribute.latent,
-            counts=tuple(count for count, _ in kept),
-            quantiles=tuple(slices for _, slices in kept),
-        )
+        yield from _worded(name, found, values, card, identities, unreachable)
     if asked.age is None and profile.age is not None and profile.age.total:
         yield from _age(profile.age, card, identities, unreachable)
+
+
+def _worded(
+    name: str,
+    found: Categories,
+    values: dict[str, str | bool],
+    card: ModelCard,
+    identities: int,
+    unreachable: list[str],
+) -> Iterator[PlannedAttribute]:
+    """As many identities of each word as the gallery's column has."""
+    shares = {word: float(found.counts.get(word, 0)) for word in values}
+    attribute = card.attributes.get(name)
+    if attribute is None or not any(shares.values()):
+        unreachable.append(f"{name}: the model has no such attribute, or the profile tells too little of it.")
+        return
+    counts = apportion(shares, identities)
+    kept = [(count, quantile_range(attribute, values[word])) for word, count in counts.items() if count]
+    yield PlannedAttribute(
+        name=name,
+        latent=attribute.latent,
+        counts=tuple(count for count, _ in kept),
+        quantiles=tuple(slices for _, slices in kept),
+    )
 
 
 def _age(histogram: Histogram, card: ModelCard, identities: int, unreachable: list[str]) -> Iterator[PlannedAttribute]:

@@ -19,6 +19,7 @@ from pydantic import (
 from app.dataset.layout import Layout
 from app.dataset.model import CARD_NAME
 from app.dataset.profile import Profile, read_profile, sample_counts
+from app.errors import RequestRefused
 
 MAX_SCALE = 4.0
 """Beyond this the latents' bounded maps are saturated; more would promise what no model gives."""
@@ -246,6 +247,9 @@ class DatasetRequest(_Part):
         if not isinstance(value, dict) or value.get("like") is None:
             return value
         profile = _read_like(value["like"])
+        if not profile.subjects:
+            text = "tells of no subject, so there is nothing to be like; profile a gallery of more subjects"
+            raise RequestRefused([("like.samples_per_subject", text)])
         found = {**value, "like": profile}
         found.setdefault("subjects", profile.subjects)
         if "samples_per_subject" not in value:

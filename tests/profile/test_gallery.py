@@ -95,6 +95,22 @@ def test_few_subjects_and_few_pictures_are_refused(tmp_path: Path) -> None:
     assert "is not there" in problem(tmp_path / "nowhere")
 
 
+def test_folders_that_hold_no_subjects_are_told_what_to_hold(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "give one that holds a folder of each subject" in problem(tmp_path / "empty")
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "0.png").write_bytes(picture(0))
+    assert "give each subject a folder of its own" in problem(tmp_path / "flat")
+
+
+def test_pictures_that_are_listed_and_not_there_are_named_the_first_ten(tmp_path: Path) -> None:
+    root = folders(tmp_path / "gallery", 25)
+    rows = [{**row, "path": f"gone/{row['path']}"} if number < 12 else row for number, row in enumerate(rows_of(root))]
+    text = problem(table(root / "list.csv", rows))
+    assert "12 of 50 pictures that are listed are not there (gone/person-000/0.png · " in text
+    assert text.count("gone/") == 10
+
+
 def test_mixed_labels_are_named_the_first_ten(tmp_path: Path) -> None:
     root = folders(tmp_path / "gallery", 25)
     rows = rows_of(root)

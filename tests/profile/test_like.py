@@ -13,7 +13,7 @@ from app.dataset.matcher import MatcherCard
 from app.dataset.model import ModelCard, Response, Responses
 from app.dataset.plan import Place, Plan, PlannedMap
 from app.dataset.planning import make_plan
-from app.dataset.profile import Histogram, Point, Profile, sample_counts
+from app.dataset.profile import Categories, Histogram, Point, Profile, sample_counts
 from app.dataset.request import DatasetRequest
 from app.errors import RequestRefused
 from tests.profile.conftest import Unasked
@@ -207,6 +207,36 @@ def test_attributes_follow_the_gallerys_columns_and_skin_its_quantiles(told_prof
     middle = [low for low, _ in by["skin_tone"].quantiles]
     assert min(middle) < 0.35
     assert max(high for _, high in by["skin_tone"].quantiles) > 0.65
+
+
+def test_a_column_of_skin_tones_is_followed_where_no_latent_follows_the_colour(told_profile: Profile) -> None:
+    tones = Categories(counts={"light": 100, "dark": 300})
+    profile = told_profile.model_copy(update={"attributes": {"skin_tone": tones}}).signed()
+    (found,) = likeness(asked(profile, subjects=200), profile, card_with(), {}).attributes
+    assert (found.name, sorted(found.counts)) == ("skin_tone", [50, 150])
+    own = asked(profile, subjects=200, attributes={"skin_tone": {"medium": 1.0}})
+    assert not likeness(own, profile, card_with(), {}).attributes
+
+
+def test_statistics_that_no_model_has_are_named_with_what_to_do(told_profile: Profile) -> None:
+    sizes = {**told_profile.quantities, "shoe size": told_profile.quantities["yaw"]}
+    hats = {**told_profile.attributes, "hat": told_profile.attributes["sex"]}
+    profile = told_profile.model_copy(update={"quantities": sizes, "attributes": hats}).signed()
+    said = planned(asked(profile), card_with()).unreachable
+    for field in ("like.quantities.shoe size", "like.attributes.hat"):
+        assert sum(text.startswith(field) and "; update Facsimile" in text for text in said) == 1
+
+
+def test_a_profile_of_nobody_is_refused_by_its_field(told_profile: Profile) -> None:
+    samples = told_profile.samples_per_subject
+    nobody = samples.model_copy(update={"counts": (0,) * len(samples.counts)})
+    profile = told_profile.model_copy(update={"samples_per_subject": nobody}).signed()
+    for more in ({}, {"subjects": 30}):
+        with pytest.raises(RequestRefused) as refused:
+            DatasetRequest.model_validate({"name": "twin", "like": json.loads(profile.as_file()), **more})
+        ((field, text),) = refused.value.problems
+        assert field == "like.samples_per_subject"
+        assert "; profile a gallery of more subjects" in text
 
 
 def test_a_profile_in_a_request_is_checked_by_its_field(told_profile: Profile) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from app.dataset.profile import QUANTITIES, Histogram, Profile, grid
+from app.errors import RequestRefused
 from tests.profile.conftest import Unasked, without
 from workers.matchers.base import Matcher
 from workers.profile.make import Measured, tell, weigh
@@ -106,6 +107,12 @@ def test_a_quantile_lies_where_the_values_do(people: People, matcher: Matcher) -
                 name,
                 text,
             )
+
+
+def test_subjects_too_few_for_the_rounding_or_the_noise_make_no_profile(people: People, matcher: Matcher) -> None:
+    with pytest.raises(RequestRefused, match="too few subjects to tell anything of: counts are rounded to"):
+        told(people(24, 2, 1), matcher)
+    assert told(people(60, 2, 1), matcher).subjects > 0
 
 
 def test_fewer_than_a_hundred_subjects_have_no_quantiles(people: People, matcher: Matcher) -> None:

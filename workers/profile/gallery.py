@@ -7,8 +7,9 @@ user's terminal.
 
 import csv
 import json
+import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -89,7 +90,9 @@ def _folder(source: Path) -> Gallery:
     lfw = within if within.is_dir() else source
     form = "LFW" if any((source / name).is_file() for name in ("pairs.txt", "people.txt")) else "ImageFolder"
     found = {
-        name: [Picture(path, {}, None) for path in pictures] for name, pictures in subject_folders(lfw) if pictures
+        name: [Picture(path, {}, None) for path in pictures]
+        for name, pictures in subject_folders(lfw, "gallery")
+        if pictures
     }
     return Gallery(form=form, subjects=found)
 
@@ -117,6 +120,10 @@ def _rows(form: str, root: Path, rows: Iterator[_Row]) -> Gallery:
     if problems:
         raise _refused(_first(f"{len(problems):,} lines contradict or lack something", problems, "mend these lines"))
     ordered = {name: _unique(subjects[name]) for name in sorted(subjects)}
+    missing = [one.path.relative_to(root) for ones in ordered.values() for one in ones if not os.path.lexists(one.path)]
+    if missing:
+        text = f"{len(missing):,} of {len(owner):,} pictures that are listed are not there"
+        raise _refused(_first(text, missing, f"paths are read as below {printable(root)}"))
     return Gallery(form=form, subjects=ordered, unread=tuple(unread))
 
 
@@ -219,7 +226,7 @@ def _check_copies(gallery: Gallery) -> None:
         raise _refused(_first(text, mixed, "keep each where it belongs"))
 
 
-def _first(text: str, problems: list[str], fix: str) -> str:
+def _first(text: str, problems: Sequence[str | Path], fix: str) -> str:
     more = " …" if len(problems) > NAMED else ""
     return f"{text} ({' · '.join(map(printable, problems[:NAMED]))}{more}); {fix}"
 

@@ -276,7 +276,10 @@ def metric_of(matcher: Matcher) -> Metric:
 
 
 def tell(weights: Weights, *, software: str, detector: str, at_most: int, epsilon: float | None = None) -> Profile:
-    """Tell a profile; with `epsilon`, all of it under differential privacy. Raises Misconfigured without OpenDP."""
+    """Tell a profile; with `epsilon`, all of it under differential privacy.
+
+    Raises Misconfigured without OpenDP, and RequestRefused where rounding or noise leave no subject to tell of.
+    """
     names = [
         *([SUBJECTS] if epsilon is not None else []),
         "samples_per_subject",
@@ -323,6 +326,10 @@ def tell(weights: Weights, *, software: str, detector: str, at_most: int, epsilo
         age=None if weights.age is None else tell_quantity("age", weights.age, AGES, noise, to),
         matchers=matchers,
     )
+    if not told.subjects:
+        why = f"counts are rounded to {to}" if epsilon is None else f"noise of --epsilon {epsilon:g} hides them all"
+        text = f"has too few subjects to tell anything of: {why}, so that nobody is found in it; give a gallery of more"
+        raise RequestRefused([("gallery", text)])
     if isinstance(noise, LaplaceNoise):
         told = told.model_copy(update={"privacy": told.privacy.model_copy(update={"differential": noise.budget})})
     return told.signed()

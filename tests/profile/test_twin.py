@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from app.dataset.profile import Profile
+from app.errors import RequestRefused
 from tests.profile.conftest import population
 from workers.matchers.base import Matcher
 from workers.profile.compare import Comparison, compare
@@ -53,6 +54,19 @@ def test_harder_pictures_are_told_by_scores_and_rates(told_profile: Profile, mat
     table.templates[:] += np.random.default_rng(1).standard_normal(table.templates.shape).astype(np.float32)
     found = compared(told_profile, measured, matcher)
     assert {row.name: row.verdict for row in found.rows}["unasked: mated scores"] == "not alike"
+
+
+def test_statistics_that_are_not_known_are_not_comparable_and_nobody_is_like_nothing(
+    told_profile: Profile, matcher: Matcher
+) -> None:
+    sizes = {**told_profile.quantities, "shoe size": told_profile.quantities["yaw"]}
+    found = compared(told_profile.model_copy(update={"quantities": sizes}), population(60, 2, 1), matcher)
+    (row,) = (row for row in found.rows if row.name == "shoe size")
+    assert row.verdict == "not comparable"
+    samples = told_profile.samples_per_subject
+    nobody = samples.model_copy(update={"counts": (0,) * len(samples.counts)})
+    with pytest.raises(RequestRefused, match="tells of no subject"):
+        compared(told_profile.model_copy(update={"samples_per_subject": nobody}), population(60, 2, 1), matcher)
 
 
 def test_the_page_holds_all_rows_and_loads_nothing(told_profile: Profile, matcher: Matcher) -> None:

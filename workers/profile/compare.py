@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from app.dataset.profile import QUANTITIES, Categories, Histogram, MatcherStatistics, Profile, Quantity, grid
+from app.errors import RequestRefused
 from workers.matchers.base import Matcher
 from workers.profile.make import AGES, SAMPLES, Weights
 from workers.profile.scores import FMRS, ScoreWeights, fnmr_of
@@ -71,7 +72,13 @@ class Comparison:
 
 
 def compare(profile: Profile, weights: Weights) -> Comparison:
-    """Compare a profile with what was measured of a set; matchers that the set was not shown to are not comparable."""
+    """Compare a profile with what was measured of a set; matchers that the set was not shown to are not comparable.
+
+    Raises RequestRefused for a profile that tells of no subject.
+    """
+    if not profile.subjects:
+        text = "tells of no subject, so nothing can be compared with it; profile a gallery of more subjects"
+        raise RequestRefused([("profile.samples_per_subject", text)])
     rows = tuple(_rows(profile, weights))
     return Comparison(
         profile=profile.digest,
@@ -93,6 +100,10 @@ def _rows(profile: Profile, weights: Weights) -> Iterator[Row]:
     for name, histogram in profile.quantities.items():
         if quantity := QUANTITIES.get(name):
             yield _histogram(name, quantity, histogram, weights.quantities.get(name), size)
+        else:
+            yield _distribution(
+                name, "a statistic that this version does not know", histogram.unit, histogram, None, size
+            )
     for name, statistics in profile.matchers.items():
         yield from _matcher(name, statistics, weights.matchers.get(name), size)
 

@@ -109,6 +109,8 @@ def test_pictures_that_are_listed_and_not_there_are_named_the_first_ten(tmp_path
     text = problem(table(root / "list.csv", rows))
     assert "12 of 50 pictures that are listed are not there (gone/person-000/0.png · " in text
     assert text.count("gone/") == 10
+    absolute = [{**row, "path": f"/nowhere/{row['path']}"} for row in rows]
+    assert "50 of 50 pictures that are listed are not there (/nowhere/" in problem(table(root / "list.csv", absolute))
 
 
 def test_mixed_labels_are_named_the_first_ten(tmp_path: Path) -> None:

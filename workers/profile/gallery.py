@@ -120,7 +120,7 @@ def _rows(form: str, root: Path, rows: Iterator[_Row]) -> Gallery:
     if problems:
         raise _refused(_first(f"{len(problems):,} lines contradict or lack something", problems, "mend these lines"))
     ordered = {name: _unique(subjects[name]) for name in sorted(subjects)}
-    missing = [one.path.relative_to(root) for ones in ordered.values() for one in ones if not os.path.lexists(one.path)]
+    missing = [path for path in owner if not os.path.lexists(root / path)]
     if missing:
         text = f"{len(missing):,} of {len(owner):,} pictures that are listed are not there"
         raise _refused(_first(text, missing, f"paths are read as below {printable(root)}"))
@@ -226,7 +226,7 @@ def _check_copies(gallery: Gallery) -> None:
         raise _refused(_first(text, mixed, "keep each where it belongs"))
 
 
-def _first(text: str, problems: Sequence[str | Path], fix: str) -> str:
+def _first(text: str, problems: Sequence[str], fix: str) -> str:
     more = " …" if len(problems) > NAMED else ""
     return f"{text} ({' · '.join(map(printable, problems[:NAMED]))}{more}); {fix}"
 

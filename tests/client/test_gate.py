@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,32 @@ def test_the_examples_let_nothing_else_pass() -> None:
     assert "allow_failure" not in gitlab
     assert "continue-on-error" not in str(github)
     assert gitlab["script"] == ["bash ci/gate.sh"]
+
+
+@pytest.mark.parametrize("system", ["gitlab", "github"])
+@pytest.mark.parametrize(("ended", "code"), [("0", 0), ("1", 1), ("3", 3)])
+def test_the_examples_steps_run_as_they_stand(gate: Path, system: str, ended: str, code: int) -> None:
+    (gate / "ci").mkdir()
+    (gate / "ci" / "gate.sh").write_bytes((CI / "gate.sh").read_bytes())
+    (gate / "ci" / "accepted-scores.csv").touch()
+    (gate / "ci" / "my_matcher.py").write_text("import sys; open(sys.argv[2], 'w').write('reference,probe,score')")
+    if system == "gitlab":
+        job = yaml.safe_load((CI / "gitlab-ci.yml").read_text())["face-matching-gate"]
+        variables, lines, kept = job["variables"], job["script"], job["artifacts"]["paths"]
+    else:
+        steps = yaml.safe_load((CI / "github-actions.yml").read_text())["jobs"]["gate"]["steps"]
+        (step,) = (one for one in steps if "gate.sh" in one.get("run", ""))
+        variables, lines, kept = step["env"], [step["run"]], [steps[-1]["with"]["path"]]
+    paths = f"{gate / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    found = subprocess.run(
+        ["bash", "-e", "-c", "\n".join(lines)],
+        cwd=gate,
+        env={**variables, "PATH": paths, "EVALUATE": ended},
+        check=False,
+    )
+    assert found.returncode == code
+    pulled, judged = (gate / "calls").read_text().splitlines()
+    assert pulled.startswith(f"pull {variables['RELEASE']} --locked")
+    assert f"--at-fmr {variables['AT_FMR']}" in judged
+    assert f"--baseline {variables['BASELINE']} --max-fnmr-increase {variables['MAX_FNMR_INCREASE']}" in judged
+    assert [(gate / folder / "scores.csv").read_text() for folder in kept] == ["reference,probe,score"]

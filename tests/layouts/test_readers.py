@@ -119,6 +119,22 @@ def test_insightface_folders(made: Any, tmp_path: Path) -> None:
     assert {row["id"] for row in csv_rows(folder / "unaligned.csv")} == faceless
 
 
+@pytest.mark.parametrize("layout", [Layout.LFW, Layout.INSIGHTFACE, Layout.IJB, Layout.FRTE, Layout.BOB])
+def test_tables_of_samples_say_what_each_image_shows(made: Any, tmp_path: Path, layout: Layout) -> None:
+    folder = made.unpacked(layout, tmp_path)
+    by_id = {row.id: row for row in made.rows}
+    lists = "facsimile/dev/for_*ing.csv" if layout is Layout.BOB else "samples.csv"
+    listed = [row for path in folder.glob(lists) if path.stem != "for_matching" for row in csv_rows(path)]
+    without = made.faceless() if layout in (Layout.INSIGHTFACE, Layout.IJB) else set()
+    named = {row.get("id") or row["template_id"] for row in listed}
+    assert named == set(by_id) - without or (layout is Layout.BOB and len(named) > len(made.rows) / 2)
+    for row in listed:
+        assert (folder / (row.get("file") or row["path"])).is_file()
+        labels = by_id[row.get("id") or row["template_id"]].labels()
+        assert {"glasses", "shown_glasses", "shown_age", "shown_yaw"} <= set(labels)
+        assert {name: row[name] for name in labels} == {name: str(value) for name, value in labels.items()}
+
+
 class OnlyData(pickle.Unpickler):
     """Builds lists, bytes and truth values, and nothing that has a name."""
 

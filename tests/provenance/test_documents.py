@@ -50,6 +50,14 @@ def test_croissants_own_reader_finds_no_fault(folder: Path) -> None:
     assert read.metadata.data_biases
 
 
+def test_croissant_says_how_the_images_came_about_as_the_manifest_does(folder: Path) -> None:
+    graph = rdflib.Graph().parse(folder / "croissant.json", format="json-ld")
+    (said,) = graph.objects(None, rdflib.URIRef("https://schema.org/digitalSourceType"))
+    term = json.loads((folder / "manifest.json").read_text())["synthetic"]["digital_source_type"].rpartition("/")[2]
+    assert term in ("algorithmicMedia", "trainedAlgorithmicMedia")
+    assert str(said) == f"https://schema.org/{term[0].upper()}{term[1:]}DigitalSource"
+
+
 def test_croissants_own_reader_loads_every_sample_and_its_image(folder: Path) -> None:
     read = mlcroissant.Dataset(folder / "croissant.json")
     images = {record["images/file"].decode(): record["images/image"] for record in read.records("images")}

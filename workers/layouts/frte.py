@@ -6,14 +6,13 @@ enrolled and the even one after it where it is presented, so that neither templa
 """
 
 from collections.abc import Iterator
-from itertools import chain
 
 from app.dataset.shard import SampleRow
 from workers.images import Pixels, decode
 from workers.layouts.archive import Entry, text, whole
 from workers.layouts.contents import About, Contents, Sides, place_of
 from workers.layouts.notes import counted, readme
-from workers.layouts.tables import line
+from workers.layouts.tables import sample_lines
 
 LABEL = "UNKNOWN"
 """FRTE's word for images of no certain kind: these are neither mug shots nor visa photographs."""
@@ -30,7 +29,7 @@ def frte(contents: Contents) -> Iterator[Entry]:
         f"{counted(sides.mated, 'mated comparison')} and {sides.non_mated:,} non-mated. 1:N: input/enroll_1N.txt, the "
         "references and distractors, and input/search_1N.txt, the probes.",
         "An image has an odd number where it is enrolled and the even one after it where it is presented. samples.csv "
-        f"says which sample has which. Every image is labelled {LABEL}.",
+        f"says which sample has which, and what it shows. Every image is labelled {LABEL}.",
         "PPM files have no room for metadata that those drivers would read over, so that the images are synthetic "
         "is said here and in the set's manifest, not in each file.",
     )
@@ -42,17 +41,8 @@ def frte(contents: Contents) -> Iterator[Entry]:
         ("search_1N", (_image(about, row, 1) for row in contents.rows() if row.role == "probe")),
     ):
         yield text(f"input/{name}.txt", lines)
-    head = line("enrol_id", "presented_id", "file", "id", "subject", "role")
-    yield text(
-        "samples.csv",
-        chain(
-            (head,),
-            (
-                line(_number(about, row.id, 0), _number(about, row.id, 1), _file(row), row.id, row.subject, row.role)
-                for row in contents.rows()
-            ),
-        ),
-    )
+    named = (((_number(about, row.id, 0), _number(about, row.id, 1), _file(row)), row) for row in contents.rows())
+    yield text("samples.csv", sample_lines(("enrol_id", "presented_id", "file"), named))
     for row, data in contents.files():
         yield whole(_file(row), ppm(decode(data, row.file)))
 

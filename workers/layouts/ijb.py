@@ -17,7 +17,7 @@ from workers.layouts.archive import Entry, Spool, text, whole
 from workers.layouts.contents import About, Contents, place_of
 from workers.layouts.faces import Unaligned
 from workers.layouts.notes import counted, readme
-from workers.layouts.tables import line
+from workers.layouts.tables import line, samples_csv
 from workers.matchers.detector import Face
 
 HEAD = line("TEMPLATE_ID", "SUBJECT_ID", "FILENAME")
@@ -65,6 +65,7 @@ def ijb(contents: Contents) -> Iterator[Entry]:
         )
         yield text(f"meta/facsimile_1N_{name}.csv", chain((HEAD,), (_template(about, row) for row in chosen)))
     yield unaligned.entry()
+    yield samples_csv((f"loose_crop/{_image(row)}", row) for row in contents.rows() if row.id not in unaligned.samples)
     yield readme(
         about,
         "IJB's meta files as InsightFace's evaluation of IJB-B reads them, with 'facsimile' for 'ijbb'; the images are "

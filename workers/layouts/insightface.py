@@ -5,13 +5,14 @@ The reference is the gallery's image, the others are probes; a subject is known 
 
 from collections.abc import Iterator
 
+from app.dataset.shard import SampleRow
 from workers.images import encode
-from workers.layouts.archive import Entry, Spool, whole
+from workers.layouts.archive import Entry, whole
 from workers.layouts.contents import Contents, place_of
 from workers.layouts.faces import Unaligned, chips
 from workers.layouts.imagefolder import comparisons_csv
 from workers.layouts.notes import readme
-from workers.layouts.tables import line
+from workers.layouts.tables import samples_csv
 
 QUALITY = 95
 """The layout's files are JPEGs by name; the chroma is not subsampled."""
@@ -21,14 +22,9 @@ def insightface(contents: Contents) -> Iterator[Entry]:
     """Yield a JPEG a face; numbers are those of subject and sample, from 1, so a gap is a sample without a face."""
     about = contents.about
     unaligned = Unaligned()
-    named = Spool()
-    named.write(line("file", "id", "subject", "role").encode())
     for row, pixels in chips(contents, unaligned):
-        subject, sample = place_of(row.id)
-        file = f"{subject + 1:04d}__{row.subject}/" + (f"img{sample + 1:03d}.jpg" if sample else "gallery.jpg")
-        named.write(line(file, row.id, row.subject, row.role).encode())
-        yield whole(file, encode(pixels, about.mark(row), quality=QUALITY))
-    yield named.entry("samples.csv")
+        yield whole(_file(row), encode(pixels, about.mark(row), quality=QUALITY))
+    yield samples_csv((_file(row), row) for row in contents.rows() if row.id not in unaligned.samples)
     yield comparisons_csv(contents)
     yield unaligned.entry()
     yield readme(
@@ -40,3 +36,8 @@ def insightface(contents: Contents) -> Iterator[Entry]:
         "comparisons.csv lists the set's comparisons by the samples' labels, those of samples without a face among "
         "them: they are failures to enrol or extract, not to be left out of the rates.",
     )
+
+
+def _file(row: SampleRow) -> str:
+    subject, sample = place_of(row.id)
+    return f"{subject + 1:04d}__{row.subject}/" + (f"img{sample + 1:03d}.jpg" if sample else "gallery.jpg")

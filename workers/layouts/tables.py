@@ -3,8 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
 
 from app.dataset.shard import SampleRow
 from workers.layouts.archive import Entry, text
@@ -30,5 +29,20 @@ def described(row: SampleRow, *, landmarks: bool = True, **more: object) -> str:
 
 def samples_csv(named: Iterable[tuple[str, SampleRow]]) -> Entry:
     """samples.csv: which sample each file is, for layouts that call files otherwise than the set does."""
-    head = line("file", "id", "subject", "role")
-    return text("samples.csv", chain((head,), (line(file, row.id, row.subject, row.role) for file, row in named)))
+    return text("samples.csv", sample_lines(("file",), (((file,), row) for file, row in named)))
+
+
+def sample_lines(where: Sequence[str], named: Iterable[tuple[Sequence[object], SampleRow]]) -> Iterator[str]:
+    """Lines of a table of samples: the columns `where`, label, subject, role, attributes, and what each image shows.
+
+    The columns are those of the first sample; what another lacks of them is empty.
+    """
+    keys: tuple[str, ...] | None = None
+    for values, row in named:
+        labels = row.labels()
+        if keys is None:
+            keys = tuple(labels)
+            yield line(*where, "id", "subject", "role", *keys)
+        yield line(*values, row.id, row.subject, row.role, *(labels.get(key, "") for key in keys))
+    if keys is None:
+        yield line(*where, "id", "subject", "role")

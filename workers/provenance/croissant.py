@@ -100,7 +100,7 @@ def croissant(summary: Summary, plan: Plan, card: ModelCard, files: Iterable[Fil
     `shown` is what any sample's row says of what its image shows; which of it there is depends on the model alone.
     """
     listed = list(files)
-    name = summary.name
+    name, term = summary.name, plan.model.source_type
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -117,6 +117,7 @@ def croissant(summary: Summary, plan: Plan, card: ModelCard, files: Iterable[Fil
         "datePublished": summary.created_at,
         "dateCreated": summary.created_at,
         "creator": {"@type": "sc:Organization", "name": "Facsimile", "url": "urn:facsimile:software"},
+        "digitalSourceType": {"@id": f"sc:{term[0].upper()}{term[1:]}DigitalSource"},  # schema.org's word for IPTC's
         "keywords": ["synthetic", "face recognition", "biometrics", "test data"],
         "citeAs": _cite(summary, plan),
         "isLiveDataset": False,

@@ -1,7 +1,9 @@
 """A downloaded folder into another layout, by the same writers; and what is wrong with a folder."""
 
+import errno
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from app.cli.main import run
 from app.dataset.layout import Layout
+from workers.commands import convert as convert_command
 
 
 @pytest.fixture
@@ -122,3 +125,17 @@ def test_a_set_that_cannot_be_had_in_a_layout(folder: Path, tmp_path: Path, caps
     path.write_text(path.read_text().replace(json.dumps("balanced"), json.dumps("none")))
     assert run(["convert", str(folder), "--layout", "lfw", "--out", str(tmp_path / "out")]) == 2
     assert "cannot be laid out so: 'lfw' lists comparisons" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["new/set", "new/set.tar"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write() has it: without a file's name
+
+    monkeypatch.setattr(convert_command, "_write_file", full)
+    monkeypatch.setattr(convert_command, "_write_folder", full)
+    assert run(["convert", str(folder), "--layout", "frte", "--out", str(tmp_path / out)]) == 2
+    assert capsys.readouterr().err == f"facsimile: {tmp_path / out} cannot be written: No space left on device\n"
+    assert not (tmp_path / "new").exists()

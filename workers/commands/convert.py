@@ -10,7 +10,8 @@ import typer
 
 from app.cli.options import JsonOption
 from app.cli.output import as_json, say
-from app.client.errors import UsageProblem
+from app.client.errors import FolderProblem, UsageProblem
+from app.client.files import made_folder
 from app.client.paths import inside, make_parents, set_folder
 from app.dataset.layout import Layout, why_not
 
@@ -41,19 +42,22 @@ def convert(
     contents = FolderContents(set_folder(folder), load_detector)
     if reason := why_not(layout, contents.shape):
         raise UsageProblem(f"dataset {contents.about.dataset} cannot be laid out so: {reason}")
-    out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
-    try:
-        if out.suffix in ARCHIVES:
-            entries = entries_of(layout, contents)
-            _write_file(part, zip_of(entries) if out.suffix == ".zip" else tar_of(entries))
-        else:
-            _write_folder(part, WRITERS[layout](contents))
-        part.rename(out)
-    finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        part.unlink(missing_ok=True)
+    with made_folder(out.parent):
+        try:
+            if out.suffix in ARCHIVES:
+                entries = entries_of(layout, contents)
+                _write_file(part, zip_of(entries) if out.suffix == ".zip" else tar_of(entries))
+            else:
+                _write_folder(part, WRITERS[layout](contents))
+            part.rename(out)
+        except OSError as exc:
+            where = f"{exc.filename}: " if exc.filename and not str(exc.filename).startswith(str(part)) else ""
+            raise FolderProblem(f"{out} cannot be written: {where}{exc.strerror or exc}") from exc
+        finally:
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            part.unlink(missing_ok=True)
     if json_:
         as_json({"dataset": contents.about.dataset, "layout": layout.value, "out": str(out)})
     else:

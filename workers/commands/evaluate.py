@@ -400,7 +400,8 @@ def _explain(text: str, junit: Path | None) -> None:
         try:
             write_whole(junit, junit_error(text))
         except FacsimileError as exc:
-            say(f"facsimile: {exc}")
+            if str(exc) != text:  # else that is what is told already
+                say(f"facsimile: {exc}")
 
 
 def _show(found: Evaluation, *, json_: bool) -> None:

@@ -27,14 +27,14 @@ SPREAD = 1.8
 FORM_MM, ASYMMETRY_MM = 2.8, 1.4
 """What no slider says: root mean square of the smooth fields that are alike on both sides, and of those not so."""
 
-FARTHER = {"eye-": 1.8, "nose-": 1.5, "mouth-": 1.6}
+FARTHER = {"eye-": 1.8, "nose-": 1.4, "mouth-": 1.2}
 """How much farther sliders of these names go: the fit sees little of lids, nostrils and lips, matchers look there."""
 
 EYES_OWN = 0.55
 """How far eyes differ beyond that, standard deviation of their sliders: the fit leaves the sockets out."""
 
-SEEN_WELL = ("eye-trans", "eye-scale", "nose-scale-depth", "nose-scale-vert")
-"""Sliders of whole eyes and noses: the fit does see those, so they go no farther than it says."""
+SEEN_WELL = ("eye-trans", "eye-scale", "nose-scale-depth", "nose-scale-vert", "mouth-scale-depth")
+"""Sliders of whole eyes, noses and mouths: the fit does see those, so they go no farther than it says."""
 
 PUT_RIGHT = {"mouth-scale-horiz": 0.3, "eye-trans/l/in": -0.15, "eye-trans/r/in": -0.15}
 """Added to the mean of sliders of these names: mouths, and faces beside the eyes, come nearer to the scans' breadth."""

@@ -8,15 +8,14 @@ a task's longest time a million samples would take at that rate, and the memory 
 """
 
 import argparse
-import importlib.util
 import json
 import resource
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from doubles import load
 
 from app.config import QueueSettings, WorkerSettings
 from app.dataset.keys import DatasetKeys
@@ -32,16 +31,6 @@ from workers.pipeline.store import ShardTar
 from workers.provenance.marker import Sealed
 
 SHARD = 192
-
-
-def doubles() -> Any:
-    """What the tests have for a store."""
-    spec = importlib.util.spec_from_file_location("doubles", Path(__file__).parents[1] / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def row_of(plan: Any, subject: int, sample: int, size: int) -> SampleRow:
@@ -69,7 +58,7 @@ def row_of(plan: Any, subject: int, sample: int, size: int) -> SampleRow:
 
 def closing(samples: int, selection: str) -> dict[str, Any]:
     """Close a set of so many samples."""
-    store = doubles().MemoryStore()
+    store = load().MemoryStore()
     card = next(card for card in model_cards(WorkerSettings()) if card.name == "sdgan")
     body = {
         "name": "bench",

@@ -9,7 +9,6 @@ browser   from the click until the page can be used (load event), by chromium, w
 """
 
 import argparse
-import importlib.util
 import json
 import secrets
 import shutil
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from doubles import load
 from rich.console import Console
 
 from app.dataset.keys import DatasetKeys
@@ -55,7 +55,7 @@ def planted(store: ObjectStore, http: httpx.Client, count: int) -> None:
     body = {"name": "planted", "subjects": 20, "samples_per_subject": 5, "checks": {"unique": False}}
     first = http.post("/v1/datasets", json=body).json()["id"]
     at = DatasetKeys(TENANT, first)
-    _doubles().finish_dataset(store, TENANT, first)
+    load().finish_dataset(store, TENANT, first)
     kept = (at.request, at.plan, at.summary, at.manifest, at.shard_report(0))
     texts = {key.removeprefix(at.prefix): store.get(key).decode() for key in kept}
 
@@ -72,16 +72,6 @@ def planted(store: ObjectStore, http: httpx.Client, count: int) -> None:
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(plant, range(count)))
-
-
-def _doubles() -> Any:
-    """What the tests have for workers."""
-    spec = importlib.util.spec_from_file_location("doubles", Path(__file__).parents[1] / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def milliseconds(rounds: int, call: Callable[[], Any]) -> dict[str, float]:

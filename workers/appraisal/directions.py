@@ -19,6 +19,7 @@ from workers.generator.editing.boundaries import Vector, orthogonal_to
 from workers.generator.editing.directions import Direction
 from workers.generator.editing.fitting import fit_boundary, least_templates
 from workers.images import Pixels, to_pixels
+from workers.matchers.base import Matcher
 
 SEED = 2**62 + 29
 """Of the identities that are looked at."""
@@ -71,6 +72,18 @@ class Seen:
 
 Look = Callable[[Pixels], Seen | None]
 OnProgress = Callable[[str, int, int], None]
+
+
+def look_with(matcher: Matcher) -> Look:
+    """Look at pictures by a matcher's own detector, alignment and network."""
+
+    def look(pixels: Pixels) -> Seen | None:
+        face = matcher.detect(pixels)
+        if face is None:
+            return None
+        return Seen(points=face.points, template=matcher.template(matcher.align(pixels, face)))
+
+    return look
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -222,7 +222,7 @@ def _import_facekit(
     look: bool,
     json_: bool,
 ) -> None:
-    from workers.commands.bars import bar
+    from workers.commands.bars import steps
     from workers.generator.parametric.scans.importing import NAME, import_facekit, look_at
 
     if look:
@@ -230,14 +230,7 @@ def _import_facekit(
         return
     if out is None:
         raise RequestRefused([("out", "left out; name the folder of models")])
-    with bar() as progress:
-        tasks: dict[str, Any] = {}
-
-        def told(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
-
+    with steps() as told:
         folder, card = import_facekit(
             source, out, name or NAME, licence=licence, provenance=provenance, on_progress=told
         )

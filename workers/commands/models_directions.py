@@ -1,6 +1,6 @@
 """`facsimile models directions`: an imported model's observation factors, found by looking at its pictures."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -8,7 +8,7 @@ from app.cli.options import JsonOption
 from app.cli.output import as_json, table
 from app.config import worker_settings
 from app.errors import RequestRefused
-from workers.commands.bars import bar
+from workers.commands.bars import steps
 
 
 def directions_command(
@@ -28,7 +28,7 @@ def directions_command(
     A direction goes as far as nine pictures in ten still show a face, and the same person to the filter network. With
     --keep the model's factors are these, and it is another model: its digest changes.
     """
-    from workers.appraisal.directions import Seen, Space, find_directions
+    from workers.appraisal.directions import Space, find_directions, look_with
     from workers.appraisal.scorers import scorers
     from workers.commands.importing import named_files
     from workers.generator.editing.boundaries import read_boundary
@@ -53,25 +53,12 @@ def directions_command(
     )
     held = [read_boundary(path, space.width, space.name) for _, path in named_files("hold", hold or []).values()]
 
-    def look(pixels: Any) -> Seen | None:
-        face = matcher.detect(pixels)
-        if face is None:
-            return None
-        return Seen(points=face.points, template=matcher.template(matcher.align(pixels, face)))
-
-    with bar() as shown:
-        tasks: dict[str, Any] = {}
-
-        def told(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = shown.add_task(what, total=total)
-            shown.update(tasks[what], completed=done, total=total)
-
+    with steps() as told:
         found = find_directions(
             generator.without_directions(),
             space,
             scorers(),
-            look,
+            look_with(matcher),
             samples=samples,
             bases=bases,
             held=held,

@@ -9,7 +9,7 @@ from app.cli.options import JsonOption
 from app.cli.output import as_json
 from app.config import worker_settings
 from app.errors import RequestRefused
-from workers.commands.bars import bar
+from workers.commands.bars import steps
 
 if TYPE_CHECKING:
     from workers.appraisal.identities import Wanted
@@ -37,7 +37,7 @@ def identities_command(
     the card says how often the scorer agrees. With --apart identities are moved away from those whom they are predicted
     to resemble; how much that helps is told by both networks, of which dlib's had no say.
     """
-    from workers.appraisal.directions import Seen
+    from workers.appraisal.directions import look_with
     from workers.appraisal.identities import find_identities
     from workers.generator.editing.apart import mapping_of
     from workers.generator.editing.identities import Identities
@@ -65,24 +65,13 @@ def identities_command(
 
         return to_pixels(plain.generate(z, np.zeros((len(z), still), np.float32), *generator.card.sizes[0]))
 
-    def look(pixels: Any) -> Seen | None:
-        face = sface.detect(pixels)
-        return None if face is None else Seen(points=face.points, template=sface.template(sface.align(pixels, face)))
-
-    with bar() as shown:
-        tasks: dict[str, Any] = {}
-
-        def told(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = shown.add_task(what, total=total)
-            shown.update(tasks[what], completed=done, total=total)
-
+    with steps() as told:
         found = find_identities(
             portraits,
             mapping_of(network, label, network.labels),
             network.latent,
             wanted,
-            look,
+            look_with(sface),
             {sface.name: sface.extract, dlib.name: dlib.extract},
             samples=samples,
             apart=apart,

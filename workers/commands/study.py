@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from app.cli.options import JsonOption
 from app.cli.output import as_json
 from app.config import WorkerSettings, worker_settings
 from app.errors import RequestRefused
-from workers.commands.bars import bar
+from workers.commands.bars import steps
 
 if TYPE_CHECKING:
     from workers.matchers.base import Matcher
@@ -74,14 +74,7 @@ def study(
     names = [one.method.name for one in studied] + [path.name for path in folders]
     if len(set(names)) < len(names):
         raise RequestRefused([("against", "two methods have the same name, by which the page calls them; rename one")])
-    with bar() as shown:
-        tasks: dict[str, Any] = {}
-
-        def told(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = shown.add_task(what, total=total)
-            shown.update(tasks[what], completed=done, total=total)
-
+    with steps() as told:
         for path in folders:
             faces = read_real_faces(path, matchers, detector=detector, on_progress=partial(told, path.name))
             method = Method(

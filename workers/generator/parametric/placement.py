@@ -121,15 +121,21 @@ def _on_skin(regions: Regions, vertices: NDArray[np.int64], posed: Vertices) -> 
     return points
 
 
+def eyeball(head: HeadModel, vertices: Vertices, side: str) -> tuple[NDArray[np.float32], float]:
+    """Middle [3] and radius of an eyeball, side `l` or `r`."""
+    points = vertices[head.group_vertices(f"helper-{side}-eye")]
+    low, high = points.min(0), points.max(0)
+    return (low + high) / 2, float((high - low)[:2].mean()) / 2
+
+
 def _level(head: HeadModel, regions: Regions, rest: Vertices) -> float:
     """How high the lids of a face at rest open before its eyeballs, degrees above their middles."""
     heights = []
+    edges = [strands.lid_edges(regions, rest, upper=upper) for upper in (True, False)]
     for number, side in enumerate("lr"):
-        points = rest[head.group_vertices(f"helper-{side}-eye")]
-        low, high = points.min(0), points.max(0)
-        lids = [strands.lid_edges(regions, rest, upper=upper)[number] for upper in (True, False)]
-        open_ = float(np.mean([edge[len(edge) // 3 : -2, 1].mean() for edge in lids]))
-        heights.append(2 * (open_ - (low[1] + high[1]) / 2) / float((high - low)[:2].mean()))
+        middle, radius = eyeball(head, rest, side)
+        open_ = float(np.mean([edge[number][edge.shape[1] // 3 : -2, 1].mean() for edge in edges]))
+        heights.append((open_ - middle[1]) / radius)
     return float(np.degrees(np.arcsin(np.clip(np.mean(heights) + IRIS_ABOVE, -0.4, 0.25))))
 
 
@@ -161,9 +167,8 @@ def _brow_lines(hairs: NDArray[np.float32]) -> list[Vertices]:
 def _irises(head: HeadModel, observation: Latent, placed: Placed) -> Vertices:
     centres = []
     for side, gaze in zip("lr", gaze_directions(observation, placed), strict=True):
-        points = placed.still[head.group_vertices(f"helper-{side}-eye")]
-        low, high = points.min(0), points.max(0)
-        centres.append((low + high) / 2 + gaze * (high - low)[:2].mean() / 2)
+        middle, radius = eyeball(head, placed.still, side)
+        centres.append(middle + gaze * radius)
     return np.stack(centres).astype(np.float32)
 
 

@@ -25,7 +25,7 @@ from workers.generator.parametric.geometry import Vertices, load_head
 from workers.generator.parametric.glasses import glasses
 from workers.generator.parametric.hair import CUTS, groom, load_scalp
 from workers.generator.parametric.lighting import read_light
-from workers.generator.parametric.placement import CAMERA_DISTANCE, Placed, gaze_directions, place_head
+from workers.generator.parametric.placement import CAMERA_DISTANCE, Placed, eyeball, gaze_directions, place_head
 from workers.generator.parametric.regions import Mask, load_regions, scalp_mask
 from workers.generator.parametric.scans.heads import ScanHeads
 from workers.generator.parametric.shape import Latent, vertex_normals
@@ -356,9 +356,7 @@ class Scene:
         for number, name in enumerate("lr"):
             gaze = gazes[number]
             cornea = 1 + 0.050 * np.exp(-((np.arccos(np.clip(ball @ gaze, -1, 1)) / 0.42) ** 2))
-            points = placed.still[self.head.group_vertices(f"helper-{name}-eye")]
-            low, high = points.min(0), points.max(0)
-            middle, radius = (low + high) / 2, float((high - low)[:2].mean()) / 2
+            middle, radius = eyeball(self.head, placed.still, name)
             whole = placed.follow((middle + ball * (radius * cornea)[:, None]).astype(np.float32))
             upper, lower = (_curve((edge[number] - middle) / radius) for edge in edges)
             pieces.append(

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.cli.endings import EVALUATE_EXIT_CODES, NOT_EVALUATED, NOT_PASSED, PASSED, UNDECIDED
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from workers.verdict.listed import Listed
 
 Metric = Literal["cosine", "euclidean"]
+Found = TypeVar("Found", bound=BaseModel)
 
 CODES = {None: PASSED, Verdict.PASS: PASSED, Verdict.FAIL: NOT_PASSED, Verdict.UNDECIDED: UNDECIDED}
 
@@ -407,10 +408,15 @@ def _explain(text: str, junit: Path | None) -> None:
 def _show(found: Evaluation, *, json_: bool) -> None:
     from workers.verdict.wording import summary_lines
 
+    _show_as(found, summary_lines, json_=json_)
+
+
+def _show_as(found: Found, lines: Callable[[Found], list[str]], *, json_: bool) -> None:
+    """What came out, for machines or for people."""
     if json_:
         as_json(found.model_dump(mode="json"))
         return
-    for line in summary_lines(found):
+    for line in lines(found):
         show(line)
 
 
@@ -426,11 +432,7 @@ def _write_searches(found: SearchesFound, junit: Path | None, markdown: Path | N
 def _show_searches(found: SearchesFound, *, json_: bool) -> None:
     from workers.verdict.search_words import search_lines
 
-    if json_:
-        as_json(found.model_dump(mode="json"))
-        return
-    for line in search_lines(found):
-        show(line)
+    _show_as(found, search_lines, json_=json_)
 
 
 def _files(templates: Path, distractors: list[Path] | None, real: list[Path] | None) -> Files:
@@ -454,8 +456,4 @@ def _write_galleries(
 def _show_galleries(found: GalleriesFound, *, json_: bool) -> None:
     from workers.verdict.gallery_words import gallery_lines
 
-    if json_:
-        as_json(found.model_dump(mode="json"))
-        return
-    for line in gallery_lines(found):
-        show(line)
+    _show_as(found, gallery_lines, json_=json_)

@@ -5,7 +5,6 @@ runs. Two sorts: one that *sets* a signed distance to a boundary (so that z_O = 
 pose, a neutral mouth), and one that *shifts* from where the identity is.
 """
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,16 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from app.errors import Corrupt
-from workers.digests import file_sha256
 from workers.generator.editing.boundaries import NORM_TOLERANCE, Vector, gram
+from workers.generator.editing.files import drop_tensors, load_tensors, save_tensors
 
 FILE = r"directions(-[0-9a-f]{12})?\.safetensors"
-"""Name of the file of normals: with the beginning of its digest, so that another model's normals never take the place
-of those that a card still speaks of. Folders of before have one without."""
+"""Name of the file of normals. Folders of before have one without its digest."""
 
 NOISE, NOISE_DIMENSIONS = "noise", 4
 """Factor of networks that take noise: how far, and to which, a sample's noise is from the maps that are kept."""
@@ -142,28 +139,14 @@ class _Part:
 
 
 def save_directions(folder: Path, directions: Sequence[Direction]) -> dict[str, Any]:
-    """Write a model folder's directions beside those that it has; returns what its card is to say of them.
-
-    A card that speaks of the former ones stays true: the step from them to these is the writing of the card.
-    """
-    tensors = {f"{number}": np.ascontiguousarray(one.normal, np.float64) for number, one in enumerate(directions)}
-    beside = folder / f".directions.{os.getpid()}.part"
-    try:
-        save_file(tensors, beside)
-        beside.chmod(0o644)  # safetensors writes for its owner alone
-        digest = file_sha256(beside)
-        path = folder / f"directions-{digest[:12]}.safetensors"
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return {"file": path.name, "sha256": digest, "list": [_as_card(one) for one in directions]}
+    """Write a model folder's directions beside those that it has; returns what its card is to say of them."""
+    tensors = {f"{number}": one.normal for number, one in enumerate(directions)}
+    return {**save_tensors(folder, "directions", tensors), "list": [_as_card(one) for one in directions]}
 
 
 def drop_directions(folder: Path, kept: str) -> None:
     """Remove files of directions that no card speaks of any more; `kept` is the name of the one that is in use."""
-    for path in folder.glob("directions*.safetensors"):
-        if path.name != kept and re.fullmatch(FILE, path.name):
-            path.unlink(missing_ok=True)
+    drop_tensors(folder, FILE, kept)
 
 
 def _as_card(one: Direction) -> dict[str, Any]:
@@ -188,10 +171,7 @@ def load_directions(folder: Path, said: Any, dimensions: Mapping[str, int], laye
             raise ValueError(f"directions are no list of at most {MOST} in a file of their own")
         if not listed:
             return []
-        path = folder / said["file"]
-        if not path.is_file() or path.stat().st_size > MAX_BYTES or file_sha256(path) != said["sha256"]:
-            raise ValueError(f"{path} is not the file that the card speaks of")
-        normals = load_file(path)
+        normals = load_tensors(folder, said, MAX_BYTES)
         found = [_direction(entry, normals[str(number)]) for number, entry in enumerate(listed)]
         for one in found:
             if len(one.normal) != dimensions[one.space]:

@@ -6,7 +6,6 @@ Attributes: the network's z is z_I turned by an orthogonal matrix whose first K 
 z_I stays N(0, 1) in every dimension, and a draw conditioned on an attribute is one slice of one latent, met in count.
 """
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,10 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from app.errors import Corrupt
-from workers.digests import file_sha256
 from workers.generator.editing.boundaries import Vector, orthogonal_to
+from workers.generator.editing.files import drop_tensors, load_tensors, save_tensors
 
 FILE = r"identities-[0-9a-f]{12}\.safetensors"
 
@@ -101,23 +99,12 @@ def save_identities(folder: Path, found: Identities, about: Mapping[str, Any]) -
         told["apart"] = {"margin": found.apart.margin, "steps": found.apart.steps, "stride": found.apart.stride} | dict(
             about.get("apart", {})
         )
-    beside = folder / f".identities.{os.getpid()}.part"
-    try:
-        save_file({name: np.ascontiguousarray(values, np.float64) for name, values in tensors.items()}, beside)
-        beside.chmod(0o644)  # safetensors writes for its owner alone
-        digest = file_sha256(beside)
-        path = folder / f"identities-{digest[:12]}.safetensors"
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return {"file": path.name, "sha256": digest, **told}
+    return {**save_tensors(folder, "identities", tensors), **told}
 
 
 def drop_identities(folder: Path, kept: str) -> None:
     """Remove files that no card speaks of any more; `kept` is the name of the one that is in use."""
-    for path in folder.glob("identities-*.safetensors"):
-        if path.name != kept and re.fullmatch(FILE, path.name):
-            path.unlink(missing_ok=True)
+    drop_tensors(folder, FILE, kept)
 
 
 def load_identities(folder: Path, said: Any, latent: int, width: int) -> Identities:
@@ -128,10 +115,7 @@ def load_identities(folder: Path, said: Any, latent: int, width: int) -> Identit
     try:
         if not re.fullmatch(FILE, said["file"]):
             raise ValueError("identities stand in a file of their own")
-        path = folder / said["file"]
-        if not path.is_file() or path.stat().st_size > MAX_BYTES or file_sha256(path) != said["sha256"]:
-            raise ValueError(f"{path} is not the file that the card speaks of")
-        tensors = load_file(path)
+        tensors = load_tensors(folder, said, MAX_BYTES)
         apart = None
         if "apart" in said:
             how = said["apart"]

@@ -88,23 +88,17 @@ class Imported:
 
     def without_directions(self) -> "Imported":
         """The same network with nothing that z_O moves but the noise: what directions are sought with."""
-        return Imported(
-            self._card,
-            self._network,
-            [],
-            self._device,
-            psi=self._psi,
-            cutoff=self._cutoff,
-            label=self._label,
-            identities=self._identities,
-        )
+        return self._with([], self._identities)
 
     def with_identities(self, identities: Identities) -> "Imported":
         """The same generator with another meaning of z_I."""
+        return self._with(self._directions, identities)
+
+    def _with(self, directions: list[Direction], identities: Identities) -> "Imported":
         return Imported(
             self._card,
             self._network,
-            self._directions,
+            directions,
             self._device,
             psi=self._psi,
             cutoff=self._cutoff,

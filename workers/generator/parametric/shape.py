@@ -85,7 +85,7 @@ def _statistics(head: HeadModel) -> _Statistics:
         ends.append((targets[low] if low else None, targets[high]))
     farther, trusted = (
         np.array([next((x for start, x in by.items() if text.startswith(start)), 1.0) for text in names], np.float32)
-        for by in (dict.fromkeys(SEEN_WELL, 1.0) | FARTHER, OF_THE_FIT)
+        for by in (dict.fromkeys(SEEN_WELL, 1.0) | FARTHER, OF_THE_FIT)  # the first name that fits holds
     )
     mean = mean * trusted
     for start, more in PUT_RIGHT.items():

@@ -89,13 +89,15 @@ def settings(c2pa_settings: C2paSettings) -> Settings:
 def make_set(sketch: Sketch, memory_store: Any, settings: Settings, tmp_path: Path) -> Callable[..., tuple[Path, Plan]]:
     """Makes a dataset in the store and returns its folder, as unpacked from the archive, and its plan."""
 
-    def make(*, c2pa: Any = False, watermark: bool = False, **fields: Any) -> tuple[Path, Plan]:
+    def make(
+        *, c2pa: Any = False, watermark: bool = False, generator: Any = sketch, **fields: Any
+    ) -> tuple[Path, Plan]:
         fields = {"subjects": 3, "samples_per_subject": 2, "distractors": 1, **fields}
         fields = {"name": "gate-7 | *smoke*", "checks": {"unique": False, "face_found": False}, **fields}
         fields |= {"marking": {"c2pa": c2pa, "watermark": watermark}}
         plan = make_plan(
             DatasetRequest.model_validate(fields),
-            sketch.card,
+            generator.card,
             dataset="ds_test",
             seed=7,
             shard_size=4,
@@ -109,7 +111,7 @@ def make_set(sketch: Sketch, memory_store: Any, settings: Settings, tmp_path: Pa
                 made = run_shard(
                     plan,
                     number,
-                    generator=sketch,
+                    generator=generator,
                     choice=None,
                     detector=load_detector(),
                     tar=tar,
@@ -126,7 +128,7 @@ def make_set(sketch: Sketch, memory_store: Any, settings: Settings, tmp_path: Pa
             created_at="2026-11-24T10:00:00.000+00:00",
             request=fields,
         )
-        close(memory_store, AT, accepted, plan.final(), sketch.card, matchers={})
+        close(memory_store, AT, accepted, plan.final(), generator.card, matchers={})
         publish(memory_store, AT, lambda: True)
         archive = lay_out_archive(memory_store, AT, plan.folder)
         raw = b"".join(read_segments(memory_store, archive.segments, 0, archive.size))

@@ -1,7 +1,7 @@
 """C2PA: a signed manifest for every sample, in its file or beside it, and what a reader makes of one.
 
-The manifest says that the sample was created (`c2pa.created`), whether by a trained model, by which
-model, and as which sample of which dataset. It is bound to the file's bytes: every later change of them is seen.
+The manifest says that the sample was created (`c2pa.created`), whether by a model that was trained or by formula, by
+which model, and as which sample of which dataset. It is bound to the file's bytes: every later change of them is seen.
 """
 
 import functools

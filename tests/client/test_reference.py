@@ -86,3 +86,81 @@ def test_a_command_that_a_document_shows_is_one(document: str, command: str) -> 
         option = word.partition("=")[0].strip("'\".,:()[]…")
         if option.startswith("--"):
             assert option in known, f"{document}: 'facsimile {' '.join(name)}' has no {option}"
+
+
+OF_OTHERS = {
+    "--pool": "celery",
+    "--target": "docker build",
+    "--require-hashes": "pip",
+    "--disk-mib": "tests/chaos/chaos.py",
+    "--rows": "tests/bench/bench_candidates.py",
+}
+"""Options that documents name and that are no command's of ours, and whose they are."""
+
+
+def walked(command: Any, name: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command by its words."""
+    context = typer.main.get_command(app).make_context("facsimile", ["status"], resilient_parsing=True)
+    yield " ".join(name), command
+    for word in command.list_commands(context) if hasattr(command, "list_commands") else ():
+        yield from walked(command.get_command(context, word), (*name, word))
+
+
+COMMANDS = dict(walked(typer.main.get_command(app)))
+
+
+def inline(document: str) -> Iterator[str]:
+    """What stands between backticks in a document's sentences, wrapped lines joined."""
+    text = re.sub(r"^```.*?^```", "", (ROOT / document).read_text(encoding="utf-8"), flags=re.M | re.S)
+    for code in re.findall(r"`([^`]+)`", text):
+        yield " ".join(code.replace(".venv/bin/", "").split()).removeprefix("facsimile ")
+
+
+def command_of(words: list[str]) -> tuple[Any, list[str]]:
+    """The command that words begin with, None where they begin with none, and the words after it."""
+    most = next((n for n in range(len(words), 0, -1) if " ".join(words[:n]) in COMMANDS), 0)
+    found = COMMANDS[" ".join(words[:most])] if most else None
+    return getattr(found, "commands", {}).get("checkpoint", found), words[most:]
+
+
+def options_of(command: Any) -> set[str]:
+    return {option for item in command.params for option in (*item.opts, *item.secondary_opts)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_sentences_name_of_a_command_it_has_and_takes(document: str) -> None:
+    any_command = set().union(*(options_of(command) for command in COMMANDS.values())) | {"--help"}
+    for code in inline(document):
+        try:
+            command, words = command_of(shlex.split(code))
+        except ValueError:
+            continue
+        named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", code))
+        if command is None:
+            assert named <= any_command | set(OF_OTHERS), f"{document}: {code}"
+            continue
+        assert named <= options_of(command) | {"--help"}, f"{document}: {code}"
+        if not words or re.search(r"(?<![-\w])[A-Z]{2,}\b|…|\.\.\.|[|&<>]", " ".join(words)) or words[-1] in named:
+            continue  # a placeholder is no value that can be parsed
+        try:
+            command.make_context(code, words)
+        except typer.BadParameter as exc:
+            # A sentence may leave out what a command must have (a kind of its own), and no more.
+            if type(exc) is typer.BadParameter:
+                raise
+
+
+def test_options_of_others_are_still_named() -> None:
+    told = " ".join(code for document in DOCUMENTS for code in inline(document))
+    assert [option for option in OF_OTHERS if option not in told] == []
+
+
+def test_every_variable_that_a_document_names_is_read(reference: ModuleType) -> None:
+    text = "\n".join(path.read_text() for path in (ROOT / "deploy" / "guide").glob("settings.md"))
+    text += "\n".join(path.read_text() for path in (*ROOT.glob("deploy/**/*.sh"), *ROOT.glob("tests/*/conftest.py")))
+    text += "\n".join(
+        path.read_text() for path in (ROOT / "deploy" / "compose.env.example", ROOT / "docker-compose.yml")
+    )
+    for document in DOCUMENTS:
+        for name in set(re.findall(r"\bFACSIMILE_[A-Z0-9_]*[A-Z0-9]\b(?!\*|…)", (ROOT / document).read_text())):
+            assert name in text, f"{document}: nothing reads {name}"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,9 +17,12 @@ from app.cli.options import JsonOption
 from app.cli.output import as_json
 from app.client.service import Client
 from app.stack.embedded import EmbeddedStack
-from app.stack.errors import StackInterrupted
+from app.stack.errors import StackError, StackInterrupted
 from app.stack.folder import DataFolder, read_json
 from app.stack.up import show, stop_on_signals
+
+SETTLED_WITHIN_S = 120.0
+"""So long another's service may start or stop before it is given up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +48,8 @@ def quickstart(
 ) -> None:
     """Show everything once: start the service, make a small dataset, download and verify it, stop the service.
 
-    A service that runs on the folder already is used, and goes on running. A second run finds the dataset made, and
-    only verifies it.
+    A service that runs on the folder already, or starts just now, is used, and goes on running. A second run finds the
+    dataset made, and only verifies it.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     begun = time.monotonic()
@@ -91,8 +94,7 @@ Done in {stopped - begun:.1f} s: started in {started - begun:.1f} s, made, downl
 def _service(data: Path, workers: int | None, console: Console) -> Iterator[Service]:
     """The service that runs on a data folder, or one that is started for the block."""
     folder = DataFolder(data)
-    running = read_json(folder.service) if folder.holder() is not None else {}
-    if running:
+    if running := _running(folder, console):
         console.print(f"[bold]1. A service runs on {data} already[/]: {running['url']}")
         yield Service(url=str(running["url"]), api_key=folder.api_key.read_text().strip(), own=False)
         return
@@ -108,6 +110,25 @@ def _service(data: Path, workers: int | None, console: Console) -> Iterator[Serv
         yield Service(url=stack.url, api_key=stack.api_key, own=True, interrupted=lambda: stack.interrupted)
     finally:
         stack.stop()
+
+
+def _running(folder: DataFolder, console: Console) -> dict[str, Any]:
+    """Where the service on a folder is; waits for one that starts or stops just now. Empty where none runs."""
+    deadline, told = time.monotonic() + SETTLED_WITHIN_S, False
+    while (holder := folder.holder()) is not None:
+        # What a service that was killed has left names another process.
+        if (found := read_json(folder.service)).get("pid") == holder:
+            return found
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"the service on {folder.root} (process {holder}) is not ready after {SETTLED_WITHIN_S:g} s; "
+                f"see {folder.logs}, or stop it (facsimile down)"
+            )
+        if not told:
+            console.print(f"A service is starting or stopping on {folder.root}; waiting for it", markup=False)
+            told = True
+        time.sleep(0.1)
+    return {}
 
 
 def _can_be_told_apart(service: Service, model: str) -> bool:

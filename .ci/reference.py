@@ -35,6 +35,13 @@ OF_THE_CLIENT = (
 )
 
 
+REPLACES = """
+A set is never written over: no folder, no archive, no file that a downloaded set consists of. Any other file that a
+command is told to write replaces one that is there, whole or not at all, and the command says so before its work. No
+file is written that the command reads, and none twice.
+"""
+
+
 def settings() -> str:
     """The reference of settings."""
     lines = [
@@ -114,6 +121,7 @@ def commands() -> str:
         rows = [_parameter(item) for item in command.params if not getattr(item, "hidden", False)]
         if rows:
             lines += ["", *_table(("", "meaning", "left out"), rows)]
+    lines += ["", "## Files that are there already", "", " ".join(REPLACES.split())]
     lines += ["", "## Exit codes", "", *_table(("code", "meaning"), [(str(one.code), one.meaning) for one in ENDINGS])]
     lines += ["", EVALUATE_EXIT_CODES.replace("\n", " ")]
     return "\n".join(lines) + "\n"

@@ -8,8 +8,9 @@ import typer
 from app.cli import request as requests
 from app.cli.options import JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, say
+from app.cli.outputs import demand_outputs
 from app.client.connect import connect
-from app.client.files import demand_place, write_whole
+from app.client.files import write_whole
 
 
 def preview(
@@ -51,7 +52,7 @@ def preview(
     ):
         requests.put(request, path, value)
     requests.put_factors(request, factor or [])
-    demand_place(out)
+    demand_outputs({"--out": out})
     client = connect(url, key)
     with requests.in_callers_words():
         sheet = client.preview(request)

@@ -7,9 +7,10 @@ import typer
 
 from app.cli.options import DatasetArgument, JsonOption, KeyOption, UrlOption
 from app.cli.output import as_json, say, show
+from app.cli.outputs import demand_outputs
 from app.client.connect import connect
 from app.client.errors import UsageProblem
-from app.client.files import demand_place, made_folder, write_whole
+from app.client.files import made_folder, write_whole
 from app.dataset.report import Report
 
 FORMATS = {".html": "html", ".json": "json"}
@@ -31,7 +32,7 @@ def report(
     dataset = client.dataset_id(dataset)
     if to is not None:
         with made_folder(to.parent):
-            demand_place(to)
+            demand_outputs({"--out": to})
             write_whole(to, client.product(dataset, f"report?format={FORMATS[to.suffix]}"))
         say(f"report in {to}")
         return

@@ -1,4 +1,8 @@
-"""Files that a command writes: each appears whole or not at all, and a place that cannot be is told before the work."""
+"""Files that a command writes: each appears whole or not at all, and a place that cannot be is told before the work.
+
+One rule for all commands: a set is never written over, neither a folder, an archive nor a file that it consists of;
+any other file is replaced, and that is said.
+"""
 
 import os
 import secrets
@@ -9,19 +13,40 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.client.errors import FolderProblem, UsageProblem
+from app.dataset.products import MANIFEST, PRODUCTS
+
+SET_FOLDERS = ("samples", "layouts")
+"""What a downloaded set consists of, beside its products."""
 
 
-def demand_place(path: Path) -> None:
-    """Raise UsageProblem unless a file could be written there: in a folder that exists, and is not one itself."""
+def demand_place(path: Path) -> bool:
+    """Raise UsageProblem unless a file could be written there: in a folder that exists, not one itself, no set's own.
+
+    Returns whether a file is there, which would be replaced.
+    """
     parent = path.absolute().parent
-    if _is_stream(path) and os.access(path, os.W_OK):
-        return
+    if is_stream(path) and os.access(path, os.W_OK):
+        return False
     if path.is_dir():
         raise UsageProblem(f"{path} cannot be written: it is a folder; name a file")
     if not parent.is_dir():
         raise UsageProblem(f"{path} cannot be written: {parent} is no folder; name a file in a folder that exists")
     if not os.access(parent, os.W_OK):
         raise UsageProblem(f"{path} cannot be written: {parent} may not be written to")
+    if (folder := set_of(path)) is not None:
+        raise UsageProblem(f"{path} cannot be written: it is a file of the set in {folder}; name another")
+    return path.exists()
+
+
+def set_of(path: Path) -> Path | None:
+    """The folder of the downloaded set that a file is a part of; None for a file that is not there, or is none's."""
+    file = path.resolve()
+    own = {product.file for product in PRODUCTS}
+    for folder in file.parents if file.exists() else ():
+        if (folder / MANIFEST.file).is_file():
+            inner = file.relative_to(folder)
+            return folder if inner.parts[0] in SET_FOLDERS or str(inner) in own else None
+    return None
 
 
 def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
@@ -29,7 +54,7 @@ def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
 
     What is no file of its own (/dev/stdout, /dev/null, a named pipe) is written into: it must not become one.
     """
-    if _is_stream(path):
+    if is_stream(path):
         try:
             with _opened(path) as stream:
                 stream.writelines([data] if isinstance(data, bytes) else data)
@@ -52,7 +77,7 @@ def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
             beside.unlink(missing_ok=True)
 
 
-def _is_stream(path: Path) -> bool:
+def is_stream(path: Path) -> bool:
     """Whether a path names a device, a pipe, a socket, or what this process has as standard output or error."""
     try:
         found = path.stat()

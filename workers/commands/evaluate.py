@@ -18,10 +18,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from app.cli.endings import EVALUATE_EXIT_CODES, NOT_EVALUATED, NOT_PASSED, PASSED, UNDECIDED
 from app.cli.options import KeyOption, UrlOption
 from app.cli.output import as_json, err, say, show
+from app.cli.outputs import demand_outputs, settled
 from app.cli.request import in_callers_words
 from app.client.connect import connect
 from app.client.errors import UsageProblem
-from app.client.files import demand_place, write_whole
+from app.client.files import write_whole
 from app.client.service import Client
 from app.dataset.candidates import SearchesFound, SearchRule
 from app.dataset.evaluation import DEFAULT_ALPHA, DEFAULT_FMR, Evaluation, Rule, Verdict
@@ -153,6 +154,10 @@ def evaluate_command(
 ) -> None:
     """Evaluate comparison scores: metrics with intervals, and PASS, FAIL or UNDECIDED where a limit is given."""
     begun = time.monotonic()
+    many = (distractors, real_distractors, baseline_distractors, baseline_real_distractors)
+    read = [scores, templates, baseline, baseline_templates, candidates, baseline_candidates]
+    read += [path for paths in many for path in paths or ()]
+    complaints = _where_it_can_be(junit, read)
     try:
         rule = _rule(
             at_fmr=at_fmr,
@@ -165,9 +170,7 @@ def evaluate_command(
         )
         new = Handed.one_of(scores, templates, metric, "the new scores")
         old = Handed.one_of(baseline, baseline_templates, metric, "the baseline")
-        for path in (junit, markdown, det, plot):
-            if path is not None:
-                demand_place(path)
+        demand_outputs({"--junit": junit, "--markdown": markdown, "--det": det, "--plot": plot}, read)
         if candidates is not None:
             others = [scores, templates, baseline, baseline_templates, baseline_evaluation, det, release]
             if any(other is not None for other in others) or remote or name or rule.limits or distances:
@@ -235,11 +238,11 @@ def evaluate_command(
     except typer.Exit:
         raise
     except FacsimileError as exc:
-        _explain(str(exc), junit)
+        _explain(str(exc), complaints)
     except OSError as exc:
-        _explain(f"{exc.filename or ''}: {exc.strerror or exc}".removeprefix(": "), junit)
+        _explain(f"{exc.filename or ''}: {exc.strerror or exc}".removeprefix(": "), complaints)
     except Exception:  # noqa: BLE001  (a crash must not end on the code that means FAIL)
-        _explain(f"a fault of ours:\n{traceback.format_exc()}", junit)
+        _explain(f"a fault of ours:\n{traceback.format_exc()}", complaints)
     else:
         _show(found, json_=json_)
         raise typer.Exit(CODES[found.verdict])
@@ -391,6 +394,15 @@ def _write(found: Evaluation, junit: Path | None, markdown: Path | None, det: Pa
         write_whole(markdown, in_markdown(found).encode())
     if det is not None:
         write_whole(det, det_chart(found).document().encode())
+
+
+def _where_it_can_be(junit: Path | None, read: list[Path | None]) -> Path | None:
+    """The file of test results, None where there can be none: then nothing is written, not even what is wrong."""
+    try:
+        settled({"--junit": junit}, read)
+    except FacsimileError:
+        return None
+    return junit
 
 
 def _explain(text: str, junit: Path | None) -> None:

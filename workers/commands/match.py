@@ -16,8 +16,9 @@ import typer
 from app.cli.bars import Bars
 from app.cli.options import JsonOption
 from app.cli.output import as_json, fields
+from app.cli.outputs import demand_outputs
 from app.client.errors import UsageProblem, VerificationFailed
-from app.client.files import demand_place, write_whole
+from app.client.files import write_whole
 from app.client.manifest import Manifest
 from app.client.paths import inside, set_folder
 from app.client.released import Comparisons
@@ -70,9 +71,7 @@ def match_command(
         raise UsageProblem(f"{folder} is no folder")
     if out is None and templates is None:
         raise UsageProblem("say what to write: --out for scores, --templates for templates, or both")
-    for path in (out, templates):
-        if path is not None:
-            demand_place(path)
+    demand_outputs({"--out": out, "--templates": templates})
     loaded = load_matcher(matcher, worker_settings())
     with Bars() as bars:
         found = match(

@@ -7,7 +7,8 @@ import typer
 
 from app.cli.options import JsonOption
 from app.cli.output import as_json
-from app.client.files import demand_place, write_whole
+from app.cli.outputs import demand_outputs
+from app.client.files import write_whole
 from app.config import worker_settings
 from workers.commands.bars import bar
 
@@ -27,7 +28,7 @@ def reference_command(
     from workers.matchers.detector import load_detector
     from workers.matchers.registry import BUILT_IN, load_matcher
 
-    demand_place(out)
+    demand_outputs({"--out": out})
     settings = worker_settings()
     judges = [load_matcher(judge, settings) for judge in matcher or BUILT_IN]
     with bar() as shown:

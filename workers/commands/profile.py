@@ -9,9 +9,10 @@ from typer.core import TyperGroup
 from app.cli.bars import Bars
 from app.cli.options import JsonOption
 from app.cli.output import as_json, say
+from app.cli.outputs import demand_outputs
 from app.client.distribution import NAME
 from app.client.errors import UsageProblem
-from app.client.files import demand_place, write_whole
+from app.client.files import write_whole
 from app.config import worker_settings
 from app.dataset.profile import MOST_BYTES, QUANTITIES, Profile, read_profile
 
@@ -65,7 +66,7 @@ def make_command(
     from workers.profile.make import measure, tell, weigh
     from workers.profile.private import LaplaceNoise
 
-    demand_place(out)
+    demand_outputs({"--out": out}, read=[gallery])
     if epsilon is not None:
         if not 0 < epsilon <= 1_000:
             raise UsageProblem(f"--epsilon {epsilon:g} is no budget; it is above 0 and at most 1000, and 1 is strict")

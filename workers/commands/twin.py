@@ -9,8 +9,9 @@ import typer
 from app.cli.bars import Bars
 from app.cli.options import JsonOption
 from app.cli.output import as_json, say, table
+from app.cli.outputs import demand_outputs
 from app.client.errors import UsageProblem
-from app.client.files import demand_place, write_whole
+from app.client.files import write_whole
 from app.config import worker_settings
 from workers.commands.profile import load
 
@@ -42,8 +43,7 @@ def compare_command(
     from workers.profile.make import measure, weigh
     from workers.profile.page import render
 
-    if out is not None:
-        demand_place(out)
+    demand_outputs({"--out": out}, read=[file])
     profile = load(file)
     if not folder.exists():
         raise UsageProblem(f"{folder} is not there")

@@ -53,6 +53,7 @@ from workers.pipeline.run import run_shard
 from workers.pipeline.scoring import load_planned, metric_of
 from workers.pipeline.store import ShardTar
 from workers.pipeline.tables import pack_table
+from workers.pipeline.templates import run_template_shard
 from workers.pipeline.thumbnails import ThumbnailSheet
 from workers.provenance.marker import make_marker
 from workers.resources import Resources
@@ -238,6 +239,20 @@ def _generate(attempt: Attempt) -> None:
     if attempt.store.exists(at.shard_report(number)):
         return
     choice = _choice(attempt)
+    if plan.templates is not None:
+        made, templates = run_template_shard(
+            plan,
+            number,
+            generator=attempt.generator,
+            choice=choice,
+            detector=attempt.resources.detector,
+            matcher=load_planned(plan.templates, attempt.settings.worker),
+            batch_size=attempt.settings.worker.batch_size,
+            should_cancel=attempt.called_off,
+        )
+        attempt.store.put(at.shard_templates(number), templates)
+        write_json(attempt.store, at.shard_report(number), made)
+        return
     thumbnails = ThumbnailSheet(plan, number)
     with ShardTar(attempt.plan.folder) as tar:
         made = run_shard(

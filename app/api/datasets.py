@@ -24,8 +24,8 @@ class DatasetBody(Dataset):
     """A dataset, and where to go from it."""
 
     links: dict[str, str] = Field(
-        description="Relative paths: self, events, cancel; manifest, comparisons, contact_sheet, report, "
-        "data_card, croissant, provenance and archive once it has succeeded.",
+        description="Relative paths: self, events, cancel; manifest, comparisons, contact_sheet (or "
+        "templates), report, data_card, croissant, provenance and archive once it has succeeded.",
         examples=[{"self": "/v1/datasets/ds_06fa3k9x2m7q0v4c8d1e"}],
     )
 
@@ -35,7 +35,8 @@ class DatasetBody(Dataset):
         here = path_of(dataset.id)
         links = {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"}
         if dataset.state is State.SUCCEEDED:
-            links |= {**products.links(here), "archive": f"{here}/archive?layout=plain"}
+            kind: products.Kind = "templates" if dataset.request.get("product") == "templates" else "images"
+            links |= {**products.links(here, kind), "archive": f"{here}/archive?layout=plain"}
         return cls(**dict(dataset), links=links)
 
 

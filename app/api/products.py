@@ -185,6 +185,12 @@ TOLD = (
         "The chain from request and corpus to the set.",
         "JSON-LD in the words of PROV-O: request, plan, model, training corpus, dataset, each with its digest.",
     ),
+    Told(
+        products.TEMPLATES,
+        "Download the templates",
+        "Templates of all samples, of a set of which no image is kept.",
+        "NPZ, as numpy reads it: ids, subjects, roles, templates (a row a sample), matcher, synthetic.",
+    ),
 )
 """Products with a path of their own and one form; the report has two."""
 

@@ -83,6 +83,12 @@ TOLD = (
         "The chain from request and corpus to the set.",
         "JSON-LD in the words of PROV-O, as the dataset had it.",
     ),
+    Told(
+        products.TEMPLATES,
+        "Download a release's templates",
+        "Templates of all samples, of a release of which no image is kept.",
+        "NPZ, as the dataset had it: ids, subjects, roles, templates (a row a sample), matcher, synthetic.",
+    ),
 )
 """Products with a path of their own and one form; the report has two."""
 

@@ -29,8 +29,8 @@ class ReleaseBody(Release):
     """A release, and where to go from it."""
 
     links: dict[str, str] = Field(
-        description="Relative paths: self, manifest, comparisons, report, contact_sheet, croissant, data_card, "
-        "provenance, archive, parts, diff.",
+        description="Relative paths: self, manifest, comparisons, report, contact_sheet (or templates), croissant, "
+        "data_card, provenance, archive, parts, diff.",
         examples=[{"self": "/v1/releases/gate-smoke/1.2.0"}],
     )
 
@@ -40,7 +40,7 @@ class ReleaseBody(Release):
         here = path_of(release.name, release.version)
         links = {
             "self": here,
-            **products.links(here),
+            **products.links(here, release.product),
             "archive": f"{here}/archive?layout=plain",
             "parts": f"{here}/parts",
             "diff": f"{here}/diff",

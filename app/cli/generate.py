@@ -6,7 +6,7 @@ import secrets
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -56,8 +56,14 @@ def generate(
     ] = None,
     fnmr: Annotated[float | None, typer.Option(help="Instead of --scale: the FNMR the set shall have …")] = None,
     fmr: Annotated[float | None, typer.Option(help="… at a threshold of this FMR …")] = None,
-    matcher: Annotated[str | None, typer.Option(help="… by this matcher; see 'facsimile matchers'.")] = None,
+    matcher: Annotated[
+        str | None, typer.Option(help="… by this matcher, or whose templates; see 'facsimile matchers'.")
+    ] = None,
     tolerance: Annotated[float | None, typer.Option(help="By this share FNMR may be missed; left out, 0.1.")] = None,
+    product: Annotated[
+        Literal["images", "templates"] | None,
+        typer.Option(help="templates: those of --matcher alone, and no image is kept."),
+    ] = None,
     judged: Annotated[int | None, typer.Option(min=0, help="Subjects that are judged for the report.")] = None,
     sex: Annotated[str | None, typer.Option(help="female=0.5,male=0.5, or one word for all.")] = None,
     age: Annotated[str | None, typer.Option(help="Range of apparent ages: 20-65.")] = None,
@@ -100,7 +106,8 @@ def generate(
         ("variability.truncation", truncation),
         ("variability.target.fnmr", fnmr),
         ("variability.target.fmr", fmr),
-        ("variability.target.matcher", matcher),
+        ("product", product),
+        *requests.whose(matcher, request, product=product, has_target=fnmr is not None or fmr is not None),
         ("variability.target.tolerance", tolerance),
         ("report.judged_subjects", judged),
         ("attributes.sex", requests.shares(sex, "--sex")),
@@ -240,7 +247,9 @@ def _show(result: Json, out: Path, json_: bool) -> None:
     dataset, seconds, verified = result["dataset"], result["seconds"], result["verified"]
     counts = dataset["counts"]
     checked = f"{verified['files']} file digests"
-    if verified["pixels"] is None:
+    if verified["product"] == "templates":
+        checked = f"{verified['files']} template digests are right; no image is kept"
+    elif verified["pixels"] is None:
         checked += f"; pixel digests NOT checked: no image reader is installed ({how_to_get('match')})"
     else:
         checked += f" and {verified['pixels']} pixel digests are right"

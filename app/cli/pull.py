@@ -119,7 +119,9 @@ def _show(result: Json) -> None:
     if verified.get("pixels") is not None:
         checked += f" and {verified['pixels']} pixel digests"
     origin = ""
-    if "there" in result:
+    if result.get("product") == "templates":
+        origin, checked = "templates alone, and no images", "the digests of templates.npz and all beside it"
+    elif "there" in result:
         origin = (
             f"{result['samples']}: {result['there']} were there, {result['cached']} came out of the cache, "
             f"{result['fetched']} were fetched ({megabytes(result['bytes_fetched'])})"

@@ -27,6 +27,8 @@ OPTIONS = {
     "variability.target.fmr": "--fmr",
     "variability.target.matcher": "--matcher",
     "variability.target.tolerance": "--tolerance",
+    "product": "--product",
+    "matcher": "--matcher",
     "report.judged_subjects": "--judged",
     "attributes.sex": "--sex",
     "attributes.age": "--age",
@@ -106,6 +108,15 @@ def put(request: Json, path: str, value: Any) -> None:
             raise UsageProblem(f"the request's field {folder!r} must be an object")
         at = found
     at[last] = value
+
+
+def whose(matcher: str | None, request: Json, *, product: str | None, has_target: bool) -> list[tuple[str, str | None]]:
+    """Which fields --matcher sets: whose templates are wanted, who shall meet a difficulty, or both."""
+    of_templates = (product or request.get("product")) == "templates"
+    fields = ["matcher"] if of_templates else []
+    if has_target or not of_templates:
+        fields.append("variability.target.matcher")
+    return [(field, matcher) for field in fields]
 
 
 def put_factors(request: Json, texts: list[str]) -> None:

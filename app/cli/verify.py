@@ -58,6 +58,8 @@ def verify(
         return
     folder = set_folder(folder)
     manifest = Manifest(folder / "manifest.json")
+    if manifest.summary.kind == "templates" and (c2pa or trust or watermark):
+        raise UsageProblem(f"{folder} holds templates, and no images that could be marked; verify it without")
     with Bars() as bars:
         total = manifest.summary.counts.samples
         found = verify_folder(
@@ -75,11 +77,13 @@ def verify(
         raise VerificationFailed("the content's digest could not be computed", ["manifest.json"])
     _hold_against_lock(lock, str(found.release.ref) if found.release else None, content.digest, folder)
     if not json_:
-        pixels = "pixel digests NOT checked: no image reader is installed"
-        if found.pixels is not None:
-            pixels = f"{found.pixels} pixel digests are right"
+        right = f"{found.files} file digests are right, pixel digests NOT checked: no image reader is installed"
+        if found.kind == "templates":
+            right = f"{found.files} template digests are right"
+        elif found.pixels is not None:
+            right = f"{found.files} file digests are right, {found.pixels} pixel digests are right"
         name = found.release.ref if found.release else manifest.dataset
-        say(f"{name}: {found.files} file digests are right, {pixels}, digest {content.digest}")
+        say(f"{name}: {right}, digest {content.digest}")
         for line in marks.lines():
             say(line)
 

@@ -31,8 +31,10 @@ class Manifest:
     def files(self) -> Iterator[SampleRow]:
         """Yield every file below samples/ in the archive's order: each sample's, and the C2PA manifest beside it.
 
-        Of a manifest's row only file, bytes and file_sha256 are its own.
+        Of a manifest's row only file, bytes and file_sha256 are its own. None where templates are all that is kept.
         """
+        if self.summary.kind == "templates":
+            return
         for row in self.samples():
             yield row
             if row.c2pa is not None:

@@ -108,6 +108,7 @@ class Puller:
             pixels = verified.pixels
         return {
             "release": str(fetched.release.ref) if fetched.release else None,
+            "product": fetched.release.product if fetched.release else Manifest(folder / MANIFEST).summary.kind,
             "digest": fetched.content.digest,
             "pixels_digest": fetched.content.pixels,
             "samples": tally.samples,

@@ -66,7 +66,9 @@ def wrong_record(release: Release, manifest: Manifest, content: Content) -> list
 
 def product_digests(manifest: Manifest) -> dict[str, str | None]:
     """The files that belong beside a manifest, and the digest of each where the manifest says it."""
-    digests: dict[str, str | None] = {COMPARISONS.file: None, CONTACT_SHEET.file: None}
+    digests: dict[str, str | None] = {COMPARISONS.file: None}
+    if manifest.summary.kind == "images":  # manifests of old do not say so themselves
+        digests[CONTACT_SHEET.file] = None
     digests |= manifest.summary.products
     digests[COMPARISONS.file] = manifest.summary.comparisons_sha256
     return digests

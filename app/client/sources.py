@@ -144,6 +144,8 @@ class PlainArchive:
             with closing(_Stream(self._windows(at))) as stream:
                 while True:
                     header = stream.take(BLOCK)
+                    if not any(header):  # the end: no sample's file follows
+                        return at
                     name, size, kind = _header(header)
                     if name.startswith(SAMPLES):
                         return at

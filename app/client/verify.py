@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +14,10 @@ from app.client.errors import VerificationFailed
 from app.client.manifest import Manifest
 from app.client.paths import inside
 from app.client.records import read_release, wrong_products, wrong_record
+from app.client.templates import template_rows
 from app.client.verifiers import PixelDigest
 from app.dataset.content import Content, ContentDigest
-from app.dataset.products import CROISSANT
+from app.dataset.products import CROISSANT, Kind
 from app.dataset.release import RELEASE_FILE, Release
 from app.dataset.shard import SampleRow
 from app.errors import FacsimileError
@@ -32,10 +33,12 @@ NAMED = 10
 class Verified:
     """What a verification found."""
 
+    kind: Kind = "images"
+    """What the set is delivered as."""
     files: int = 0
-    """Files whose digest is right."""
+    """Files whose digest is right; of a set of templates, templates."""
     pixels: int | None = None
-    """Files whose pixels' digest is right; None where no image reader is installed."""
+    """Files whose pixels' digest is right; None where no image reader is installed, or no image kept."""
     wrong: list[tuple[str, str]] = field(default_factory=list)
     """File and what is wrong with it."""
     rows: list[SampleRow] = field(default_factory=list)
@@ -59,6 +62,7 @@ class Verified:
     def as_json(self) -> dict[str, Any]:
         """For machines."""
         return {
+            "product": self.kind,
             "files": self.files,
             "pixels": self.pixels,
             "digest": self.content.digest if self.content else None,
@@ -75,20 +79,28 @@ def verify(
     expected: dict[str, str] | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Verified:
-    """Read every file of a dataset once. `expected` are the digests over all that the service reports."""
-    found = Verified(pixels=0 if pixel_digest else None)
+    """Read every file of a dataset once. `expected` are the digests over all that the service reports.
+
+    Where no images are kept, every sample's template is held against its digest.
+    """
+    kind = manifest.summary.kind
+    found = Verified(kind=kind, pixels=0 if pixel_digest and kind == "images" else None)
     over_pixels, over_files, over_content = hashlib.sha256(), hashlib.sha256(), ContentDigest()
     rows = manifest.samples()
     count = beside = 0
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        wrong = _TemplatesWrong(folder) if kind == "templates" else None
         while window := list(itertools.islice(rows, WINDOW)):
-            reasons = pool.map(lambda row: _wrong_with(folder, row, pixel_digest), window)
+            if wrong is not None:
+                reasons: Iterable[str | None] = map(wrong, window)
+            else:
+                reasons = pool.map(lambda row: _wrong_with(folder, row, pixel_digest), window)
             for row, reason in zip(window, reasons, strict=True):
                 over_pixels.update(f"{row.id} {row.pixel_sha256}\n".encode())
                 over_files.update(f"{row.id} {row.file_sha256}\n".encode())
                 over_content.add(row)
                 if reason:
-                    found.wrong.append((row.file, reason))
+                    found.wrong.append((row.file if wrong is None else row.id, reason))
                     found.rows.append(row)
                 else:
                     found.files += 1
@@ -99,9 +111,9 @@ def verify(
             on_progress(count)
     listed = {"pixels": over_pixels.hexdigest(), "files": over_files.hexdigest()}
     for whose, digests in (("it gives itself", manifest.digests), ("the service reports", expected or listed)):
-        for kind, digest in digests.items():
-            if kind in listed and listed[kind] != digest:
-                found.wrong.append(("manifest.json", f"its lines do not have the digest of {kind} that {whose}"))
+        for what, digest in digests.items():
+            if what in listed and listed[what] != digest:
+                found.wrong.append(("manifest.json", f"its lines do not have the digest of {what} that {whose}"))
     found.wrong.extend(wrong_products(folder, manifest))
     found.wrong.extend(_wrong_pin(folder, manifest))
     _hold_against_record(folder, manifest, over_content, found)
@@ -144,6 +156,28 @@ def _wrong_with(folder: Path, row: SampleRow, pixel_digest: PixelDigest | None) 
     except (OSError, ValueError, FacsimileError) as exc:
         return f"it cannot be read: {exc}"
     return None
+
+
+class _TemplatesWrong:
+    """Says of one row after another, in the manifest's order, what is wrong with its template."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: Iterator[tuple[str, bytes]] | None = None
+        self._broken: str | None = None
+
+    def __call__(self, row: SampleRow) -> str | None:
+        if self._rows is None:
+            self._rows = template_rows(self._folder, row.bytes)
+        try:
+            name, template = next(self._rows, ("", b"")) if self._broken is None else ("", b"")
+        except VerificationFailed as exc:
+            self._broken = str(exc)
+        if self._broken is not None:
+            return self._broken
+        if name != row.id:
+            return f"in its place is the template of {name or 'nobody'}"
+        return None if hashlib.sha256(template).hexdigest() == row.file_sha256 else "its template has another digest"
 
 
 def _wrong_pin(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:

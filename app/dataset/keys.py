@@ -238,6 +238,7 @@ class DatasetKeys:
         self.all_landmarks = f"{self.prefix}landmarks/"
         self.comparisons = self.product(products.COMPARISONS)
         self.contact_sheet = self.product(products.CONTACT_SHEET)
+        self.templates = self.product(products.TEMPLATES)
         self.data_card = self.product(products.DATA_CARD)
         self.provenance = self.product(products.PROVENANCE)
         self.croissant = self.product(products.CROISSANT)
@@ -293,6 +294,10 @@ class DatasetKeys:
     def shard_samples(self, shard: int) -> str:
         """The shard's samples, as an uncompressed tar."""
         return f"{self.shards}{shard:06d}/samples.tar"
+
+    def shard_templates(self, shard: int) -> str:
+        """Templates of the shard's samples (.npz), where they are all that is kept of them."""
+        return f"{self.shards}{shard:06d}/templates.npz"
 
     def shard_report(self, shard: int) -> str:
         """What the shard holds; written last."""

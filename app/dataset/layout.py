@@ -81,11 +81,24 @@ class Shape(NamedTuple):
     height: int
     groups: Groups = ()
     """Where subjects have different numbers of samples: (samples, subjects) …; `samples_per_subject` is the largest."""
+    templates: bool = False
+    """Whether templates are all that is kept of its samples."""
 
 
 def why_not(layout: Layout, shape: Shape) -> str | None:
     """Why a set of this shape cannot be had in a layout, and what to change; None if it can."""
-    return _too_large(layout, shape) or _too_few(layout, shape) or _too_small(layout, shape)
+    return (
+        _imageless(layout, shape) or _too_large(layout, shape) or _too_few(layout, shape) or _too_small(layout, shape)
+    )
+
+
+def _imageless(layout: Layout, shape: Shape) -> str | None:
+    if shape.templates and layout is not Layout.PLAIN:
+        return (
+            f"{layout.value!r} is a layout of images, and of this set templates alone are kept; take 'plain', or ask "
+            "for product 'images'"
+        )
+    return None
 
 
 def _too_large(layout: Layout, shape: Shape) -> str | None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from app.dataset.comparisons import Groups
 from app.dataset.content import Content, ContentDigest
 from app.dataset.plan import FinalPlan, PlannedModel
+from app.dataset.products import Kind
 from app.dataset.report import Listed
 from app.dataset.shard import IdentityChoice, Missing, Rejection, SampleRow, ShardReport
 from app.dataset.source_type import source_type_uri
@@ -20,6 +21,9 @@ _SAMPLES = b' "samples": ['
 """The line after which samples come, one a line."""
 
 _END = b"\n ]\n}\n"
+
+_LATE = ("truncation", "content", "licence", "provenance", "templates")
+"""Fields of a summary that are not written where there is nothing to say."""
 
 
 class _Part(BaseModel):
@@ -105,6 +109,17 @@ class Synthetic(_Part):
     """Id of its key."""
 
 
+class Templates(_Part):
+    """What templates.npz holds, of a set of which no image is kept: then a row's `file` is that file, and its `bytes`
+    and `file_sha256` are those of the sample's template there (little-endian float32)."""
+
+    matcher: str
+    matcher_digest: str
+    dimensions: int
+    failed: int
+    """Samples without a template, whose row is NaN."""
+
+
 class Origin(_Part):
     """Digests of what the set was made from."""
 
@@ -147,6 +162,13 @@ class Summary(_Part):
     content: Content | None = None
     licence: str | None = None
     provenance: Origin | None = None
+    templates: Templates | None = None
+    """None where images are kept, and not written then."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it is delivered as."""
+        return "images" if self.templates is None else "templates"
 
     @property
     def comparisons_sha256(self) -> str | None:
@@ -162,7 +184,7 @@ class Summary(_Part):
         counts: dict[str, Any] = {"counts": self.counts.as_dict()}
         if not self.asked.sample_counts:
             counts["asked"] = self.asked.model_dump(mode="json", exclude={"sample_counts"})
-        late = {name for name in ("truncation", "content", "licence", "provenance") if getattr(self, name) is None}
+        late = {name for name in _LATE if getattr(self, name) is None}
         return {**self.model_dump(mode="json", exclude=late), **counts}
 
 
@@ -251,6 +273,7 @@ def summarize(
     products: Mapping[str, str | None] | None = None,
     licence: str | None = None,
     provenance: Origin | None = None,
+    templates: Templates | None = None,
 ) -> Summary:
     """Build everything of the manifest but the sample lines; to be called once for each `tally`.
 
@@ -288,12 +311,13 @@ def summarize(
         device=tally.device,
         synthetic=Synthetic(
             digital_source_type=source_type_uri(plan.model.source_type),
-            marked="in every file",
+            marked="in every file" if templates is None else "in templates.npz",
             c2pa=plan.marking.c2pa,
             watermark=plan.marking.watermark,
         ),
         licence=licence,
         provenance=provenance,
+        templates=templates,
     )
     return summary.model_copy(update={"content": summary.content_by(tally.content)})
 

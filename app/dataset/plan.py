@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from app.dataset.apportion import cell_of
 from app.dataset.comparisons import Groups, Selection
 from app.dataset.layout import Layout, Shape
+from app.dataset.products import Kind
 from app.dataset.request import MAX_SCALE
 from app.dataset.source_type import SourceType
 
@@ -149,6 +150,8 @@ class Plan(_Frozen):
     """Statistics of a profile that the model cannot be given, a sentence each."""
     attributes: tuple[PlannedAttribute, ...]
     image: PlannedImage
+    templates: PlannedMatcher | None = None
+    """Whose templates are delivered instead of images; None for images."""
     unique: PlannedUnique | None
     face_found: bool
     max_attempts: int = MAX_ATTEMPTS
@@ -169,8 +172,9 @@ class Plan(_Frozen):
     def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what plans of before did not have where there is none: ids of calibrations are digests of this."""
         written: dict[str, Any] = write(self)
-        if written.get("truncation", 0.0) is None:
-            del written["truncation"]
+        for name in ("truncation", "templates"):
+            if written.get(name, 0.0) is None:
+                del written[name]
         for name in ("sample_counts", "maps", "unreachable"):
             if not written.get(name, True):
                 del written[name]
@@ -249,7 +253,13 @@ class Plan(_Frozen):
             self.image.width,
             self.image.height,
             self.sample_counts,
+            self.templates is not None,
         )
+
+    @property
+    def kind(self) -> Kind:
+        """What it is delivered as."""
+        return "images" if self.templates is None else "templates"
 
     @property
     def judged_shards(self) -> tuple[int, ...]:
@@ -259,6 +269,11 @@ class Plan(_Frozen):
         mated = self.first(self.subjects)
         distractors = self._shards_of(range(mated, mated + self.judged_distractors))
         return tuple(sorted({*self.calibrated_shards, *distractors}))
+
+    @property
+    def shards_to_judge(self) -> tuple[int, ...]:
+        """Those that are judged out of their stored images: none where templates are all that is kept."""
+        return self.judged_shards if self.templates is None else ()
 
     @property
     def calibrated_shards(self) -> range:

@@ -111,11 +111,13 @@ def make_plan(
         image.width,
         image.height,
         groups,
+        templates=request.product == "templates",
     )
     layouts = tuple(dict.fromkeys(request.layouts))
     problems.extend(("layouts", reason) for layout in layouts if (reason := why_not(layout, shape)))
     judged_subjects = min(request.report.judged_subjects, request.subjects)
     target = _target(request, judged_subjects, matchers, problems)
+    templates = _templates(request, matchers, problems)
     if target and not any(sigma.values()):
         problems.append(("variability.factors", "all factors are 0, so no scale changes anything; leave one above 0"))
     judges = [
@@ -123,6 +125,8 @@ def make_plan(
         for matcher in matchers.values()
         if judged_subjects and (matcher.judge or (target and target.matcher.name == matcher.name))
     ]
+    if templates:  # of what is not kept no other matcher can judge
+        judges = [templates] if judged_subjects else []
     if judges and judged_subjects * request.samples_per_subject > JUDGED_SAMPLES:
         most = JUDGED_SAMPLES // request.samples_per_subject
         problems.append(
@@ -150,6 +154,7 @@ def make_plan(
         unreachable=like.unreachable if like else (),
         attributes=(*attributes, *(like.attributes if like else ())),
         image=image,
+        templates=templates,
         unique=unique,
         face_found=request.checks.face_found,
         comparisons=selection,
@@ -258,8 +263,36 @@ def _target(
     )
 
 
+def _templates(
+    request: DatasetRequest, matchers: Mapping[str, MatcherCard], problems: list[tuple[str, str]]
+) -> PlannedMatcher | None:
+    """Pin whose templates are delivered, refusing what only images can have; None where images are."""
+    offered = ", ".join(matchers) or "none yet"
+    if request.product == "images":
+        if request.matcher is not None:
+            text = "it is of product 'templates'; leave it out, or name it in variability.target.matcher"
+            problems.append(("matcher", text))
+        return None
+    if request.matcher is None:
+        problems.append(("matcher", f"product 'templates' is of a matcher; name one of: {offered}"))
+        return None
+    matcher = matchers.get(request.matcher)
+    if matcher is None:
+        problems.append(("matcher", f"there is no matcher {request.matcher!r}; there are: {offered}"))
+        return None
+    text = "product 'templates' keeps no image that could carry it; leave it out, or ask for product 'images'"
+    problems.extend((f"marking.{mark}", text) for mark in ("c2pa", "watermark") if getattr(request.marking, mark))
+    target = request.variability.target
+    if target is not None and target.matcher != matcher.name:
+        text = f"of product 'templates' only their own matcher, {matcher.name!r}, can say whether the target is met"
+        problems.append(("variability.target.matcher", f"{text}; name it, or ask for product 'images'"))
+    return PlannedMatcher(name=matcher.name, digest=matcher.digest)
+
+
 def _marking(request: DatasetRequest, offered: MarkingCard, problems: list[tuple[str, str]]) -> PlannedMarking:
     asked = request.marking
+    if request.product == "templates":  # what it asks for is refused there
+        return PlannedMarking()
     if asked.c2pa and offered.c2pa is None:
         problems.append(
             ("marking.c2pa", f"this service cannot sign: {offered.c2pa_missing}; have it set up, or leave c2pa out")

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["images", "templates"]
+"""What a set is delivered as: its samples' images, or their templates alone, of which no image was kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +23,8 @@ class Product:
     """Whether a browser shows it rather than saves it."""
     late: bool = False
     """Whether sets of the first releases have none."""
+    only: Kind | None = None
+    """Whether sets of one kind alone have it."""
     query: str = ""
     """What tells it from another one under the same path."""
 
@@ -51,8 +57,21 @@ COMPARISONS = Product(
     name="comparisons", file="comparisons.csv", media_type="text/csv; charset=utf-8", label="comparisons"
 )
 CONTACT_SHEET = Product(
-    name="contact_sheet", file="contact-sheet.png", media_type="image/png", label="a contact sheet", shown=True
+    name="contact_sheet",
+    file="contact-sheet.png",
+    media_type="image/png",
+    label="a contact sheet",
+    shown=True,
+    only="images",
 )
+TEMPLATES = Product(
+    name="templates",
+    file="templates.npz",
+    media_type="application/zip",
+    label="a file of templates",
+    only="templates",
+)
+"""Arrays that numpy reads: `ids`, `subjects`, `roles` and `templates`, a row a sample, in the manifest's order."""
 REPORT = Product(
     name="report", file="report.json", media_type="application/json", label="a report", query="format=json"
 )
@@ -87,16 +106,22 @@ THUMBNAILS = ShardProduct(
 )
 """Made with the samples, to look at them in a browser; in no archive and under no digest."""
 
-PRODUCTS = (MANIFEST, COMPARISONS, CONTACT_SHEET, REPORT, REPORT_PAGE, DATA_CARD, PROVENANCE, CROISSANT)
+PRODUCTS = (MANIFEST, COMPARISONS, CONTACT_SHEET, REPORT, REPORT_PAGE, DATA_CARD, PROVENANCE, CROISSANT, TEMPLATES)
 """In the order in which a plain archive has them, before the samples."""
+
+
+def of_kind(kind: Kind) -> tuple[Product, ...]:
+    """The products that sets of one kind have."""
+    return tuple(product for product in PRODUCTS if product.only in (None, kind))
 
 
 def there(exists: Callable[[str], bool]) -> tuple[Product, ...]:
     """The products of a set, where `exists` tells of a file whether there is one: sets of old have no documents."""
     late = exists(CROISSANT.file)  # written last of those that came late
-    return tuple(product for product in PRODUCTS if late or not product.late)
+    kind: Kind = "templates" if late and exists(TEMPLATES.file) else "images"
+    return tuple(product for product in of_kind(kind) if late or not product.late)
 
 
-def links(path: str) -> dict[str, str]:
+def links(path: str, kind: Kind = "images") -> dict[str, str]:
     """Where the products of the resource at `path` are, by their names."""
-    return {product.name: f"{path}/{product.path}" for product in PRODUCTS}
+    return {product.name: f"{path}/{product.path}" for product in of_kind(kind)}

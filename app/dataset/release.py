@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from app.dataset.content import SHA256
 from app.dataset.names import DATASET_ID
 from app.dataset.plan import PlannedModel
+from app.dataset.products import Kind
 from app.dataset.version import RELEASE_NAME, VERSION, ReleaseRef
 
 RELEASE_FILE = "release.json"
@@ -93,6 +94,16 @@ class Release(_Data):
     seed: int
     sigma: dict[str, float]
     counts: dict[str, int]
+    product: Kind = "images"
+    """What is delivered; records of images do not say it."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what records of before did not have, where there is none: their bytes never change."""
+        written: dict[str, Any] = write(self)
+        if written.get("product") == "images":
+            del written["product"]
+        return written
 
     @property
     def ref(self) -> ReleaseRef:

@@ -45,6 +45,8 @@ class DatasetFacts(Data):
     """σ of every factor that was drawn with; a calibrated scale is in it."""
     truncation: float | None = None
     """ψ of identities; None for a model that does not truncate."""
+    templates: str | None = None
+    """The matcher whose templates are all that was kept of the samples; None where images were."""
     marks: str = ""
     """What says that its samples are synthetic."""
 

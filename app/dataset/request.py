@@ -18,6 +18,7 @@ from pydantic import (
 
 from app.dataset.layout import Layout
 from app.dataset.model import CARD_NAME
+from app.dataset.products import Kind
 from app.dataset.profile import Profile, read_profile, sample_counts
 from app.errors import RequestRefused
 
@@ -204,6 +205,11 @@ class DatasetRequest(_Part):
     """Who the subjects are; what is left out is as the model's identities are."""
     image: ImageSpec = ImageSpec()
     """Size and file format."""
+    product: Kind = "images"
+    """What is delivered: images, or templates alone (templates.npz): then no image is kept, and a gallery of a million
+    is half a gigabyte."""
+    matcher: Annotated[str, Field(pattern=CARD_NAME)] | None = None
+    """Of product `templates`: the matcher that extracts them, e.g. `sface`."""
     checks: Checks = Checks()
     """What a sample or identity must pass."""
     comparisons: ComparisonsSpec = ComparisonsSpec()

@@ -171,7 +171,9 @@ class EstimateService:
         same = [
             made
             for made in self._made(tenant)
-            if made.plan.model.name == plan.model.name and made.plan.image == plan.image
+            if made.plan.model.name == plan.model.name
+            and made.plan.image == plan.image
+            and made.plan.templates == plan.templates
         ]
         kin = [made for made in same if _work(made.plan) == _work(plan)] or same
         ratio = {id(made): max(made.samples, plan.samples) / min(made.samples, plan.samples) for made in kin}

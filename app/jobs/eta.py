@@ -32,6 +32,7 @@ def pace_name(phase: Phase, plan: Plan, part: str) -> str:
         plan.image.model_dump(),
         plan.face_found,
         plan.marking.model_dump(),
+        plan.templates.digest if plan.templates else "",
         plan.unique.matcher if plan.unique else "",
         [judge.digest for judge in plan.judges] if phase is not GENERATE else [],
     ]

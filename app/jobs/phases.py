@@ -113,7 +113,7 @@ JUDGE = Phase(
     kind=Kind("facsimile.judge_shard", SHARDS),
     step="judge",
     stored=keys.JUDGEMENT,
-    needed=lambda plan, facts: numbered(plan.judged_shards),
+    needed=lambda plan, facts: numbered(plan.shards_to_judge),
 )
 CLOSE = Phase(
     kind=Kind("facsimile.close_dataset", CONTROL),

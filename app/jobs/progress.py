@@ -63,7 +63,7 @@ class Progress(BaseModel):
 
 def _judged(plan: Plan, shards: Collection[int] | None = None) -> int:
     """Judged samples of the plan, or of some of its shards."""
-    if not plan.judges:
+    if not plan.shards_to_judge:
         return 0
     if shards is None:
         return plan.first(plan.judged_subjects) + plan.judged_distractors

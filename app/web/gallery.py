@@ -61,6 +61,7 @@ async def show_compare(page: Asked) -> Response:
             continue
         try:
             found = await find_set(page, form[name])
+            found.demand_images()
             sides.append({"set": found, **await _subjects(page, found, start, COMPARED)})
         except ApiProblem as exc:
             if exc.status not in (404, 410, 422):
@@ -101,6 +102,7 @@ def conditions_of(page: Page) -> list[str]:
 
 
 async def _gallery(page: Page, found: ShownSet) -> Response:
+    found.demand_images()
     where = conditions_of(page)
     grid = page.form["view"] == "grid" or bool(where)
     first = await page.api.get(f"{found.api}/samples", limit=1)
@@ -166,6 +168,7 @@ async def _subjects(page: Page, found: ShownSet, start: int, count: int) -> dict
 
 
 async def _pairs(page: Page, found: ShownSet) -> Response:
+    found.demand_images()
     report = await page.api.maybe(f"{found.api}/report", format="json") or {}
     judges = []
     for judge in report.get("judges", []):

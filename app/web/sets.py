@@ -44,6 +44,16 @@ class ShownSet(NamedTuple):
         """Whether it is a release."""
         return "@" in self.ref
 
+    @property
+    def images(self) -> bool:
+        """Whether its images are kept, to be looked at."""
+        return (self.facts.get("request") or self.facts).get("product") != "templates"
+
+    def demand_images(self) -> None:
+        """Raise ApiProblem where templates are all that is kept."""
+        if not self.images:
+            raise ApiProblem(404, "NotFound", f"templates alone are kept of {self.title}: there is nothing to look at")
+
 
 async def find_dataset(page: Page, dataset: str) -> ShownSet:
     """A dataset's; raises ApiProblem."""

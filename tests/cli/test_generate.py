@@ -46,6 +46,7 @@ def test_a_dataset_is_made_downloaded_and_verified(
     assert files(out) == whole
     result = json.loads(capsys.readouterr().out)
     assert result["verified"] == {
+        "product": "images",
         "files": 6,
         "pixels": None,
         "wrong": [],
@@ -343,3 +344,26 @@ def test_interrupted_it_says_how_to_go_on(service: Any, tmp_path: Path, capsys: 
     service.fault = interrupt
     assert generate(tmp_path / "a") == 130
     assert "facsimile cancel ds_1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (["--product", "templates", "--matcher", "m"], {"product": "templates", "matcher": "m"}),
+        (
+            ["--product", "templates", "--matcher", "m", "--fnmr", "0.1", "--fmr", "0.01"],
+            {
+                "product": "templates",
+                "matcher": "m",
+                "variability": {"target": {"fnmr": 0.1, "fmr": 0.01, "matcher": "m"}},
+            },
+        ),
+        (["--matcher", "m"], {"variability": {"target": {"matcher": "m"}}}),
+    ],
+)
+def test_the_matcher_is_of_the_templates_of_the_target_or_of_both(
+    service: Any, tmp_path: Path, options: list[str], asked: dict[str, Any]
+) -> None:
+    assert generate(tmp_path / "faces", *options) == 0
+    (request,) = service.keys.values()
+    assert request == {"name": "faces", "subjects": 3, "samples_per_subject": 2, **asked}

@@ -375,3 +375,56 @@ def test_identities_are_truncated_as_asked_or_as_the_card_says(card: ModelCard) 
         {"target": {"matcher": "sface", "fmr": 0.01, "fnmr": 0.05}, "truncation": 0.5}
     )
     assert asked.as_dataset().variability.truncation == 0.5
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "advice"),
+    [
+        ({"product": "templates"}, "matcher", "name one of: m, n"),
+        ({"product": "templates", "matcher": "x"}, "matcher", "there are: m, n"),
+        ({"matcher": "m"}, "matcher", "it is of product 'templates'"),
+        (
+            {"product": "templates", "matcher": "m", "marking": {"watermark": True}},
+            "marking.watermark",
+            "keeps no image that could carry it",
+        ),
+        (
+            {"product": "templates", "matcher": "m", "marking": {"c2pa": "detached"}},
+            "marking.c2pa",
+            "ask for product 'images'",
+        ),
+        ({"product": "templates", "matcher": "m", "layouts": ["plain", "lfw"]}, "layouts", "take 'plain'"),
+        (
+            {
+                "product": "templates",
+                "matcher": "n",
+                "variability": {"target": {"matcher": "m", "fmr": 0.01, "fnmr": 0.2}},
+            },
+            "variability.target.matcher",
+            "only their own matcher, 'n'",
+        ),
+    ],
+)
+def test_what_only_images_can_have_is_refused_for_templates(
+    card: ModelCard, fields: dict[str, Any], field: str, advice: str
+) -> None:
+    request = DatasetRequest.model_validate({"name": "t", "subjects": 200, "samples_per_subject": 4, **fields})
+    options: dict[str, Any] = {"dataset": "ds_1", "seed": 7, "shard_size": 50, "max_comparisons": 10**9}
+    with pytest.raises(RequestRefused) as refused:
+        make_plan(request, card, matchers=MATCHERS, **options)
+    assert [name for name, _ in refused.value.problems] == [field]
+    assert advice in refused.value.problems[0][1]
+
+
+def test_templates_are_judged_by_their_own_matcher_and_plans_of_images_say_nothing_of_them(card: ModelCard) -> None:
+    options: dict[str, Any] = {"dataset": "ds_1", "seed": 7, "shard_size": 50, "max_comparisons": 10**9}
+    fields: dict[str, Any] = {"name": "t", "subjects": 20, "samples_per_subject": 2}
+    asked = DatasetRequest.model_validate({**fields, "product": "templates", "matcher": "m"})
+    plan = make_plan(asked, card, matchers=MATCHERS, **options)
+    assert [judge.name for judge in plan.judges] == ["m"]
+    assert (plan.kind, plan.judged_shards, plan.shards_to_judge) == ("templates", (0,), ())
+    images = make_plan(DatasetRequest.model_validate(fields), card, matchers=MATCHERS, **options)
+    assert [judge.name for judge in images.judges] == ["n"]
+    assert images.shards_to_judge == images.judged_shards
+    assert "templates" not in images.model_dump()
+    assert type(plan).model_validate_json(plan.model_dump_json()) == plan

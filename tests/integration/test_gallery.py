@@ -7,11 +7,14 @@ import json
 import tarfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from app.cli.main import run
 from app.dataset.report import Report
 from workers.images import decode, pixel_sha256, read_mark
 
@@ -66,6 +69,38 @@ def test_the_archive_holds_every_sample_unharmed_and_marked(service: Any, galler
     assert f"<h1>{manifest['name']}</h1>" in files["report.html"].decode()
     page = service.http.get(f"/v1/datasets/{dataset}/report", headers={"Accept": "text/html"})
     assert page.content == files["report.html"]
+
+
+def test_templates_alone_are_those_of_its_images_and_can_be_searched(
+    service: Any, gallery: tuple[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("URL", service.stack.url), ("API_KEY", service.stack.api_key), ("CACHE", str(tmp_path / "c"))):
+        monkeypatch.setenv(f"FACSIMILE_{name}", value)
+    fields = {**SMALL, "image": {"size": 128}, "attributes": {"sex": {"female": 0.5, "male": 0.5}}}
+    dataset = service.submit(**fields, product="templates", matcher="sface", report={"judged_subjects": 4})
+    manifest = service.finish(dataset)
+    assert manifest["digests"]["pixels"] == gallery[1]["digests"]["pixels"]
+    assert manifest["templates"]["failed"] == 0
+    shown = service.http.get(f"/v1/datasets/{dataset}").json()
+    assert "contact_sheet" not in shown["links"]
+    assert service.http.get(shown["links"]["templates"]).status_code == 200
+    refused = service.http.get(f"/v1/datasets/{dataset}/samples/S0000000_0000")
+    assert refused.status_code == 404
+    assert "no images" in refused.json()["detail"]
+    assert "images are kept" in service.http.get(f"/v1/datasets/{gallery[0]}/templates").json()["detail"]
+    release = service.http.put("/v1/releases/crowd/1.0.0", json={"dataset": dataset}).json()
+    assert release["product"] == "templates"
+    assert run(["pull", "crowd@1.0.0", "--out", "crowd"]) == 0
+    assert run(["verify", "crowd"]) == 0
+    service.http.put("/v1/releases/people/1.0.0", json={"dataset": gallery[0]}).raise_for_status()
+    assert run(["pull", "people@1.0.0", "--out", "images"]) == 0
+    assert run(["match", "images", "--templates", "theirs.npz"]) == 0
+    ours, theirs = np.load("crowd/templates.npz"), np.load("theirs.npz")
+    assert np.array_equal(ours["templates"], theirs["templates"])
+    assert ours["ids"].tolist() == theirs["ids"].tolist()
+    assert run(["evaluate", "--templates", "theirs.npz", "--distractors", "crowd/templates.npz"]) == 0
+    assert run(["match", "crowd", "--templates", "again.npz"]) == 2
 
 
 def test_a_single_sample_can_be_fetched(service: Any, gallery: tuple[str, dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.dataset.keys import DatasetKeys
-from app.dataset.products import DATA_CARD, MANIFEST, PRODUCTS
+from app.dataset.products import DATA_CARD, MANIFEST, of_kind
 from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.errors import Conflict, NotFound
 from app.jobs.datasets.archive import END, Archive, lay_out_archive, read_segments
@@ -137,7 +137,11 @@ def test_products_of_a_dataset(memory_store: Any, stored: Any) -> None:
     products = ProductService(memory_store)
     dataset = at.prefix.split("/")[-2]
     for name, product in (
-        *((product.file, products.product("acme", dataset, product)) for product in PRODUCTS if not product.late),
+        *(
+            (product.file, products.product("acme", dataset, product))
+            for product in of_kind("images")
+            if not product.late
+        ),
         ("samples/S0000003/S0000003_0001.png", products.sample("acme", dataset, "S0000003_0001")),
         ("samples/S0000005/S0000005_0000.png", products.sample("acme", dataset, "S0000005_0000")),
     ):
@@ -191,7 +195,7 @@ def test_sets_of_old_have_no_documents(memory_store: Any, stored: Any) -> None:
 def test_products_of_another_tenant_are_not_there(memory_store: Any, stored: Any) -> None:
     dataset = stored[0].prefix.split("/")[-2]
     products = ProductService(memory_store)
-    for product in PRODUCTS:
+    for product in of_kind("images"):
         with pytest.raises(NotFound):
             products.product("other", dataset, product)
     with pytest.raises(NotFound):

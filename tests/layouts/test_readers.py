@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from app.dataset.layout import Layout
-from app.dataset.products import PRODUCTS
+from app.dataset.products import of_kind
 from workers.images import decode, read_mark
 
 
@@ -42,8 +42,9 @@ def test_plain_and_zip_hold_the_same_files(made: Any, tmp_path: Path) -> None:
         names = archive.namelist()
         for name in names:
             assert archive.read(name) == (tmp_path / "tar" / name).read_bytes()
-    assert names[: len(PRODUCTS)] == [f"ds_test/{product.file}" for product in PRODUCTS]
-    assert names[len(PRODUCTS) :] == [f"ds_test/{row.file}" for row in made.rows]
+    products = of_kind("images")
+    assert names[: len(products)] == [f"ds_test/{product.file}" for product in products]
+    assert names[len(products) :] == [f"ds_test/{row.file}" for row in made.rows]
     try:
         subprocess.run(["unzip", "-q", "set.zip", "-d", "zip"], cwd=tmp_path, check=True)
     except FileNotFoundError:

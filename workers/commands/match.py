@@ -23,6 +23,7 @@ from app.client.manifest import Manifest
 from app.client.paths import inside, set_folder
 from app.client.released import Comparisons
 from app.config import worker_settings
+from app.dataset.products import TEMPLATES
 from app.dataset.shard import SampleRow
 from workers.biometrics.score_files import ScoredPair, write_scores
 
@@ -123,6 +124,11 @@ def match(
 
     folder = set_folder(folder)
     manifest = Manifest(folder / "manifest.json")
+    if kept := manifest.summary.templates:
+        raise UsageProblem(
+            f"{folder} holds templates of {kept.matcher} and no images to be matched; hand {TEMPLATES.file} to "
+            "'facsimile evaluate --templates'"
+        )
     comparisons = Comparisons(folder) if out is not None else None
     if comparisons is not None:
         len(comparisons)  # goes through the whole list: one that is not the manifest's is told before the work

@@ -49,6 +49,7 @@ class FolderContents:
             first.width if first else 0,
             first.height if first else 0,
             self._manifest.summary.asked.sample_counts,
+            templates=self._manifest.summary.kind == "templates",
         )
 
     def rows(self) -> Iterator[SampleRow]:

@@ -27,7 +27,9 @@ from app.dataset.products import (
     PROVENANCE,
     REPORT,
     REPORT_PAGE,
+    TEMPLATES,
     Product,
+    of_kind,
 )
 from app.dataset.reference import Reference
 from app.errors import Cancelled
@@ -40,10 +42,11 @@ from workers.pipeline.inventory import take_stock
 from workers.pipeline.judgements import read_judgements
 from workers.pipeline.report import make_report, make_sheet, page_sheets, sheet_samples, write_comparisons
 from workers.pipeline.store import IN_MEMORY_BYTES, put_chunks
+from workers.pipeline.templates import write_templates
 from workers.provenance.card import data_card, licence_of
 from workers.provenance.chain import chain, corpus_digest
 from workers.provenance.croissant import FileFact, croissant
-from workers.report.page import render_page
+from workers.report.page import Sheet, render_page
 
 CHUNK_BYTES = 256 * 1024
 
@@ -84,8 +87,16 @@ def close(
         files[COMPARISONS] = FileFact(
             name=COMPARISONS.file, bytes=listed_bytes, sha256=listed.sha256, media_type=COMPARISONS.media
         )
-        sheet = make_sheet(store, at, plan, inventory)
-        write(CONTACT_SHEET, encode_sheet(sheet, plan.model.source_type), CONTACT_SHEET.media)
+        kept = write_templates(store, at, plan, inventory.tally.samples) if plan.templates else None
+        sheets: list[Sheet] = []
+        if kept is not None:
+            files[TEMPLATES] = FileFact(
+                name=TEMPLATES.file, bytes=kept.bytes, sha256=kept.sha256, media_type=TEMPLATES.media
+            )
+        else:
+            sheet = make_sheet(store, at, plan, inventory)
+            write(CONTACT_SHEET, encode_sheet(sheet, plan.model.source_type), CONTACT_SHEET.media)
+            sheets = page_sheets(sheet, plan)
         report = make_report(
             plan,
             card,
@@ -101,7 +112,7 @@ def close(
         )
         if should_cancel():
             raise Cancelled("the report was called off")
-        write(REPORT_PAGE, render_page(report, page_sheets(sheet, plan)), REPORT_PAGE.media)
+        write(REPORT_PAGE, render_page(report, sheets), REPORT_PAGE.media)
         write(REPORT, report.model_dump_json().encode(), REPORT.media)
         told = report.model_dump(mode="json")
         origin = Origin(
@@ -122,17 +133,17 @@ def close(
             contract=told["contract"],
             licence=licence_of(card),
             provenance=origin,
+            templates=kept.templates if kept else None,
         )
         write(DATA_CARD, data_card(summary, told, card).encode(), DATA_CARD.media_type)
         links = chain(summary, plan, card, plan_sha256=origin.plan_sha256, version=_version())
         write(PROVENANCE, _json(links), PROVENANCE.media_type)
-        pinned = (CONTACT_SHEET, REPORT, REPORT_PAGE, DATA_CARD, PROVENANCE)
+        pinned = [product for product in of_kind(plan.kind) if product in files and product is not COMPARISONS]
         # What pins the manifest cannot be pinned by it.
         digests = {**{product.file: files[product].sha256 for product in pinned}, CROISSANT.file: None}
         summary = summary.model_copy(update={"products": digests})
         manifest = _fact(MANIFEST, whole_manifest(summary, _chunks(lines)), MANIFEST.media)
-        described = (COMPARISONS, CONTACT_SHEET, REPORT, REPORT_PAGE, DATA_CARD, PROVENANCE)
-        facts = [manifest, *(files[product] for product in described)]
+        facts = [manifest, *(files[product] for product in (COMPARISONS, *pinned))]
         text = _json(croissant(summary, plan, card, facts, inventory.shown))
         store.put(at.croissant, text, CROISSANT.media_type)
         put_chunks(store, at.laid_aside, whole_manifest(summary, _chunks(lines)), JSON)

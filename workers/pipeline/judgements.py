@@ -22,6 +22,7 @@ from workers.biometrics.crossed import CrossedScores
 from workers.biometrics.templates import Metric, TemplateTable
 from workers.pipeline.scoring import compare_all
 from workers.pipeline.tables import unpack
+from workers.pipeline.templates import read_judged
 
 Templates = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -83,12 +84,14 @@ class Judgements:
 
 def read_judgements(store: ObjectStore, at: DatasetKeys, plan: Plan) -> Judgements:
     """Join the judgements of all shards; raises Corrupt for one that cannot be read."""
+    if plan.templates is not None:
+        return join(read_judged(store, at, plan, plan.templates), plan)
     return join([unpack(store.get(at.judgement(shard)), at.judgement(shard)) for shard in plan.judged_shards], plan)
 
 
 def read_qualities(store: ObjectStore, at: DatasetKeys, plan: Plan, shard: int) -> dict[str, dict[str, float]]:
     """Qualities of one shard's judged samples by their names; empty for a shard of which none is judged."""
-    if shard not in plan.judged_shards:
+    if shard not in plan.shards_to_judge:
         return {}
     found = join([unpack(store.get(at.judgement(shard)), at.judgement(shard))], plan)
     return {name: found.quality(row) for row, name in enumerate(found.ids)}

@@ -59,21 +59,30 @@ def run_shard(
     byte. C2PA does: its signatures have chance in them, in the file or in what lies beside it; pixels never change.
     """
     check_model(plan, generator.card)
-    indices = plan.shard(number)
     rejected: list[Rejection] = []
     missing: list[Missing] = []
     encoding: deque[Future[tuple[SampleRow, Sealed]]] = deque()
+    samples = passing_samples(
+        plan,
+        number,
+        generator=generator,
+        choice=choice,
+        detector=detector,
+        batch_size=batch_size,
+        rejected=rejected,
+        missing=missing,
+        should_cancel=should_cancel,
+        on_progress=on_progress,
+    )
     with ThreadPoolExecutor(encoder_threads, "encode") as pool:
-        for start in range(indices.start, indices.stop, batch_size):
-            if should_cancel():
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise Cancelled(f"shard {number} was called off")
-            places = list(plan.places(range(start, min(start + batch_size, indices.stop))))
-            for passed in passing(plan, generator, choice, detector, places, rejected, missing):
+        try:
+            for passed in samples:
                 encoding.append(pool.submit(_encode, plan, generator.card, passed, marker, thumbnails))
-            while len(encoding) > batch_size:
-                tar.add(*encoding.popleft().result())
-            on_progress(min(start + batch_size, indices.stop) - indices.start, len(indices))
+                if len(encoding) > 2 * batch_size:
+                    tar.add(*encoding.popleft().result())
+        except Cancelled:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
         while encoding:
             tar.add(*encoding.popleft().result())
     return ShardReport(
@@ -85,6 +94,32 @@ def run_shard(
         tar_bytes=tar.bytes,
         device=generator.device,
     )
+
+
+def passing_samples(
+    plan: FinalPlan,
+    number: int,
+    *,
+    generator: Generator,
+    choice: IdentityChoice | None,
+    detector: Detector,
+    batch_size: int,
+    rejected: list[Rejection],
+    missing: list[Missing],
+    should_cancel: Callable[[], bool] = lambda: False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Passed]:
+    """Yield a shard's samples that pass, in order; `should_cancel` is asked before each batch; raises Cancelled.
+
+    What failed is put into `rejected`, what no attempt could make into `missing`.
+    """
+    indices = plan.shard(number)
+    for start in range(indices.start, indices.stop, batch_size):
+        if should_cancel():
+            raise Cancelled(f"shard {number} was called off")
+        places = list(plan.places(range(start, min(start + batch_size, indices.stop))))
+        yield from passing(plan, generator, choice, detector, places, rejected, missing)
+        on_progress(min(start + batch_size, indices.stop) - indices.start, len(indices))
 
 
 def passing(
@@ -148,25 +183,33 @@ def _encode(
         thumbnails.add(plan.index(place), pixels)
     sealed = marker.seal(encode(pixels, mark, quality=plan.image.quality), plan.image.media_type, mark)
     file = names.sample_file(plan, *place)
-    row = SampleRow(
-        id=name,
+    # Of the decoded file: a JPEG's pixels are not those that went in.
+    digest = pixel_sha256(pixels if plan.image.quality is None else decode(sealed.data))
+    row = row_of(plan, card, sample, file, sealed.data, digest)
+    if sealed.manifest is not None:
+        row = row.model_copy(update={"c2pa": _sidecar(file, sealed.manifest)})
+    return row, sealed
+
+
+def row_of(plan: Plan, card: ModelCard, sample: Passed, file: str, data: bytes, digest: str) -> SampleRow:
+    """The row of a sample whose bytes are `data`, in `file`, and whose pixels have this digest."""
+    place = sample.draw.place
+    return SampleRow(
+        id=names.sample_name(*place),
         subject=names.subject_name(place.subject),
         role=names.role(plan, *place),
         file=file,
         width=plan.image.width,
         height=plan.image.height,
-        bytes=len(sealed.data),
-        # Of the decoded file: a JPEG's pixels are not those that went in.
-        pixel_sha256=pixel_sha256(pixels if plan.image.quality is None else decode(sealed.data)),
-        file_sha256=hashlib.sha256(sealed.data).hexdigest(),
+        bytes=len(data),
+        pixel_sha256=digest,
+        file_sha256=hashlib.sha256(data).hexdigest(),
         identity_attempt=sample.draw.identity_attempt,
         attempt=sample.draw.attempt,
         attributes=attributes_of(card, sample.identity),
         shown=shown(card, sample.identity, sample.observation),
         landmarks=_landmarks(sample.face),
-        c2pa=None if sealed.manifest is None else _sidecar(file, sealed.manifest),
     )
-    return row, sealed
 
 
 def _landmarks(face: Face | None) -> tuple[Point, Point, Point, Point, Point] | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.dataset.manifest import ChecksMade, Summary
 from app.dataset.model import ModelCard
+from app.dataset.products import TEMPLATES, Kind
 from app.dataset.report import Listed
 from workers.provenance.chain import corpus_digest
 from workers.provenance.licence import licence_urls, spdx
@@ -60,7 +61,8 @@ def facts(summary: Summary, report: dict[str, Any], card: ModelCard) -> Facts:
         *_attributes_seen(card),
         ("Checks", _checks(summary.checks)),
         ("Comparisons", _comparisons(summary.comparisons)),
-        ("Marks", marks_text(synthetic.c2pa, synthetic.watermark)),
+        *_kept(summary),
+        ("Marks", marks_text(synthetic.c2pa, synthetic.watermark, kind=summary.kind)),
         ("Digest of all pixels", summary.digests.pixels),
         ("Digest of all files", summary.digests.files),
     ]
@@ -102,8 +104,19 @@ def corpus_text(card: ModelCard) -> str:
     return "nothing: drawn by formula" if card.weights is None else "its card does not say by digest"
 
 
-def marks_text(c2pa: str | None, watermark: str | None) -> str:
+def _kept(summary: Summary) -> Facts:
+    """What is kept of samples whose images are not."""
+    kept = summary.templates
+    if kept is None:
+        return []
+    text = f"{kept.dimensions} numbers a sample by {kept.matcher}, {kept.matcher_digest}; no image was kept"
+    return [("Templates", text), ("Samples without a template", f"{kept.failed:,}")]
+
+
+def marks_text(c2pa: str | None, watermark: str | None, kind: Kind = "images") -> str:
     """What marks a set's samples; `watermark` is the id of its key."""
+    if kind == "templates":
+        return f"the array `synthetic` in {TEMPLATES.file}"
     parts = ["metadata in every file"]
     if c2pa:
         parts.append(f"C2PA, {c2pa}")
@@ -122,6 +135,7 @@ def data_card(summary: Summary, report: dict[str, Any], card: ModelCard) -> str:
     )
     more = [line for line in report.get("limits", ()) if isinstance(line, str)]
     shortfall = _shortfall(summary)
+    of = "file" if summary.kind == "images" else "template"
     return f"""{_head(summary, licence)}
 # {_plain(summary.name)}
 
@@ -164,15 +178,22 @@ What failed a check was drawn again, at most five times; {shortfall} The request
 
 {NO_PERSON} {_plain(card.provenance)} Licence: {licence} ({terms}).
 
-Every file says that it is synthetic (IPTC `{card.source_type}` in XMP; EXIF; PNG text). Do not take that out:
+{_says_so(summary, card)} Do not take that out:
 it is what tells these faces from people's.
 
 ## Provenance
 
-`manifest.json` lists every sample with the SHA-256 of its file and of its pixels; `croissant.json` pins the manifest
+`manifest.json` lists every sample with the SHA-256 of its {of} and of its pixels; `croissant.json` pins the manifest
 and describes the set in the words of Croissant 1.1; `provenance.jsonld` holds the chain from request and training
 corpus to this set in the words of PROV-O. Check all of it with `facsimile verify FOLDER`.
 """
+
+
+def _says_so(summary: Summary, card: ModelCard) -> str:
+    """What says that it is synthetic."""
+    if summary.kind == "templates":
+        return f"The array `synthetic` in `{TEMPLATES.file}` says that the faces were synthetic (IPTC)."
+    return f"Every file says that it is synthetic (IPTC `{card.source_type}` in XMP; EXIF; PNG text)."
 
 
 def _head(summary: Summary, licence: str) -> str:

@@ -122,7 +122,7 @@ def croissant(summary: Summary, plan: Plan, card: ModelCard, files: Iterable[Fil
         "citeAs": _cite(summary, plan),
         "isLiveDataset": False,
         "distribution": [*map(_file_object, listed), *_file_sets(plan)],
-        "recordSet": [_samples(card, shown), _images(), _comparisons()],
+        "recordSet": [_samples(card, shown), *([_images()] if plan.templates is None else []), _comparisons()],
         **_responsible(summary, card),
         "prov:wasDerivedFrom": [
             {"@id": f"{dataset_urn(plan.dataset)}:plan"},
@@ -154,6 +154,8 @@ def _file_object(file: FileFact) -> Node:
 
 
 def _file_sets(plan: Plan) -> list[Node]:
+    if plan.templates is not None:
+        return []
     sets = [("sample-files", "The samples.", plan.image.media_type, plan.image.suffix)]
     if plan.marking.c2pa == "detached":
         sets.append(("c2pa-files", "A signed C2PA manifest for every sample.", "application/c2pa", ".c2pa"))
@@ -193,7 +195,7 @@ def _samples(card: ModelCard, shown: Shown | None) -> Node:
         "@type": "cr:RecordSet",
         "@id": "samples",
         "name": "samples",
-        "description": "Every sample, as the manifest lists it, with its image.",
+        "description": "Every sample, as the manifest lists it.",
         "key": {"@id": "samples/id"},
         "field": [
             *(_manifest_field(*field) for field in (*fields, *attributes, *in_the_image)),

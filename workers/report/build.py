@@ -81,7 +81,8 @@ def build_report(
             format=plan.image.format,
             sigma=plan.sigma,
             truncation=plan.truncation,
-            marks=marks_text(plan.marking.c2pa, plan.marking.watermark),
+            templates=plan.templates.name if plan.templates else None,
+            marks=marks_text(plan.marking.c2pa, plan.marking.watermark, kind=plan.kind),
         ),
         model=ModelFacts(
             name=card.name,
@@ -153,7 +154,7 @@ def _absent(plan: Plan, evidence: Evidence, contract: Contract | None) -> Absent
     if not plan.judges:
         absent["judges"] = "no matcher was to judge the set: report.judged_subjects is 0, or the service had none"
     if not evidence.qualities or not len(evidence):
-        absent["quality"] = "no sample was judged"
+        absent["quality"] = "no sample was judged" if plan.templates is None else "no image was kept to be looked at"
     if contract is None:
         absent["contract"] = "no difficulty was asked for, but a scale"
     if plan.unique is None:

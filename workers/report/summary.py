@@ -170,7 +170,13 @@ def _limits(report: Report) -> Iterator[str]:
         trained = "; ".join(f"{judge.matcher.name}: {judge.matcher.provenance}" for judge in report.judges)
         yield f"The judges themselves were trained on photographs of real people ({trained})."
         yield from _limits_of_judging(report)
-    yield "Every image is synthetic, says so in its metadata, and must not be passed off as a photograph."
+    if report.dataset.templates:
+        yield (
+            f"Templates of {report.dataset.templates} alone are kept, and no images: no other network can judge the "
+            "set, and nobody can look at it."
+        )
+    else:
+        yield "Every image is synthetic, says so in its metadata, and must not be passed off as a photograph."
 
 
 def _limits_of_judging(report: Report) -> Iterator[str]:

@@ -10,7 +10,7 @@ from app.dataset.layout import Layout
 from app.dataset.manifest import read_summary
 from app.dataset.names import parse_sample_name
 from app.dataset.plan import Plan
-from app.dataset.products import THUMBNAILS, Product
+from app.dataset.products import TEMPLATES, THUMBNAILS, Product
 from app.dataset.shard import ShardReport, StoredSample
 from app.errors import NotFound, ObjectNotFound
 from app.jobs.datasets.archive import Segment, lay_out_archive, read_segments
@@ -47,6 +47,8 @@ class ProductService:
         try:
             return self._object(at.product(product), product.media_type, f"{dataset}-{product.file}")
         except ObjectNotFound as exc:
+            if product.only is not None:
+                raise NotFound(_why_not(dataset, product)) from exc
             if not product.late:
                 raise
             what = product.label.removeprefix("a ")
@@ -74,6 +76,11 @@ class ProductService:
     def sample(self, tenant: str, dataset: str, name: str) -> Download:
         """One sample by its label (S0000012_0003); there as soon as its shard is done."""
         plan, key, stored = self._find(tenant, dataset, name)
+        if plan.templates is not None:
+            raise NotFound(
+                f"dataset {dataset!r} keeps templates of {plan.templates.name} and no images; its templates are in "
+                f"{TEMPLATES.file}"
+            )
         return Download(
             media_type=plan.image.media_type,
             filename=stored.row.file.rsplit("/", 1)[-1],
@@ -158,3 +165,9 @@ class ProductService:
     def _succeeded(self, tenant: str, dataset: str, what: str) -> DatasetKeys:
         """Keys of a succeeded dataset; raises NotFound, or Conflict with the state it is in."""
         return require_succeeded(self._store, tenant, dataset, what)
+
+
+def _why_not(dataset: str, product: Product) -> str:
+    """Why a set has no product that sets of one kind alone have."""
+    kept = "images are kept of it, and no templates" if product.only == "templates" else "no images are kept of it"
+    return f"dataset {dataset!r} has no {product.label.removeprefix('a ')}: {kept}"

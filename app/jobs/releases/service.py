@@ -258,6 +258,7 @@ class ReleaseService:
             seed=summary.seed,
             sigma=summary.sigma,
             counts=summary.counts.as_dict(),
+            product=summary.kind,
         )
 
     def _same(self, tenant: str, known: Stored, request: ReleaseRequest) -> Release:

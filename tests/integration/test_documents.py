@@ -41,7 +41,7 @@ NOT_RUN = {
     r"pip (install|wheel) ": "builds distributions; tests/client/test_distribution.py",
     r"docker compose ": "needs a container engine",
     r"facsimile up$": "the stack that these commands speak to was started so; tests/stack",
-    r"facsimile train (run|method|export|templates|corpus|photographs) ": "hours; small in tests/workers/test_train*.py",
+    r"facsimile train (run|method|export|templates|corpus|photographs) ": "hours; tests/workers/test_train*.py",
     r"facsimile (profile|twin) ": "needs photographs of 20 people; tests/profile",
     r"facsimile generate --like ": "needs their profile; tests/profile",
     r"facsimile models import network\.pkl": "needs somebody's network; small ones in tests/generator/imported",

@@ -54,9 +54,10 @@ class Layout(StrEnum):
         """Whether its archive is made once and kept; the plain one is put together from the shards as it is sent."""
         return self is not Layout.PLAIN
 
-    @property
-    def faces(self) -> bool:
-        """Whether the five points of every face are found for it."""
+    def faces(self, samples: int) -> bool:
+        """Whether the five points of every face are found for it, for a set of so many samples."""
+        if self is Layout.LFW:
+            return is_funneled(samples)
         return self in (Layout.INSIGHTFACE, Layout.INSIGHTFACE_BIN, Layout.ALIGNED, Layout.IJB)
 
     @property
@@ -68,6 +69,11 @@ class Layout(StrEnum):
     def media_type(self) -> str:
         """Media type of its archive."""
         return "application/zip" if self is Layout.ZIP else "application/x-tar"
+
+
+def is_funneled(samples: int) -> bool:
+    """Whether the layout `lfw` of a set of so many samples has them anew as LFW's funneled pictures, too."""
+    return samples <= MOST_RENDERED
 
 
 class Shape(NamedTuple):
@@ -103,7 +109,7 @@ def _imageless(layout: Layout, shape: Shape) -> str | None:
 
 def _too_large(layout: Layout, shape: Shape) -> str | None:
     samples = shape.subjects * shape.samples_per_subject + shape.distractors
-    if (layout.faces or layout is Layout.FRTE) and samples > MOST_RENDERED:
+    if (layout.faces(samples) or layout is Layout.FRTE) and samples > MOST_RENDERED:
         return (
             f"{layout.value!r} is made for at most {MOST_RENDERED:,} samples and this set has {samples:,}; "
             "ask for fewer, or for a layout that takes the images as they are"

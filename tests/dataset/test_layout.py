@@ -41,6 +41,12 @@ def test_what_cannot_be_had_says_what_to_change(layouts: str, fields: dict[str, 
         assert layout not in refused
 
 
+def test_lfw_of_a_large_set_has_its_own_files_alone() -> None:
+    assert Layout.LFW.faces(MOST_RENDERED)
+    assert not Layout.LFW.faces(MOST_RENDERED + 1)
+    assert why_not(Layout.LFW, ORDINARY._replace(subjects=20_000)) is None
+
+
 def test_a_request_is_refused_with_each_layout_that_does_not_fit(toy_card: dict[str, Any]) -> None:
     body = {"name": "x", "subjects": 4, "samples_per_subject": 2, "image": {"size": [96, 128]}}
     card = ModelCard.model_validate(toy_card)

@@ -3,6 +3,7 @@
 import tracemalloc
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from app.dataset.comparisons import ListedPair, list_comparisons
@@ -14,8 +15,11 @@ from workers.layouts import shards
 from workers.layouts.archive import Entry, whole
 from workers.layouts.contents import About, Located
 from workers.layouts.registry import archive_of
+from workers.png import write_png
 
 SUBJECTS, SAMPLES, BYTES = 200, 5, 100_000
+FILE = write_png(np.zeros((8, 8, 3), np.uint8), {}).ljust(BYTES, b"\0")
+"""A small image in a large file: what is behind its end, readers leave alone."""
 
 
 class Large:
@@ -54,7 +58,7 @@ class Large:
             )
 
     def files(self) -> Iterator[tuple[SampleRow, bytes]]:
-        return ((row, bytes(BYTES)) for row in self.rows())
+        return ((row, FILE) for row in self.rows())
 
     def located(self) -> Iterator[Located]:
         return (Located(row, data, None) for row, data in self.files())

@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.dataset.layout import Layout
+from app.dataset.layout import MOST_RENDERED, Layout, is_funneled
 from app.dataset.products import of_kind
 from workers.images import decode, read_mark
+from workers.layouts.lfw import lfw
+from workers.matchers.detector import load_detector
 
 
 def pixels_of(data: bytes) -> Any:
@@ -102,6 +104,43 @@ def test_lfw_by_scikit_learn(made: Any, tmp_path: Path) -> None:
     lines = (tmp_path / "lfw_home" / "people.txt").read_text().splitlines()
     assert lines[0] == "10"
     assert sum(int(line.split("\t")[1]) for line in lines[1:] if "\t" in line) == len(made.rows)
+
+
+def test_lfw_by_scikit_learns_default_call(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every argument left out but the folder: no real person's face is fetched, and the slice has the face."""
+    datasets = pytest.importorskip("sklearn.datasets._lfw")
+    monkeypatch.setattr(datasets, "_fetch_remote", lambda *_, **__: pytest.fail("it wants to fetch LFW"))
+    made.unpacked(Layout.LFW, tmp_path / "unpacked").rename(tmp_path / "lfw_home")
+    people = datasets.fetch_lfw_people(data_home=tmp_path)
+    assert people.images.shape == (len(made.rows), 62, 47)
+    pairs = datasets.fetch_lfw_pairs(data_home=tmp_path, download_if_missing=False)
+    assert pairs.target.sum() * 2 == len(pairs.target) > 0
+    numbered = {row["id"]: row["file"] for row in csv_rows(tmp_path / "lfw_home" / "samples.csv")}
+    faceless = made.faceless()
+    detector = load_detector()
+    for row in made.rows:
+        file = tmp_path / "lfw_home" / numbered[row.id].replace("lfw/", "lfw_funneled/").replace(".png", ".jpg")
+        pixels = pixels_of(file.read_bytes())
+        assert pixels.shape == (250, 250, 3)
+        assert "/digitalsourcetype/algorithmicMedia" in read_mark(file.read_bytes())["xmp"]
+        if row.id not in faceless:
+            face = detector.detect(pixels)
+            assert face is not None
+            eyes, mouth = face.points[:2].mean(0), face.points[3:].mean(0)
+            assert abs(eyes - [125, 112]).max() < 6, "where LFW's funneled faces look from"
+            assert 78 < mouth[0] < 172
+            assert 150 < mouth[1] < 172
+    assert {row["id"] for row in csv_rows(tmp_path / "lfw_home" / "unaligned.csv")} == faceless
+
+
+def test_a_set_too_large_to_have_every_image_anew_has_its_own_files_alone(
+    made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not is_funneled(MOST_RENDERED + 1)
+    monkeypatch.setattr("workers.layouts.lfw.is_funneled", lambda samples: False)
+    names = [entry.name for entry in lfw(made.contents)]
+    assert sum(name.startswith("lfw/") for name in names) == len(made.rows)
+    assert not [name for name in names if "funneled" in name or name == "unaligned.csv"]
 
 
 def test_insightface_folders(made: Any, tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
-"""LFW: `lfw/NAME/NAME_0001.png`, `pairs.txt` with ten folds, `people.txt`.
+"""LFW: `lfw/NAME/NAME_0001.png`, `lfw_funneled/NAME/NAME_0001.jpg`, `pairs.txt` with ten folds, `people.txt`.
 
 Read by scikit-learn's fetch_lfw_people and fetch_lfw_pairs where it is unpacked in their folder `lfw_home`, and by
 whatever else reads Labeled Faces in the Wild. https://vis-www.cs.umass.edu/lfw/README.txt
+
+scikit-learn takes `lfw_funneled` unless told otherwise, fetches LFW's photographs of real people where that is not
+there, and looks at rows 70 to 195 and columns 78 to 172 of what it takes for pictures of 250 × 250 pixels: so there
+is such a folder, with such pictures, and a face in each where LFW's are.
 
 A fold is a run of subjects. A mated comparison is in its subject's fold, a non-mated one in that of one of its two
 subjects, whichever has fewer: so no subject has mated comparisons in two folds, but one side of a non-mated one may
@@ -14,13 +18,19 @@ from itertools import chain
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from app.dataset.layout import FOLDS
+import numpy as np
+
+from app.dataset.layout import FOLDS, is_funneled
 from app.dataset.plan import Place
 from app.dataset.shard import SampleRow
+from workers.images import Pixels, contact_sheet, decode, encode
 from workers.layouts.archive import Entry, Spool, text, whole
 from workers.layouts.contents import About, Contents, place_of
+from workers.layouts.faces import Unaligned
 from workers.layouts.notes import readme
 from workers.layouts.tables import line, samples_csv
+from workers.matchers.alignment import TEMPLATE_112, align
+from workers.matchers.detector import Face
 
 DEVELOPMENT_FOLDS = 7
 """pairsDevTrain.txt holds the comparisons of so many folds, pairsDevTest.txt those of the others."""
@@ -33,8 +43,9 @@ def lfw(contents: Contents) -> Iterator[Entry]:
     yield readme(
         about,
         "Labeled Faces in the Wild's layout: lfw/NAME/NAME_0001 and so on, pairs.txt with ten folds, people.txt. The "
-        "images are the set's own files. Subject_0000012 is the subject S0000012. LFW counts a subject's images from 1 "
-        "and leaves no gaps; samples.csv says which sample each is.",
+        "images in lfw are the set's own files. Subject_0000012 is the subject S0000012. LFW counts a subject's images "
+        "from 1 and leaves no gaps; samples.csv says which sample each is.",
+        *([FUNNELED_NOTE] if is_funneled(about.planned) else []),
         *folds.notes(),
         "No subject has mated comparisons in two folds. A non-mated comparison is in the fold of one of its subjects, "
         "and the other may be of another: the comparisons are those of the set. pairsDevTrain.txt and "
@@ -48,8 +59,43 @@ def lfw(contents: Contents) -> Iterator[Entry]:
     yield folds.left_over()
     yield _people(contents)
     yield samples_csv((_file(about, row), row) for row in contents.rows())
-    for row, data in contents.files():
-        yield whole(_file(about, row), data)
+    if not is_funneled(about.planned):
+        for row, data in contents.files():
+            yield whole(_file(about, row), data)
+        return
+    unaligned = Unaligned()
+    for row, data, face in contents.located():
+        file = _file(about, row)
+        yield whole(file, data)
+        if face is None:
+            unaligned.add(row.id)
+        small = str(PurePosixPath("lfw_funneled", *PurePosixPath(file).parts[1:]).with_suffix(".jpg"))
+        yield whole(small, encode(funneled(decode(data, row.file), face), about.mark(row), quality=QUALITY))
+    yield unaligned.entry()
+
+
+def funneled(pixels: Pixels, face: Face | None) -> Pixels:
+    """An image [H, W, 3] as LFW has it, [250, 250, 3]: by the five points of its face, or whole where there is none."""
+    if face is not None:
+        return align(pixels, face.points, FUNNELED, POINTS)
+    return contact_sheet([[pixels]], FUNNELED)
+
+
+FUNNELED = 250
+"""Pixels of a side of LFW's pictures."""
+
+POINTS = (TEMPLATE_112 - TEMPLATE_112[:2].mean(0)) * (43 / np.ptp(TEMPLATE_112[:2, 0])) + (125, 112)
+"""Where eyes, nose and corners of the mouth are in LFW's funneled pictures, pixels [5, 2]."""
+
+QUALITY = 90
+"""Of the JPEG files."""
+
+FUNNELED_NOTE = (
+    f"lfw_funneled has the same images anew as JPEG of {FUNNELED}×{FUNNELED} pixels, the face upright and where it is "
+    "in LFW's own (eyes on row 112, 43 pixels apart), for readers that cut it out of there: scikit-learn does unless "
+    "it is told funneled=False and another slice_. Where the face detector YuNet finds no face, the whole image is "
+    "there, as large as it fits; unaligned.csv lists those."
+)
 
 
 class Numbers(NamedTuple):

@@ -42,7 +42,7 @@ def lay_out(
     Unfinished where finding faces takes longer than one task may.
     """
     contents = StoredContents(store, at, plan, should_cancel)
-    if layout.faces:
+    if layout.faces(plan.samples):
         contents.find_faces(detector, until=clock() + FINDING_S, clock=clock)
     put_chunks(store, at.layout(layout), archive_of(layout, contents), layout.media_type)
 

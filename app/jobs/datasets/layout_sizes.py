@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.dataset.keys import DatasetKeys
-from app.dataset.layout import CHIP, Layout, why_not
+from app.dataset.layout import CHIP, Layout, is_funneled, why_not
 from app.dataset.manifest import read_summary
 from app.dataset.plan import Plan
 from app.jobs.datasets.archive import lay_out_archive
@@ -23,6 +23,9 @@ PNG_BYTES_PER_PIXEL = 1.4
 
 JPEG_CHIP_BYTES = 6_400
 """Of an aligned chip of 112×112 pixels written as JPEG."""
+
+FUNNELED_BYTES = 13_200
+"""Of an image of 250×250 pixels that the layout `lfw` has beside the set's own, with its member's head."""
 
 BESIDE: Mapping[Layout, int] = {
     Layout.IMAGEFOLDER: 1_300,
@@ -102,4 +105,6 @@ def estimate(layout: Layout, plan: Plan, counts: Counts, plain: int) -> int:
         pictures = round(counts.samples * per_pixel * CHIP * CHIP)
     else:
         pictures = counts.bytes
+        if layout is Layout.LFW and is_funneled(plan.samples):
+            pictures += counts.samples * FUNNELED_BYTES
     return pictures + counts.samples * BESIDE[layout]

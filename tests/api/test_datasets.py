@@ -36,7 +36,7 @@ def test_a_request_is_accepted(client: TestClient, body: dict[str, Any], memory_
         "events": answer.headers["location"] + "/events",
         "cancel": answer.headers["location"] + "/cancel",
     }
-    assert "by the rule of 30 they resolve FMR" in shown["warnings"][0]  # of so small a set
+    assert "by the rule of 30 they resolve no FMR" in shown["warnings"][0]  # of so small a set
     assert [(task.kind, task.subject) for task in memory_queue.sent] == [(ADVANCE, shown["id"])]
     assert client.get(answer.headers["location"]).json() == shown
 

@@ -106,7 +106,7 @@ def test_half_the_size_is_the_mean_over_squares(tmp_path: Path) -> None:
     torch.manual_seed(3)
     first = replace(SMALL, identity=lt.FIRST.identity, observation=lt.FIRST.observation, flags=lt.FIRST.flags)
     latent = {"identity": lt.FIRST.identity, "observation": lt.FIRST.factors, "layout": 1}
-    both = {**card(first), "sizes": [[16, 16], [8, 8]], "latent": latent}
+    both = {**card(first), "sizes": [[16, 16], [8, 8]], "latent": latent, "attributes": lt.attributes(lt.FIRST)}
     save_model(tmp_path / "small", both, GeneratorNetwork(first).state_dict())
     generator = load_sdgan(tmp_path / "small", "cpu")
     rng = np.random.default_rng(1)

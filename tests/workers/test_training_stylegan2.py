@@ -30,6 +30,7 @@ class Patches:
     """A source of 16 pixels: who it is colours the whole, and light makes the upper half bright where it is present."""
 
     resolution, subjects, held_out_from = 16, 40, 40
+    latents = None
 
     def __init__(self, labelled: bool = True) -> None:
         self._labelled = labelled
@@ -69,7 +70,7 @@ class Patches:
         return (self.pairs(0, 0, 32).images.permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8)
 
     def training_landmarks(self) -> Any:
-        return np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0, 2))
+        return np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0, 2))
 
 
 @pytest.fixture(autouse=True)

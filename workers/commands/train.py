@@ -177,7 +177,10 @@ def run_command(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     bfloat16: Annotated[bool, typer.Option(help="Mixed precision: faster on GPUs and on newer processors.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    grow_from: Annotated[Path | None, typer.Option(help="A smaller model's folder to begin with.")] = None,
+    grow_from: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a model to begin with: as large or half, of the same latents or others."),
+    ] = None,
     sheet_every: Annotated[int, typer.Option(min=1, help="Iterations between sample sheets.")] = 1_000,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard's events too.")] = False,
     json_: JsonOption = False,
@@ -232,7 +235,9 @@ def run_command(
         )
     trainer = Trainer(open_source(data), spec, device)
     if grow_from is not None and not begun:
-        grow_from_model(trainer, grow_from)
+        grown = grow_from_model(trainer, grow_from)
+        if grown.told:
+            console.print(grown.told)
     with bar() as shown:
         task = shown.add_task("iterations", total=iterations)
         run(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from app.errors import Corrupt
 from workers.generator import latents as lt
+from workers.generator.sdgan.told import told
 from workers.training.corpus.store import (
     COLUMNS,
     Columns,
@@ -39,7 +40,7 @@ class Labels:
     observation: Tensor
     """[B, d_O]."""
     flags: Tensor
-    """[B, flags of the layout]."""
+    """What the network is told beside them, [B, F]: see workers.generator.sdgan.told."""
 
     def to(self, device: torch.device) -> "Labels":
         """The same on a device."""
@@ -59,6 +60,10 @@ class Batch:
         return Batch(images=self.images.to(device), labels=self.labels.to(device) if self.labels else None)
 
 
+Placed = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""z_I [N, d_I], z_O [N, d_O], flags [N, F] and landmarks [N, K, 2] of N images."""
+
+
 class Source(Protocol):
     """Where a run's images come from."""
 
@@ -66,6 +71,10 @@ class Source(Protocol):
     subjects: int
     held_out_from: int
     """Subjects from this one on are never trained on."""
+
+    @property
+    def latents(self) -> lt.Layout | None:
+        """What its labels mean; None where nothing is labelled."""
 
     def layout(self, spec: TrainingSpec) -> Layout:
         """Latents and pictures of a model that learns from it; raises RequestRefused for what it cannot teach."""
@@ -76,8 +85,8 @@ class Source(Protocol):
     def held_out(self, count: int) -> Batch:
         """The first `count` held-out images, as they are."""
 
-    def training_landmarks(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """z_I, z_O and landmarks of all training images; empty where nothing is labelled."""
+    def training_landmarks(self) -> Placed:
+        """z_I, z_O, flags and landmarks of all training images; empty where nothing is labelled."""
 
     def training_images(self) -> NDArray[np.uint8]:
         """All training images, [N, R, R, 4 or 3]: heads over nothing with alpha, or photographs."""
@@ -123,7 +132,7 @@ class Corpus:
         parts = [read_part(folder, number) for number in range(spec.parts)]
         self.columns = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
         self.latents = _latents_of(folder, spec, self.columns)
-        """What its labels mean."""
+        """See Source."""
         self.resolution = spec.size
         self.samples_per_subject = spec.samples_per_subject
         self.held_out_from = int(spec.subjects * (1 - held_out_share))
@@ -141,6 +150,11 @@ class Corpus:
     def _digest(self) -> str:
         return corpus_digest(self._folder)
 
+    @cached_property
+    def _told(self) -> NDArray[np.float32]:
+        """Flags of all images: the same in a mirror, where it may be flipped."""
+        return told(self.columns["identity"], self.columns["observation"], self.latents)
+
     def pairs(self, seed: int, iteration: int, pairs: int) -> Batch:
         """See Source."""
         starts = np.arange(self.held_out_from) * self.samples_per_subject
@@ -156,13 +170,13 @@ class Corpus:
         rows = np.arange(start, min(start + count, len(self.columns["subject"])))
         return self._batch(rows, np.zeros(len(rows), bool))
 
-    def training_landmarks(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    def training_landmarks(self) -> Placed:
         """See Source."""
         stop = self.held_out_from * self.samples_per_subject
         identity, observation, landmarks = (
             self.columns[name][:stop] for name in ("identity", "observation", "landmarks")
         )
-        return identity, observation, landmarks
+        return identity, observation, self._told[:stop], landmarks
 
     def training_images(self) -> NDArray[np.uint8]:
         """See Source."""
@@ -182,6 +196,6 @@ class Corpus:
             landmarks_known=~mirror,
             identity=torch.from_numpy(identity),
             observation=torch.from_numpy(observation),
-            flags=torch.from_numpy(lt.derived_flags(identity, observation, self.latents)),
+            flags=torch.from_numpy(self._told[rows]),
         )
         return Batch(images=head.contiguous(), labels=labels)

@@ -9,6 +9,7 @@ from typing import Any
 from app.dataset.model import ModelCard, ShareAttribute
 from workers.generator import latents as lt
 from workers.generator.cards import check_name, write_card
+from workers.generator.parametric.scans.importing import CREDIT
 from workers.generator.sdgan import FAMILY
 from workers.generator.sdgan.generator import load_sdgan
 from workers.generator.weights import save_model
@@ -74,8 +75,7 @@ def export(
         },
         "attributes": {name: offered[name] for name in HONOURED} if layout.meaning else {},
         "licence": licence or ("the user's own" if photographs else "Apache-2.0"),
-        "provenance": (PHOTOGRAPHS.format(subjects=subjects) if photographs else RENDERS)
-        + (MATCHER_USED if spec.embedded else ""),
+        "provenance": provenance(trainer.source.card(), subjects, embedded=spec.embedded),
         "architecture": asdict(network.architecture),
         "parameters": sum(value.numel() for value in network.parameters()),
         "training": {
@@ -103,3 +103,10 @@ def export(
     full = generator.card.model_copy(update=update)
     write_card(folder, full)
     return full
+
+
+def provenance(source: dict[str, Any], subjects: int, *, embedded: bool) -> str:
+    """Whose faces a model learned from, by what its source says of itself (`Source.card`)."""
+    own = PHOTOGRAPHS.format(subjects=subjects) if source.get("kind") == "photographs" else RENDERS
+    scans = f" {CREDIT}" if source.get("heads") else ""
+    return own + scans + (MATCHER_USED if embedded else "")

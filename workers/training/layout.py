@@ -1,6 +1,7 @@
 """What the latents of a model in training mean: sizes, factors, and what its pictures consist of."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from workers.generator import latents as lt
 from workers.generator.background import LATENTS as BACKDROP_LATENTS
 from workers.generator.landmarks import LANDMARKS, STROKES
 from workers.generator.sdgan.network import Architecture
+from workers.generator.sdgan.told import told, told_size
 from workers.training.spec import Method, TrainingSpec
 
 PLACING_WIDTH = 512
@@ -54,7 +56,16 @@ class Layout:
         """What a network is told beside its latents, [N, flags]; nothing where they have no meaning, [N, 0]."""
         if self.meaning is None:
             return np.zeros((len(identity), 0), np.float32)
-        return lt.derived_flags(identity, observation, self.meaning)
+        return told(identity, observation, self.meaning)
+
+    @cached_property
+    def shown(self) -> NDArray[np.float32]:
+        """1 for the dimensions of z_O that heads show, 0 for those that come after the network: float32 [d_O]."""
+        found = np.ones(self.observation, np.float32)
+        for name in UNSEEN:
+            if name in self.factors:
+                found[slice(*self.factors[name])] = 0
+        return found
 
     @property
     def weak_factors(self) -> tuple[str, ...]:
@@ -97,7 +108,7 @@ class Layout:
         return Architecture(
             identity=self.identity,
             observation=self.observation,
-            flags=self.meaning.flags if self.meaning else 0,
+            flags=told_size(self.meaning) if self.meaning else 0,
             landmarks=LANDMARKS if self.anchored else 0,
             strokes=len(STROKES) if self.anchored else 0,
             placing=PLACING_WIDTH if self.anchored else 0,

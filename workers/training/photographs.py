@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from app.errors import Corrupt, RequestRefused
 from workers.digests import file_sha256
-from workers.training.data import Batch, rows_of_pairs
+from workers.training.data import Batch, Placed, rows_of_pairs
 from workers.training.layout import Layout, photographs_layout
 from workers.training.packing import PACKED, read_packed, told_of
 from workers.training.spec import Method, TrainingSpec
@@ -41,6 +41,9 @@ class Photographs:
         self.resolution = spec.size
         self.subjects = len(spec.subjects)
         self.held_out_from = max(2, int(self.subjects * (1 - held_out_share)))
+
+    latents = None
+    """See Source."""
 
     def layout(self, spec: TrainingSpec) -> Layout:
         """See Source."""
@@ -84,9 +87,10 @@ class Photographs:
         start = self._starts[self.held_out_from] if self.held_out_from < self.subjects else len(self.images)
         return self._batch(np.arange(start, min(start + count, len(self.images))))
 
-    def training_landmarks(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    def training_landmarks(self) -> Placed:
         """See Source: there are none."""
-        return np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32), np.zeros((0, 0, 2), np.float32)
+        nothing = np.zeros((0, 0), np.float32)
+        return nothing, nothing, nothing, np.zeros((0, 0, 2), np.float32)
 
     def training_images(self) -> NDArray[np.uint8]:
         """See Source."""

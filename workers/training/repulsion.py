@@ -22,6 +22,7 @@ from workers.generator.sdgan.network import GeneratorNetwork
 from workers.training.disturbance import disturbed
 from workers.training.holding import held_losses
 from workers.training.layout import Layout
+from workers.training.seen import before
 from workers.training.spec import TrainingSpec
 from workers.training.streams import REPELLED, stream
 
@@ -115,7 +116,11 @@ class Repulsion:
         (new_first, new_second), (first, second) = fresh.chunk(2), made.chunk(2)
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
         templates = self._look(
-            disturbed(_before_grey(torch.cat([new_first, first, new_second, second]), random), random, flip=self._flip)
+            disturbed(
+                _before_grey(torch.cat([new_first, first, new_second, second]), random, self._layout.labels),
+                random,
+                flip=self._flip,
+            )
         )
         repulsion = repulsion_loss(templates, self._kept.filled, spec.repulsion_margin)
         # To draw a face with glasses to itself without them would teach the network to fade them.
@@ -171,7 +176,7 @@ def _excess(cosines: Tensor, margin: float) -> Tensor:
     return (over + TAIL * over.square()).mean()
 
 
-def _before_grey(heads: Tensor, random: torch.Generator) -> Tensor:
-    """Heads over nothing before a grey of its own each, RGB in [0, 1]."""
+def _before_grey(heads: Tensor, random: torch.Generator, layout: lt.Layout | None) -> Tensor:
+    """Heads over nothing before a grey of its own each, as they are seen: RGB in [0, 1]."""
     greys = torch.rand(len(heads), 1, 1, 1, generator=random).to(heads.device)
-    return (heads[:, :3] + greys * (1 - heads[:, 3:])).clamp(0, 1)
+    return before(heads, greys, layout)

@@ -24,6 +24,7 @@ from workers.training.embedding import load_embedding
 from workers.training.judge import Judge
 from workers.training.losses import identity_loss, pyramid_distance, triplet_loss
 from workers.training.repulsion import Repulsion
+from workers.training.seen import before
 from workers.training.spec import Loss, Method, TrainingSpec
 from workers.training.streams import MADE, stream
 
@@ -51,6 +52,9 @@ class Trainer:
         self.layout = source.layout(spec)
         self.architecture = self.layout.architecture(spec, source.resolution)
         self.generator = GeneratorNetwork(self.architecture).to(self.device)
+        self._shown = torch.from_numpy(self.layout.shown).to(self.device)
+        """So no step moves the weights of what no head shows; they begin at zero (`forget_unseen`), and stay there."""
+        self.forget_unseen(self.generator)
         self.average = copy.deepcopy(self.generator).requires_grad_(requires_grad=False)
         labels = len(self.layout.weak_factors) if spec.method is Method.IVIGAN else 0
         judge = PairDiscriminator(source.resolution, self.layout.colours, labels)
@@ -80,6 +84,13 @@ class Trainer:
     def _optimizers(self) -> dict[str, torch.optim.Adam]:
         return {"generator-steps": self._generator_steps, "discriminator-steps": self.judge.steps}
 
+    def forget_unseen(self, network: GeneratorNetwork) -> None:
+        """Let a network hear nothing of the latents that no head shows: backdrop and camera come after it."""
+        with torch.no_grad():
+            for layer in network.hearing:
+                start = self.architecture.identity
+                layer.weight[:, start : start + self.architecture.observation] *= self._shown
+
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
         save_checkpoint(path, self.iteration, self._modules, self._optimizers)
@@ -87,6 +98,8 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; raises Corrupt."""
         self.iteration = load_checkpoint(path, self._modules, self._optimizers)
+        for network in self.networks:
+            self.forget_unseen(network)  # in a run of before they may be heard
         self._hold_landmarks()
 
     def step(self) -> dict[str, float]:
@@ -190,11 +203,11 @@ class Trainer:
 
     def _place(self) -> dict[str, float]:
         """One step of the landmarks alone, on random training labels."""
-        identity, observation, landmarks = self.source.training_landmarks()
+        identity, observation, flags, landmarks = self.source.training_landmarks()
         rng = stream(self.spec.seed, MADE, self.iteration)
         rows = rng.integers(len(identity), size=PLACING_BATCH)
-        z, how = identity[rows], observation[rows]
-        tensors = [torch.from_numpy(part).to(self.device) for part in (z, how, self.layout.flags(z, how))]
+        tensors = [torch.from_numpy(part[rows]).to(self.device) for part in (identity, observation, flags)]
+        tensors[1] = tensors[1] * self._shown
         loss = (self.generator.place(*tensors) - torch.from_numpy(landmarks[rows]).to(self.device)).abs().mean()
         share = self.iteration / self.spec.placing_iterations
         for group in self._generator_steps.param_groups:
@@ -222,7 +235,7 @@ class Trainer:
         self, network: GeneratorNetwork, identity: Tensor, observation: Tensor, flags: Tensor
     ) -> tuple[Tensor, Tensor]:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.mixed_precision):
-            made, landmarks = network(identity, observation, flags)
+            made, landmarks = network(identity, observation * self._shown, flags)
         return made.float(), landmarks.float()
 
     def _adversary(self) -> float:
@@ -299,7 +312,7 @@ class Trainer:
     def _templates(self, images: Tensor) -> Tensor:
         rgb = images[:, :3]
         if images.shape[1] == 4:
-            rgb = rgb + 0.5 * (1 - images[:, 3:])  # before grey
+            rgb = before(images, 0.5, self.layout.labels)
         return self._look(rgb)
 
     def _look(self, rgb: Tensor) -> Tensor:

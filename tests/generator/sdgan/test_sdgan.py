@@ -17,15 +17,18 @@ from app.errors import Corrupt
 from workers.digests import file_sha256
 from workers.generator import latents as lt
 from workers.generator.cards import read_card, write_card
-from workers.generator.sdgan.generator import load_sdgan
+from workers.generator.parametric.appearance import skin_tone
+from workers.generator.parametric.lighting import read_light
+from workers.generator.sdgan.generator import as_seen, load_sdgan
 from workers.generator.sdgan.network import SPOT, Architecture, GeneratorNetwork, profiles, spots
+from workers.generator.sdgan.told import told, told_names, told_size
 from workers.generator.weights import save_model
 from workers.images import to_pixels
 
 SMALL = Architecture(
     identity=lt.IDENTITY,
     observation=lt.OBSERVATION,
-    flags=lt.CURRENT.flags,
+    flags=told_size(lt.CURRENT),
     landmarks=6,
     resolution=16,
     base=8,
@@ -229,3 +232,36 @@ def test_a_card_that_is_none_is_named_with_its_field(folder: Path) -> None:
     (folder / "card.json").unlink()
     with pytest.raises(Corrupt, match=r"card\.json cannot be read"):
         load_sdgan(folder, "cpu")
+
+
+def test_a_network_is_told_the_light_that_the_renderer_would_draw_with() -> None:
+    who, how = draw(3)
+    found = told(who, how, lt.SECOND)
+    assert found.shape == (3, told_size(lt.SECOND))
+    assert found.dtype == np.float32
+    assert (found[:, : lt.SECOND.flags] == lt.derived_flags(who, how, lt.SECOND)).all()
+    for row, one, other in zip(found, who, how, strict=True):
+        assert (row[lt.SECOND.flags :] == read_light(other, skin_tone(one)).numbers).all()
+    assert len(told_names(lt.SECOND)) == len(set(told_names(lt.SECOND))) == told_size(lt.SECOND)
+    first = told(who[:, : lt.FIRST.identity], how[:, : lt.FIRST.observation], lt.FIRST)
+    assert first.shape == (3, lt.FIRST.flags) == (3, len(told_names(lt.FIRST)))
+    assert told(who[:0], how[:0], lt.SECOND).shape == (0, told_size(lt.SECOND))
+
+
+def test_what_the_camera_and_the_backdrop_do_comes_after_the_network(folder: Path) -> None:
+    generator = load_sdgan(folder, "cpu")
+    who, calm = draw(1)
+    calm[:] = 0
+    shots = np.repeat(calm, 3, 0)
+    shots[1, lt.SECOND.dimensions["exposure"]] = -3
+    shots[2, lt.SECOND.dimensions["blur"]] = 3
+    heads = np.random.default_rng(2).random((1, 16, 16, 4), np.float32)
+    heads[..., :3] *= heads[..., 3:]
+    clean, dark, soft = as_seen(
+        np.repeat(heads, 3, 0), np.repeat(who, 3, 0), shots, lt.SECOND, lt.SECOND.factors["background"]
+    )
+    assert dark.mean() < clean.mean() - 0.05
+    assert np.abs(np.diff(soft, axis=1)).mean() < 0.6 * np.abs(np.diff(clean, axis=1)).mean()
+    made = generator.generate(np.repeat(who, 3, 0), shots, 16, 16)
+    assert not np.array_equal(made[0], made[1])
+    assert not np.array_equal(made[0], made[2])

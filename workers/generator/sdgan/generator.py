@@ -16,6 +16,7 @@ from workers.generator.network import device_name, in_chunks
 from workers.generator.parametric.composing import compose
 from workers.generator.sdgan import FAMILY
 from workers.generator.sdgan.network import Architecture, GeneratorNetwork
+from workers.generator.sdgan.told import told, told_size
 from workers.generator.weights import load_weights
 
 
@@ -52,7 +53,7 @@ class SdGan:
         architecture = self._network.architecture
         flags = np.zeros((len(identity), 0), np.float32)
         if self._layout is not None and architecture.flags:
-            flags = lt.derived_flags(identity, observation, self._layout)
+            flags = told(identity, observation, self._layout)
         shape = (architecture.resolution, architecture.resolution, architecture.colours)
         heads = _smaller(in_chunks(self._paint, identity, observation, flags, shape=shape, device=self._device), width)
         if architecture.colours == 4:
@@ -102,7 +103,7 @@ def load_sdgan(folder: Path, device: str) -> SdGan:
     if (card.latent.identity, card.latent.observation_size) != latents:
         raise Corrupt(f"{folder / 'card.json'} lists other latents than its architecture has")
     layout = lt.layout_of(card)
-    if architecture.flags and (layout is None or architecture.flags != layout.flags):
+    if architecture.flags and (layout is None or architecture.flags != told_size(layout)):
         raise Corrupt(f"{folder / 'card.json'} speaks of latents that this version does not have")
     if architecture.colours == 4:
         start, stop = card.latent.observation.get("background", (0, 0))

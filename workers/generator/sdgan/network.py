@@ -251,6 +251,12 @@ class GeneratorNetwork(nn.Module):
         painted = self.paint(x)
         return (painted if under is None else painted + under), landmarks
 
+    @property
+    def hearing(self) -> list[Linear]:
+        """The layers that latents and flags go into, one column each, in their order."""
+        stacks = [self.mapping, self.geometry] if self.architecture.landmarks else [self.mapping]
+        return [layer for stack in stacks for layer in [stack[0]] if isinstance(layer, Linear)]
+
     def place(self, identity: Tensor, observation: Tensor, flags: Tensor) -> Tensor:
         """Landmarks [B, K, 2]; in full precision, for a pixel is less than bfloat16 tells apart."""
         if not self.architecture.landmarks:

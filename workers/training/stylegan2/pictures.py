@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from app.errors import RequestRefused
+from workers.generator import latents as lt
+from workers.training.seen import before
 from workers.training.sources import open_source
 
 GREY = 0.5
@@ -29,7 +31,7 @@ class Pictures:
                 [("size", f"{folder} has images of {source.resolution} pixels; take a power of two that divides that")]
             )
         self._source, self._size = source, size
-        self.images = _shrunk(source.training_images(), size)
+        self.images = shrunk(source.training_images(), size, source.latents)
         """uint8 [N, 3, R, R]."""
 
     def card(self) -> dict[str, Any]:
@@ -51,7 +53,7 @@ class Pictures:
         if batch.labels is None:
             raise ValueError("these images have no latents")
         x = batch.images[:count]
-        rgb = x[:, :3] + GREY * (1 - x[:, 3:])
+        rgb = before(x, GREY, self._source.latents)
         images = functional.avg_pool2d(rgb, rgb.shape[-1] // self._size) * 2 - 1
         return images, torch.cat([batch.labels.identity, batch.labels.observation], 1)[:count]
 
@@ -63,13 +65,13 @@ class Pictures:
         return torch.where(flipped[:, None, None, None], images.flip(3), images)
 
 
-def _shrunk(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """[N, H, W, 4 or 3] → [N, 3, size, size], heads before grey."""
+def shrunk(images: NDArray[np.uint8], size: int, layout: lt.Layout | None) -> NDArray[np.uint8]:
+    """[N, H, W, 4 or 3] → [N, 3, size, size], heads of a layout before grey."""
     parts = []
     for start in range(0, len(images), PART):
         x = torch.from_numpy(images[start : start + PART]).permute(0, 3, 1, 2).float()
         if x.shape[1] == 4:
-            x = x[:, :3] + GREY * (255 - x[:, 3:])
+            x = 255 * before(x / 255, GREY, layout)
         x = functional.avg_pool2d(x, x.shape[-1] // size)
         parts.append(x.round().clamp(0, 255).byte().numpy())
     return np.concatenate(parts)

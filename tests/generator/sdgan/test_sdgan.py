@@ -255,7 +255,7 @@ def test_what_the_camera_and_the_backdrop_do_comes_after_the_network(folder: Pat
     shots = np.repeat(calm, 3, 0)
     shots[1, lt.SECOND.dimensions["exposure"]] = -3
     shots[2, lt.SECOND.dimensions["blur"]] = 3
-    heads = np.random.default_rng(2).random((1, 16, 16, 4), np.float32)
+    heads = np.random.default_rng(2).random((1, 128, 128, 4), np.float32)
     heads[..., :3] *= heads[..., 3:]
     clean, dark, soft = as_seen(
         np.repeat(heads, 3, 0), np.repeat(who, 3, 0), shots, lt.SECOND, lt.SECOND.factors["background"]

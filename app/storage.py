@@ -1,7 +1,7 @@
 """The object store: one small protocol, and S3 over the `minio` client. The SDK's errors end here."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import BinaryIO, NamedTuple, Protocol
@@ -79,6 +79,30 @@ class ObjectStore(Protocol):
 
         Nothing is asked of the store: there may be no such object.
         """
+
+
+class ChunkReader(io.RawIOBase):
+    """A readable stream over chunks of bytes that are made while it is read."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks: Iterator[bytes] = iter(chunks)
+        self._left = b""
+
+    def readable(self) -> bool:
+        """See RawIOBase."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """See RawIOBase."""
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._left = chunk
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
 
 
 @contextmanager

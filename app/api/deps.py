@@ -15,7 +15,7 @@ from app.api.looks import Looks
 from app.api.metrics import Metrics
 from app.config import Settings
 from app.dataset.content import SHA256
-from app.dataset.evaluation import EVALUATION_ID
+from app.dataset.evaluation_request import EVALUATION_ID
 from app.dataset.model import CARD_NAME
 from app.dataset.names import DATASET_ID
 from app.dataset.version import LATEST, RELEASE_NAME, VERSION, is_release_name, is_version

@@ -1,4 +1,4 @@
-"""Evaluations: comparison scores in, metrics and a verdict out; the history of a release."""
+"""Evaluations: comparison scores or candidate lists in, metrics and a verdict out; the history of a release."""
 
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from app.api.bodies import Posted, posted
 from app.api.datasets import REPLAYED, REPLAYED_TEXT, IdempotencyKey
 from app.api.deps import EvaluationId, Serving, Tenant
 from app.api.openapi import bytes_of, errors, headers, json_body
-from app.dataset.evaluation import EVALUATION_ID, EvaluationRequest
+from app.dataset.evaluation_request import EVALUATION_ID, EvaluationRequest
 from app.dataset.names import DATASET_ID
 from app.jobs.evaluations.service import EvaluationState, Shown, ShownWhole
 from app.numerals import PlainNumbers
@@ -22,7 +22,7 @@ class EvaluationBody(ShownWhole):
     """An evaluation, and where to go from it."""
 
     links: dict[str, str] = Field(
-        description="Relative paths: self; junit, markdown and det once it has succeeded.",
+        description="Relative paths: self; junit, markdown and (of scores) det once it has succeeded.",
         examples=[{"self": "/v1/evaluations/ev_06fa3k9x2m7q0v4c8d1e"}],
     )
 
@@ -32,7 +32,9 @@ class EvaluationBody(ShownWhole):
         here = path_of(found.id)
         links = {"self": here}
         if found.state is EvaluationState.SUCCEEDED:
-            links |= {"junit": f"{here}/junit.xml", "markdown": f"{here}/summary.md", "det": f"{here}/det.svg"}
+            links |= {"junit": f"{here}/junit.xml", "markdown": f"{here}/summary.md"}
+            if found.searches is None:
+                links["det"] = f"{here}/det.svg"
         return cls(**dict(found), links=links)
 
 
@@ -91,10 +93,12 @@ def submit_evaluation(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> EvaluationBody:
-    """Scores and baseline are uploads (`PUT /v1/uploads/…`), or the baseline an evaluation made before.
+    """Scores or candidate lists, and their baseline, are uploads (`PUT /v1/uploads/…`); the baseline may be an
+    evaluation made before.
 
     Each matcher's FNMR is taken at its own threshold of the rule's FMR, on the same comparisons; failed mated
-    comparisons count as non-matches. With an `Idempotency-Key`, a repeat gives the same evaluation.
+    comparisons count as non-matches. Of candidate lists it is FNIR at a FPIR, over the same searches. With an
+    `Idempotency-Key`, a repeat gives the same evaluation.
     """
     found, made = services.evaluations.submit(tenant, asked.value, asked.document, idempotency_key)
     response.headers["Location"] = path_of(found.id)
@@ -159,7 +163,7 @@ def get_evaluation_summary(tenant: Tenant, evaluation_id: EvaluationId, services
     responses=_sent("New scores over the baseline.", "image/svg+xml"),
 )
 def get_evaluation_det(tenant: Tenant, evaluation_id: EvaluationId, services: Serving) -> Response:
-    """Both axes are logarithmic."""
+    """Both axes are logarithmic. Candidate lists have none."""
     return _send(services.evaluations.document(tenant, evaluation_id, "det"), "image/svg+xml")
 
 

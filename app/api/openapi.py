@@ -10,7 +10,7 @@ from app.access import KeyRequest
 from app.api.error_handlers import ErrorBody
 from app.api.fields import describe_fields
 from app.dataset.calibration import CalibrationRequest
-from app.dataset.evaluation import EvaluationRequest
+from app.dataset.evaluation_request import EvaluationRequest
 from app.dataset.model import ModelCard
 from app.dataset.release import ReleaseRequest, WithdrawalRequest
 from app.dataset.request import DatasetRequest, PreviewRequest

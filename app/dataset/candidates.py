@@ -33,6 +33,7 @@ class SearchRule(BaseModel):
     at_fpir: Annotated[tuple[Fpir, ...], Field(min_length=1, max_length=20)] = (0.1, 0.01)
     """FNIR is told at each; limits are about the first, at each matcher's own threshold of it."""
     max_fnir: Annotated[float, Field(ge=LOWEST_RATE, lt=1)] | None = None
+    """FNIR may be so high at the most."""
     max_fnir_increase: Annotated[str, Field(pattern=INCREASE, max_length=20)] | None = None
     """FNIR may be so much above the baseline's: absolute, `0.01`, or relative, `10%`."""
     alpha: Annotated[float, Field(ge=1e-4, le=0.2)] = DEFAULT_ALPHA

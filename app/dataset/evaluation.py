@@ -9,9 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.dataset.content import SHA256
 from app.dataset.measures import Data, DetPoint, EqualErrorRate, Rate
-from app.dataset.names import DATASET_ID
 from app.dataset.resolution import LOWEST_RATE
 from app.numerals import number
 
@@ -270,67 +268,3 @@ class Evaluation(Data):
     reason: str
     notes: tuple[str, ...]
     """What else should be known, a sentence each."""
-
-
-EVALUATION_ID = "^ev_[0-9a-hjkmnp-tv-z]{20}$"
-RELEASE = "^[a-z0-9][a-z0-9-]{0,63}@[0-9a-z][0-9a-z.-]{0,63}$"
-"""NAME@VERSION; the version may be `latest`."""
-
-
-class Uploaded(_Asked):
-    """A file that was uploaded before."""
-
-    upload: Annotated[str, Field(pattern=SHA256)]
-    """Its id: the SHA-256 of its bytes."""
-    metric: Literal["cosine", "euclidean"] | None = None
-    """The file holds templates, to be compared so; null: it holds scores."""
-
-
-class Earlier(_Asked):
-    """The scores of an evaluation made before, of the same dataset."""
-
-    evaluation: Annotated[str, Field(pattern=EVALUATION_ID)]
-    """Its id."""
-
-
-class EvaluationRequest(_Asked):
-    """What is to be evaluated, by what rule."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "matcher 2.4.0",
-                    "release": "gate-smoke@1.2.0",
-                    "scores": {"upload": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
-                    "baseline": {"evaluation": "ev_06fa3k9x2m7q0v4c8d1e"},
-                    "rule": {"at_fmr": 0.001, "max_fnmr_increase": "10%"},
-                }
-            ]
-        },
-    )
-
-    name: Annotated[str, Field(max_length=100)] = ""
-    """For people: which matcher, which build."""
-    release: Annotated[str, Field(pattern=RELEASE)] | None = None
-    """NAME@VERSION whose comparisons these are scores of."""
-    dataset: Annotated[str, Field(pattern=DATASET_ID)] | None = None
-    """Or the id of a dataset that has succeeded."""
-    scores: Uploaded
-    """What is evaluated: a file of scores or templates that was uploaded."""
-    baseline: Uploaded | Earlier | None = None
-    """What it is held against: another file, or an evaluation made before; of the same comparisons."""
-    rule: Rule = Rule()
-    """At which FMR, and what is allowed."""
-    keep_uploads: bool = False
-    """Uploads are removed once evaluated, unless this is said; what a later baseline needs is kept anyway."""
-
-    @model_validator(mode="after")
-    def _one_set(self) -> Self:
-        if (self.release is None) == (self.dataset is None):
-            raise ValueError("name what the scores are of: either release or dataset")
-        if self.rule.max_fnmr_increase is not None and self.baseline is None:
-            raise ValueError("rule.max_fnmr_increase is over a baseline; name one in baseline")
-        return self

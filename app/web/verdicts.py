@@ -88,6 +88,8 @@ def evaluation_of(form: Form, ref: str) -> dict[str, Any]:
     body: dict[str, Any] = {"name": form["name"].strip()}
     body["release" if "@" in ref else "dataset"] = ref
     metric = form["metric"]
+    if metric == "candidates":
+        return {**body, **_lists_of(form)}
     body["scores"] = {"upload": form["scores"], **({"metric": metric} if metric in ("cosine", "euclidean") else {})}
     if form["baseline"]:
         body["baseline"] = {"upload": form["baseline"], **({"metric": metric} if "metric" in body["scores"] else {})}
@@ -103,6 +105,21 @@ def evaluation_of(form: Form, ref: str) -> dict[str, Any]:
     if metric == "distances":
         rule["distances"] = True
     return {**body, "rule": rule}
+
+
+def _lists_of(form: Form) -> dict[str, Any]:
+    """What is asked of candidate lists."""
+    found: dict[str, Any] = {"candidates": {"upload": form["scores"]}}
+    if form["baseline"]:
+        found["baseline"] = {"upload": form["baseline"]}
+    elif form["earlier"]:
+        found["baseline"] = {"evaluation": form["earlier"]}
+    rule: dict[str, Any] = {name: _number(form[name]) for name in ("max_fnir", "alpha") if form[name].strip()}
+    if form["at_fpir"].strip():
+        rule["at_fpir"] = [_number(form["at_fpir"])]
+    if form["max_fnir_increase"].strip():
+        rule["max_fnir_increase"] = form["max_fnir_increase"].strip()
+    return {**found, "searches": rule}
 
 
 def _number(text: str) -> float | str:
@@ -177,6 +194,7 @@ async def _show(page: Page, evaluation: str, refused: ApiProblem | None = None) 
         422 if refused else 200,
         found=found,
         result=result,
+        searches=found["searches"],
         det=det,
         pictures=pictures,
         groups=groups,

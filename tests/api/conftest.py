@@ -12,9 +12,14 @@ from app.access import ApiKeys
 from app.config import Settings
 from app.dataset import keys
 from app.dataset.model import ModelCard
+from app.figures import Figures
 from app.jobs.catalogues.models import ModelCatalogue
 from app.main import create_app
+from app.queue import EVALUATE
 from app.storage import ObjectStore
+from app.tracing import Tracing
+from workers.attempt import attempt_evaluation
+from workers.verdict.job import evaluate_stored
 
 BODY: dict[str, Any] = {"name": "gate 7", "subjects": 3, "samples_per_subject": 2, "distractors": 1, "seed": 7}
 
@@ -108,3 +113,25 @@ def finished(submit: Callable[..., str], finish: Callable[[str], None]) -> str:
 def kept(memory_store: Any) -> Callable[[], dict[str, bytes]]:
     """What the store holds, but for when a key was last used, which every request may note."""
     return lambda: {key: data for key, data in memory_store.objects.items() if not key.startswith(keys.API_KEYS_USED)}
+
+
+class EvaluationWorker:
+    """What a worker's Resources offer here."""
+
+    def __init__(self, store: Any, queue: Any, settings: Settings) -> None:
+        self.store, self.queue, self.settings = store, queue, settings
+        self.figures, self.tracing = Figures(), Tracing()
+
+    def work(self) -> int:
+        """Do all evaluations that are on their way; returns how many that was."""
+        tasks = [task for task in self.queue.sent if task.kind == EVALUATE]
+        for task in tasks:
+            self.queue.sent.remove(task)
+            attempt_evaluation(self, task, evaluate_stored)  # type: ignore[arg-type]
+        return len(tasks)
+
+
+@pytest.fixture
+def worker(memory_store: Any, memory_queue: Any, settings: Settings) -> EvaluationWorker:
+    """Makes evaluations as workers do, when it is told to."""
+    return EvaluationWorker(memory_store, memory_queue, settings)

@@ -15,37 +15,13 @@ from fastapi.testclient import TestClient
 
 from app.cli.main import run
 from app.client import connect
-from app.config import Settings
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.errors import StoreUnavailable
-from app.figures import Figures
 from app.jobs.reconcile import reconcile
 from app.queue import EVALUATE, Task
-from app.tracing import Tracing
 from workers.attempt import attempt_evaluation
 from workers.verdict.job import evaluate_stored
-
-
-class Worker:
-    """What a worker's Resources offer here."""
-
-    def __init__(self, store: Any, queue: Any, settings: Settings) -> None:
-        self.store, self.queue, self.settings = store, queue, settings
-        self.figures, self.tracing = Figures(), Tracing()
-
-    def work(self) -> int:
-        """Do all that is on its way; returns how many tasks that was."""
-        tasks = [task for task in self.queue.sent if task.kind == EVALUATE]
-        for task in tasks:
-            self.queue.sent.remove(task)
-            attempt_evaluation(self, task, evaluate_stored)  # type: ignore[arg-type]
-        return len(tasks)
-
-
-@pytest.fixture
-def worker(memory_store: Any, memory_queue: Any, settings: Settings) -> Worker:
-    return Worker(memory_store, memory_queue, settings)
 
 
 @pytest.fixture
@@ -86,7 +62,7 @@ def ask(client: TestClient, dataset: str, scores: str, **fields: Any) -> dict[st
 
 
 def test_from_upload_to_verdict(
-    client: TestClient, dataset: str, send: Callable[..., str], worker: Worker, memory_store: Any
+    client: TestClient, dataset: str, send: Callable[..., str], worker: Any, memory_store: Any
 ) -> None:
     old = ask(client, dataset, send(), name="matcher 1", rule={"at_fmr": 0.05})
     assert (old["state"], old["verdict"], old["links"]) == ("accepted", None, {"self": f"/v1/evaluations/{old['id']}"})
@@ -118,7 +94,7 @@ def test_from_upload_to_verdict(
     assert not [key for key in memory_store.objects if key.startswith(keys.UNFINISHED_EVALUATIONS)]
 
 
-def test_the_history_of_a_release(client: TestClient, dataset: str, send: Callable[..., str], worker: Worker) -> None:
+def test_the_history_of_a_release(client: TestClient, dataset: str, send: Callable[..., str], worker: Any) -> None:
     for version in ("1.0.0", "1.1.0"):
         assert client.put(f"/v1/releases/gate/{version}", json={"dataset": dataset}).status_code == 201
     made = []
@@ -198,7 +174,7 @@ def test_a_dataset_that_is_not_finished(client: TestClient, send: Callable[..., 
 
 
 def test_a_baseline_of_another_dataset(
-    client: TestClient, dataset: str, send: Callable[..., str], submit: Any, finish: Any, worker: Worker
+    client: TestClient, dataset: str, send: Callable[..., str], submit: Any, finish: Any, worker: Any
 ) -> None:
     made = ask(client, dataset, send())["id"]
     waiting = client.post(
@@ -216,7 +192,7 @@ def test_a_baseline_of_another_dataset(
 
 
 def test_a_file_that_does_not_fit_fails_with_its_reason(
-    client: TestClient, dataset: str, send: Callable[..., str], worker: Worker, memory_store: Any
+    client: TestClient, dataset: str, send: Callable[..., str], worker: Any, memory_store: Any
 ) -> None:
     made = ask(client, dataset, send(lines=1_700))["id"]
     worker.work()
@@ -228,7 +204,7 @@ def test_a_file_that_does_not_fit_fails_with_its_reason(
 
 
 def test_a_repeat_with_its_key_is_the_same_evaluation(
-    client: TestClient, dataset: str, send: Callable[..., str], worker: Worker
+    client: TestClient, dataset: str, send: Callable[..., str], worker: Any
 ) -> None:
     body = {"dataset": dataset, "scores": {"upload": send()}}
     headers = {"Idempotency-Key": "build-17"}
@@ -245,7 +221,7 @@ def test_a_repeat_with_its_key_is_the_same_evaluation(
 
 
 def test_tenants_do_not_see_each_other(
-    client: TestClient, stranger: TestClient, dataset: str, send: Callable[..., str], worker: Worker
+    client: TestClient, stranger: TestClient, dataset: str, send: Callable[..., str], worker: Any
 ) -> None:
     upload = send()
     made = ask(client, dataset, upload)["id"]
@@ -260,13 +236,13 @@ def test_tenants_do_not_see_each_other(
 
 
 def test_deleting_leaves_nothing_and_stops_the_work(
-    client: TestClient, dataset: str, send: Callable[..., str], worker: Worker, memory_store: Any
+    client: TestClient, dataset: str, send: Callable[..., str], worker: Any, memory_store: Any
 ) -> None:
     before = set(memory_store.objects)
     done, waiting = ask(client, dataset, send())["id"], ask(client, dataset, send(seed=2))["id"]
     worker.queue.sent.reverse()
     tasks = [task for task in worker.queue.sent if task.kind == EVALUATE]
-    attempt_evaluation(worker, next(task for task in tasks if task.subject == done), evaluate_stored)  # type: ignore[arg-type]
+    attempt_evaluation(worker, next(task for task in tasks if task.subject == done), evaluate_stored)
     for evaluation in (done, waiting):
         assert client.delete(f"/v1/evaluations/{evaluation}").status_code == 204
     worker.work()
@@ -274,7 +250,7 @@ def test_deleting_leaves_nothing_and_stops_the_work(
 
 
 def test_nothing_accepted_is_lost_with_the_queue(
-    client: TestClient, dataset: str, send: Callable[..., str], worker: Worker, memory_store: Any, memory_queue: Any
+    client: TestClient, dataset: str, send: Callable[..., str], worker: Any, memory_store: Any, memory_queue: Any
 ) -> None:
     made = ask(client, dataset, send())["id"]
     memory_queue.wipe()
@@ -295,7 +271,7 @@ def test_nothing_accepted_is_lost_with_the_queue(
 
 
 def test_what_a_dead_worker_left_is_settled(
-    client: TestClient, dataset: str, send: Callable[..., str], worker: Worker, memory_store: Any, memory_queue: Any
+    client: TestClient, dataset: str, send: Callable[..., str], worker: Any, memory_store: Any, memory_queue: Any
 ) -> None:
     made = ask(client, dataset, send())["id"]
     worker.work()
@@ -310,20 +286,20 @@ def test_what_a_dead_worker_left_is_settled(
 
 
 def test_given_up_after_so_many_deaths(
-    client: TestClient, dataset: str, send: Callable[..., str], worker: Worker, memory_store: Any
+    client: TestClient, dataset: str, send: Callable[..., str], worker: Any, memory_store: Any
 ) -> None:
     made = ask(client, dataset, send())["id"]
     for number in range(5):
         text = json.dumps({"error": "the worker was lost"})
         memory_store.put(f"{EvaluationKeys('acme', made).attempts}{number}", text.encode())
     assert client.get(f"/v1/evaluations/{made}").json()["state"] == "running"
-    attempt_evaluation(worker, Task(EVALUATE, "acme", made), evaluate_stored)  # type: ignore[arg-type]
+    attempt_evaluation(worker, Task(EVALUATE, "acme", made), evaluate_stored)
     found = client.get(f"/v1/evaluations/{made}").json()
     assert (found["state"], found["failure"][:24]) == ("failed", "given up after 5 attempt")
 
 
 def test_as_many_at_a_time_as_may_be(
-    api: FastAPI, client: TestClient, dataset: str, send: Callable[..., str], worker: Worker
+    api: FastAPI, client: TestClient, dataset: str, send: Callable[..., str], worker: Any
 ) -> None:
     services = api.state.services
     services.evaluations._quota._limit = 1
@@ -340,7 +316,7 @@ def test_the_command_sends_files_and_waits(
     client: TestClient,
     dataset: str,
     send: Callable[..., str],
-    worker: Worker,
+    worker: Any,
     memory_store: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

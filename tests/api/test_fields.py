@@ -20,7 +20,7 @@ from app.cli.main import app as command_line
 from app.cli.main import run
 from app.client import connect
 from app.config import Settings, WorkerSettings
-from app.dataset.evaluation import EvaluationRequest
+from app.dataset.evaluation_request import EvaluationRequest
 from app.dataset.marking import CertificateCard, MarkingCard
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import ModelCard
@@ -54,12 +54,14 @@ BESIDE: dict[str, dict[str, Any]] = {
     "min": {"max": 65},
     "max": {"min": 20},
     "truncation": {},
-    "matcher": TARGET,
+    "product": {"matcher": "sface"},
+    "matcher": {"product": "templates"},
+    "target.matcher": TARGET,
     "fmr": TARGET,
     "fnmr": TARGET,
     "tolerance": TARGET,
 }
-"""What a field's example needs beside it, in the same object."""
+"""What a field's example needs beside it, in the same object; by its name, or its name and its object's."""
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,8 @@ def with_example(body: dict[str, Any], path: tuple[str, ...], value: Any) -> dic
     at = found
     for name in path[:-1]:
         at = at.setdefault(name, {})
-    at |= {**BESIDE.get(path[-1], {}), path[-1]: value}
+    beside = BESIDE.get(".".join(path[-2:]), BESIDE.get(path[-1], {}))
+    at |= {**beside, path[-1]: value}
     if path[-1] == "truncation":
         found["model"] = "ours"
     return found
@@ -133,7 +136,10 @@ def test_examples_about_sets_are_accepted(client: TestClient, request: pytest.Fi
     model = next(model for model in REQUESTS if model.__name__ == "EvaluationRequest")
     for path, examples in fields(model):
         for example in examples:
-            body = with_example(base, path, example)
+            lists = path[0] in ("candidates", "gallery", "searches")
+            body = with_example(
+                base | ({"scores": None, "candidates": {"upload": digest}} if lists else {}), path, example
+            )
             if path == ("release",):
                 del body["dataset"]
             if path[-1] == "baseline_threshold":

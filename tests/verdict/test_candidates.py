@@ -255,6 +255,7 @@ def searched(mates: list[float], others: list[float]) -> Searched:
         mate_ranks=np.ones(count, np.int64),
         best_others=np.array(others),
         gallery=count,
+        gallery_digest="",
         candidates=2 * count,
         lengths=np.full(count, 2),
         ties=(),

@@ -7,11 +7,16 @@ from hashlib import sha256
 from html import unescape
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from app.dataset.candidates import SearchRule
+from app.dataset.evaluation import EvaluatedSet
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.sessions import CSRF_HEADER
+from workers.verdict.candidates import Searched
+from workers.verdict.searching import evaluate_searches
 
 HOSTILE = '"><script>alert(1)</script>'
 
@@ -292,6 +297,54 @@ def test_a_verdict_says_what_was_found(browser: TestClient, evaluated: str) -> N
     assert "points</span>" in trend  # a change of a rate is no rate
     assert "<svg" in trend
     assert "<script>alert" not in trend
+
+
+def test_a_verdict_on_candidate_lists_says_what_was_found(
+    browser: TestClient, released: str, post: Callable[..., Any], secret: str, memory_store: Any
+) -> None:
+    lists = b"probe,rank,reference,score\n"
+    upload = sha256(lists).hexdigest()
+    assert browser.put(f"/v1/uploads/{upload}", content=lists, headers={CSRF_HEADER: secret}).status_code == 201
+    form = {"set": "gate@1.0.0", "scores": upload, "baseline": upload, "metric": "candidates", "at_fmr": "0.001"}
+    refused = post("/verdicts/new", **form, at_fpir="0.4", max_fnir_increase="some")
+    assert refused.status_code == 422
+    assert "<details open><summary>Of searches (1:N)" in refused.text
+    answer = post("/verdicts/new", **form, at_fpir="0.4", max_fnir="0.01", max_fnir_increase="10%")
+    assert answer.status_code == 303, answer.text
+    path = str(answer.headers["location"])
+    asked = browser.get(f"/v1/evaluations/{path.rpartition('/')[2]}").json()["request"]
+    assert asked["searches"] == {"at_fpir": [0.4], "max_fnir": 0.01, "max_fnir_increase": "10%"}
+    rng = np.random.default_rng(0)
+    old, new = (searched(rng.normal(size=200) + shift, rng.normal(size=200)) for shift in (4.0, 1.0))
+    of = EvaluatedSet(dataset="ds_x", release="gate@1.0.0", name="x", comparisons=1, comparisons_sha256=None)
+    found = evaluate_searches(of, new, old, SearchRule.model_validate(asked["searches"]))
+    memory_store.put(EvaluationKeys("acme", path.rpartition("/")[2]).result, found.model_dump_json().encode())
+    page = browser.get(path).text
+    assert 'class="verdict large FAIL"' in page
+    assert "FNIR at most" in page
+    assert "rise of FNIR over the baseline" in page
+    assert "200 mated and 200 non-mated searches" in page
+    assert "FNIR rose by" in page
+    assert "det.svg" not in page
+    assert "<small>FNIR</small>" in browser.get("/verdicts").text
+
+
+def searched(mates: Any, others: Any) -> Searched:
+    """A closed-set search a subject."""
+    count = len(mates)
+    return Searched(
+        probes=np.arange(count) * 10_000 + 1,
+        has_mate=np.ones(count, bool),
+        mate_scores=mates,
+        mate_ranks=np.ones(count, np.int64),
+        best_others=others,
+        gallery=count,
+        gallery_digest="",
+        candidates=2 * count,
+        lengths=np.full(count, 2),
+        ties=(),
+        tied=0,
+    )
 
 
 def test_the_form_proposes_an_fmr_that_the_set_resolves(

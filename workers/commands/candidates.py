@@ -1,16 +1,17 @@
 """`facsimile evaluate --candidates`: 1:N searches by the candidate lists that they returned."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli.bars import Bars
+from app.cli.request import in_callers_words
 from app.client.errors import UsageProblem
+from app.client.service import Client
 from app.dataset.candidates import SearchesFound, SearchRule
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from app.client.manifest import Manifest
     from workers.verdict.candidates import Searched
 
 
@@ -26,12 +27,10 @@ class Lists:
 
 def evaluate_lists(lists: Lists, rule: SearchRule) -> SearchesFound:
     """Read the lists against a folder's manifest, measure and decide; no image is needed."""
-    import numpy as np
-
     from app.client.manifest import Manifest
     from app.client.paths import set_folder
-    from workers.verdict.blocks import Places, place_of
-    from workers.verdict.candidates import gallery_of, read_candidates
+    from workers.verdict.candidates import read_candidates
+    from workers.verdict.enrolled import enrolled_of
     from workers.verdict.searching import evaluate_searches
     from workers.verdict.sources import identify
 
@@ -41,34 +40,54 @@ def evaluate_lists(lists: Lists, rule: SearchRule) -> SearchesFound:
         if path is not None and not path.is_file():
             raise UsageProblem(f"{path} is no file")
     manifest = Manifest(set_folder(lists.dataset) / "manifest.json")
-    sides: dict[bool, list[int]] = {True: [], False: []}
-    for row in manifest.samples():
-        sides[row.role == "probe"].append(place_of(row.id))
-    probes, references = (np.array(sorted(sides[side]), np.int64) for side in (True, False))
-    enrolled: Places = references
-    if lists.gallery is not None:
-        enrolled = gallery_of(lists.gallery.read_text(encoding="utf-8").split())
-        if (strange := enrolled[~np.isin(enrolled, references)]).size:
-            raise UsageProblem(f"{lists.gallery}: {strange.size:,} of its labels are no references of this set")
-    numbered = planned_places(manifest)
+    labels = None if lists.gallery is None else lists.gallery.read_text(encoding="utf-8").split()
+    enrolled = enrolled_of(manifest.summary, manifest.samples(), labels)
 
     def read(path: Path, what: str) -> "Searched":
         with path.open("rb") as file:
-            return read_candidates(file, probes, enrolled, what=f"{what} ({path})", numbered=numbered)
+            return read_candidates(
+                file, enrolled.probes, enrolled.gallery, what=f"{what} ({path})", numbered=enrolled.numbered
+            )
 
     new = read(lists.candidates, "the lists")
     old = None if lists.baseline is None else read(lists.baseline, "the baseline's lists")
     return evaluate_searches(identify(lists.dataset, manifest), new, old, rule)
 
 
-def planned_places(manifest: "Manifest") -> "NDArray[Any]":
-    """Places of all samples that were planned, in the order by which the layout `frte` numbers them."""
-    import numpy as np
+def evaluate_lists_there(
+    lists: Lists, rule: SearchRule, client: Client, of: dict[str, str], *, name: str, earlier: str | None
+) -> SearchesFound:
+    """Send the lists to the service, which reads them against the set `of`, and keeps what comes out."""
+    from workers.verdict.remote import evaluate_lists_remotely, upload
 
-    from workers.verdict.blocks import SAMPLES
+    if lists.baseline is not None and earlier is not None:
+        raise UsageProblem("the baseline: give a file or an evaluation, not both")
+    request: dict[str, Any] = {"name": name, **of, "searches": rule.model_dump(mode="json", exclude_defaults=True)}
+    for field, path in (("candidates", lists.candidates), ("gallery", lists.gallery), ("baseline", lists.baseline)):
+        if path is None:
+            continue
+        if not path.is_file():
+            raise UsageProblem(f"{path} is no file")
+        with Bars() as bars:
+            request[field] = upload(client, path, partial(_sent, bars, path))
+    if earlier is not None:
+        request["baseline"] = {"evaluation": earlier}
+    with in_callers_words(options=OPTIONS):
+        return evaluate_lists_remotely(client, request)
 
-    asked = manifest.summary.asked
-    each = (asked.samples - asked.distractors) // max(asked.subjects, 1)
-    mated = np.arange(asked.subjects)[:, None] * SAMPLES + np.arange(each)
-    others = (asked.subjects + np.arange(asked.distractors)) * SAMPLES
-    return np.concatenate([mated.ravel(), others])
+
+def _sent(bars: Bars, path: Path, count: int) -> None:
+    bars.amount(f"sending {path.name}", count, path.stat().st_size, unit="B")
+
+
+OPTIONS = {
+    "name": "--name",
+    "release": "--release",
+    "dataset": "--dataset",
+    "candidates": "--candidates",
+    "gallery": "--gallery",
+    "baseline": "--baseline-candidates",
+    "baseline.evaluation": "--baseline-evaluation",
+    **{f"searches.{name}": f"--{name.replace('_', '-')}" for name in SearchRule.model_fields},
+}
+"""Field of what is sent to the option that sets it."""

@@ -28,7 +28,7 @@ from app.dataset.candidates import SearchesFound, SearchRule
 from app.dataset.evaluation import DEFAULT_ALPHA, DEFAULT_FMR, Evaluation, Rule, Verdict
 from app.dataset.galleries import GalleriesFound
 from app.errors import FacsimileError
-from workers.commands.candidates import Lists, evaluate_lists
+from workers.commands.candidates import Lists, evaluate_lists, evaluate_lists_there
 from workers.commands.galleries import Files, evaluate_templates, numbers_of
 
 if TYPE_CHECKING:
@@ -172,14 +172,24 @@ def evaluate_command(
         old = Handed.one_of(baseline, baseline_templates, metric, "the baseline")
         demand_outputs({"--junit": junit, "--markdown": markdown, "--det": det, "--plot": plot}, read)
         if candidates is not None:
-            others = [scores, templates, baseline, baseline_templates, baseline_evaluation, det, release]
-            if any(other is not None for other in others) or remote or name or rule.limits or distances:
+            others = [scores, templates, baseline, baseline_templates, det]
+            there = [] if remote else [baseline_evaluation, release, name or None]
+            if any(other is not None for other in (*others, *there)) or rule.limits or distances:
                 raise UsageProblem(
                     "--candidates goes with --baseline-candidates, --dataset, --gallery, --at-fpir, --max-fnir, "
-                    "--max-fnir-increase, --alpha, --junit, --markdown and --json alone"
+                    "--max-fnir-increase, --alpha, --junit, --markdown and --json alone; with --remote also with "
+                    "--release, --name and --baseline-evaluation"
                 )
             lists = Lists(candidates=candidates, baseline=baseline_candidates, dataset=dataset, gallery=gallery)
-            searches = evaluate_lists(lists, _search_rule(at_fpir, max_fnir, max_fnir_increase, alpha))
+            search_rule = _search_rule(at_fpir, max_fnir, max_fnir_increase, alpha)
+            if remote:
+                dataset, release = _named(dataset, release)
+                client = connect(url, key)
+                searches = evaluate_lists_there(
+                    lists, search_rule, client, _of(dataset, release, client), name=name, earlier=baseline_evaluation
+                )
+            else:
+                searches = evaluate_lists(lists, search_rule)
             _write_searches(searches, junit, markdown, time.monotonic() - begun)
             _show_searches(searches, json_=json_)
             raise typer.Exit(CODES[searches.verdict])
@@ -224,10 +234,7 @@ def evaluate_command(
             raise UsageProblem("nothing to evaluate: give --scores, --templates or --candidates")
         if distances and any(one is not None and one.metric for one in (new, old)):
             raise UsageProblem("--distances is for files of distances; templates are compared here, by --metric")
-        if dataset is not None and release is None and "@" in dataset.name and not dataset.exists():
-            dataset, release = None, str(dataset)  # a release, by its name
-        if (dataset is None) == (release is None):
-            raise UsageProblem("say what the scores are of: --dataset FOLDER, or --release NAME@VERSION")
+        dataset, release = _named(dataset, release)
         if remote:
             found = _there(rule, new, old, baseline_evaluation, dataset, release, name, url, key)
         elif baseline_evaluation is not None or name:
@@ -318,7 +325,7 @@ def _there(
     if old is not None and earlier is not None:
         raise UsageProblem("the baseline: give a file or an evaluation, not both")
     client = connect(url, key)
-    of = {"release": release} if dataset is None else {"dataset": _dataset_id(dataset, client)}
+    of = _of(dataset, release, client)
     request: dict[str, Any] = {"name": name, **of, "rule": rule.model_dump(exclude_defaults=True)}
     with ExitStack() as stack:
         for field, handed in (("scores", new), ("baseline", old)):
@@ -344,6 +351,20 @@ def _fields(new: Handed, old: Handed | None) -> dict[str, str]:
         "baseline.evaluation": "--baseline-evaluation",
         **{f"rule.{name}": f"--{name.replace('_', '-')}" for name in Rule.model_fields},
     }
+
+
+def _named(dataset: Path | None, release: str | None) -> tuple[Path | None, str | None]:
+    """The set that is meant, as a folder or id, or as a release; raises UsageProblem unless it is one of them."""
+    if dataset is not None and release is None and "@" in dataset.name and not dataset.exists():
+        return None, str(dataset)  # a release, by its name
+    if (dataset is None) == (release is None):
+        raise UsageProblem("say what the scores are of: --dataset FOLDER, or --release NAME@VERSION")
+    return dataset, release
+
+
+def _of(dataset: Path | None, release: str | None, client: Client) -> dict[str, str]:
+    """The set, as the service is told of it."""
+    return {"dataset": _dataset_id(dataset, client)} if dataset is not None else {"release": str(release)}
 
 
 def _dataset_id(dataset: Path, client: Client) -> str:

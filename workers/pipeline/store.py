@@ -4,13 +4,13 @@ import hashlib
 import io
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, BinaryIO, Self, cast
 
 from app.dataset.shard import SampleRow, ShardReport, StoredSample
 from app.errors import Corrupt
 from app.jobs.datasets.archive import BLOCK, END, below, member_header
-from app.storage import ObjectStore
+from app.storage import ChunkReader, ObjectStore
 from workers.provenance.marker import Sealed
 
 IN_MEMORY_BYTES = 32 * 1024 * 1024
@@ -102,30 +102,6 @@ def _as_found(stored: StoredSample, members: dict[str, tuple[int, bytes]], folde
             update={"bytes": len(manifest), "sha256": hashlib.sha256(manifest).hexdigest()}
         )
     return StoredSample(row=row.model_copy(update=changes), offset=offset, c2pa_offset=beside)
-
-
-class ChunkReader(io.RawIOBase):
-    """A readable stream over chunks of bytes that are made while it is read."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks: Iterator[bytes] = iter(chunks)
-        self._left = b""
-
-    def readable(self) -> bool:
-        """See RawIOBase."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """See RawIOBase."""
-        while not self._left:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._left = chunk
-        count = min(len(buffer), len(self._left))
-        buffer[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count
 
 
 def put_chunks(store: ObjectStore, key: str, chunks: Iterable[bytes], content_type: str) -> None:

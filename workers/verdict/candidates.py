@@ -8,6 +8,7 @@ Memory grows with the searches, not with their lists; tests/bench/bench_candidat
 Legend: n rows of a block, P probes, R references.
 """
 
+import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ class Searched:
     best_others: Floats
     """[P] highest score of another subject's reference; −inf where nobody else is in the list."""
     gallery: int
+    gallery_digest: str
+    """SHA-256 over the references' places: which gallery it was."""
     candidates: int
     lengths: NDArray[np.int64]
     """[P]"""
@@ -232,6 +235,7 @@ def read_candidates(
         mate_ranks=lists.mate_ranks,
         best_others=lists.best_others,
         gallery=len(gallery),
+        gallery_digest=hashlib.sha256(gallery.astype("<i8").tobytes()).hexdigest(),
         candidates=lists.candidates,
         lengths=lists.lengths,
         ties=tuple(lists.ties),

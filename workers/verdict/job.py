@@ -16,6 +16,7 @@ from workers.verdict.compared import ComparedScores, compare
 from workers.verdict.evaluate import evaluate
 from workers.verdict.junit import junit_xml
 from workers.verdict.kept import pack, unpack
+from workers.verdict.list_job import evaluate_stored_lists
 from workers.verdict.listed import Listed, read_comparisons
 from workers.verdict.sources import read_blocks
 from workers.verdict.wording import markdown
@@ -26,6 +27,11 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
 
     Raises ScoresRefused and so on for what no repetition would mend, ObjectNotFound where something is gone.
     """
+    if accepted.candidates is not None:
+        evaluate_stored_lists(store, accepted, accepted.candidates, should_cancel)
+        return
+    if accepted.scores is None:
+        raise ValueError("neither scores nor candidate lists were accepted")
     at = EvaluationKeys(accepted.tenant, accepted.id)
     dataset = DatasetKeys(accepted.tenant, accepted.dataset)
     summary = summary_of(store, accepted.tenant, accepted.dataset)

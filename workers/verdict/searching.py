@@ -61,6 +61,11 @@ def evaluate_searches(of: EvaluatedSet, found: Searched, baseline: Searched | No
     )
 
 
+def same_searches(found: Searched, other: Searched) -> bool:
+    """Whether both are of the same probes in the same gallery."""
+    return found.gallery_digest == other.gallery_digest and np.array_equal(found.probes, other.probes)
+
+
 def _scores(found: Searched) -> SearchScores:
     mated = found.has_mate
     strangers = ~mated if (~mated).any() else mated

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.dataset import keys
+from app.dataset.candidates import SearchesFound, SearchRule
 from app.dataset.evaluation import Evaluation, Rule
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.dataset.manifest import Summary, read_summary
@@ -37,8 +38,14 @@ class AcceptedEvaluation(BaseModel):
     dataset: str
     release: str | None
     rule: Rule
-    scores: Handed
+    scores: Handed | None
+    """None where candidate lists were handed in instead."""
     baseline: Handed | None
+    candidates: Handed | None = None
+    gallery: Handed | None = None
+    """Labels of the references that were enrolled; None: all."""
+    searches: SearchRule = SearchRule()
+    """What is allowed of candidate lists."""
     keep_uploads: bool
     request: dict[str, Any]
     """As the user wrote it."""
@@ -46,7 +53,8 @@ class AcceptedEvaluation(BaseModel):
     @property
     def uploads(self) -> set[str]:
         """Ids of the uploads that it needs."""
-        return {handed.upload for handed in (self.scores, self.baseline) if handed and handed.upload}
+        handed = (self.scores, self.candidates, self.gallery, self.baseline)
+        return {one.upload for one in handed if one and one.upload}
 
 
 def read_evaluation(store: ObjectStore, tenant: str, evaluation: str) -> AcceptedEvaluation:
@@ -59,10 +67,14 @@ def read_evaluation(store: ObjectStore, tenant: str, evaluation: str) -> Accepte
         raise Corrupt(f"the stored request of evaluation {evaluation!r} cannot be read") from exc
 
 
-def read_result(store: ObjectStore, at: EvaluationKeys) -> Evaluation | None:
-    """What came out, if it has; raises Corrupt."""
+def read_result(store: ObjectStore, accepted: AcceptedEvaluation) -> Evaluation | SearchesFound | None:
+    """What came out of scores or of candidate lists, if it has; raises Corrupt."""
+    at = EvaluationKeys(accepted.tenant, accepted.id)
     try:
-        return Evaluation.model_validate_json(store.get(at.result))
+        found = store.get(at.result)
+        if accepted.candidates is not None:
+            return SearchesFound.model_validate_json(found)
+        return Evaluation.model_validate_json(found)
     except ObjectNotFound:
         return None
     except ValidationError as exc:

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict
 
 from app.config import LimitSettings
 from app.dataset import keys
-from app.dataset.evaluation import Earlier, Evaluation, EvaluationRequest, Uploaded, Verdict
+from app.dataset.candidates import SearchesFound
+from app.dataset.evaluation import Evaluation, Verdict
+from app.dataset.evaluation_request import Earlier, EvaluationRequest, Uploaded, UploadedText
 from app.dataset.keys import EvaluationKeys
 from app.dataset.measures import Rate
 from app.errors import Conflict, FacsimileError, NotFound, RequestRefused, Withdrawn
@@ -55,9 +57,11 @@ class Shown(BaseModel):
     """Null until it has succeeded, and where no limit was given."""
     reason: str | None
     fnmr: Rate | None
-    """Generalised, at the rule's FMR or threshold."""
+    """Generalised, at the rule's FMR or threshold; null of candidate lists."""
+    fnir: Rate | None = None
+    """Of candidate lists, at the first FPIR asked for."""
     increase: float | None
-    """Of generalised FNMR over the baseline's."""
+    """Of generalised FNMR, or of FNIR, over the baseline's."""
     failure: str | None
 
 
@@ -66,6 +70,9 @@ class ShownWhole(Shown):
 
     request: dict[str, Any]
     result: Evaluation | None
+    """What was measured of scores."""
+    searches: SearchesFound | None = None
+    """What was measured of candidate lists."""
 
 
 class EvaluationService:
@@ -121,7 +128,12 @@ class EvaluationService:
         """Show one evaluation; raises NotFound."""
         accepted = read_evaluation(self._store, tenant, evaluation)
         found, result = self._look(accepted)
-        return ShownWhole(**dict(found), request=accepted.request, result=result)
+        return ShownWhole(
+            **dict(found),
+            request=accepted.request,
+            result=result if isinstance(result, Evaluation) else None,
+            searches=result if isinstance(result, SearchesFound) else None,
+        )
 
     def list(
         self, tenant: str, *, release: str | None, dataset: str | None, limit: int, after: str | None
@@ -157,7 +169,9 @@ class EvaluationService:
 
     def document(self, tenant: str, evaluation: str, name: Literal["junit", "markdown", "det"]) -> bytes:
         """What an evaluation wrote for people and machines; raises NotFound, and Conflict before it has succeeded."""
-        read_evaluation(self._store, tenant, evaluation)
+        accepted = read_evaluation(self._store, tenant, evaluation)
+        if name == "det" and accepted.candidates is not None:
+            raise NotFound(f"evaluation {evaluation!r} is of candidate lists, and a DET is of comparison scores")
         at = EvaluationKeys(tenant, evaluation)
         if not self._store.exists(at.result):
             raise Conflict(f"evaluation {evaluation!r} has not succeeded; it has this only once it has")
@@ -180,7 +194,11 @@ class EvaluationService:
                 plan = read_plan(self._store, tenant, dataset)
         except (NotFound, Withdrawn) as exc:
             raise RequestRefused([("release" if request.release else "dataset", str(exc))]) from exc
-        if plan.comparisons == "none":
+        if request.candidates is not None:
+            if plan.samples_per_subject < 2:
+                text = "its subjects have one sample each, so there is no probe that could have been searched"
+                raise RequestRefused([("dataset", text)])
+        elif plan.comparisons == "none":
             raise RequestRefused(
                 [("dataset", "it was made with comparisons.selection 'none', so there is nothing to compare")]
             )
@@ -197,7 +215,7 @@ class EvaluationService:
     ) -> AcceptedEvaluation:
         baseline = None
         if isinstance(request.baseline, Earlier):
-            baseline = self._earlier(tenant, request.baseline.evaluation, dataset)
+            baseline = self._earlier(tenant, request, request.baseline.evaluation, dataset)
         elif request.baseline is not None:
             baseline = self._held(tenant, evaluation, "baseline.upload", request.baseline)
         return AcceptedEvaluation(
@@ -208,20 +226,25 @@ class EvaluationService:
             dataset=dataset,
             release=release,
             rule=request.rule,
-            scores=self._held(tenant, evaluation, "scores.upload", request.scores),
+            scores=self._held(tenant, evaluation, "scores.upload", request.scores) if request.scores else None,
             baseline=baseline,
+            candidates=self._held(tenant, evaluation, "candidates.upload", request.candidates)
+            if request.candidates
+            else None,
+            gallery=self._held(tenant, evaluation, "gallery.upload", request.gallery) if request.gallery else None,
+            searches=request.searches,
             keep_uploads=request.keep_uploads,
             request=body,
         )
 
-    def _held(self, tenant: str, evaluation: str, field: str, uploaded: Uploaded) -> Handed:
+    def _held(self, tenant: str, evaluation: str, field: str, uploaded: Uploaded | UploadedText) -> Handed:
         try:
             data = self._uploads.hold(tenant, uploaded.upload, evaluation)
         except NotFound as exc:
             raise RequestRefused([(field, str(exc))]) from exc
-        return Handed(upload=uploaded.upload, data=data, metric=uploaded.metric)
+        return Handed(upload=uploaded.upload, data=data, metric=getattr(uploaded, "metric", None))
 
-    def _earlier(self, tenant: str, evaluation: str, dataset: str) -> Handed:
+    def _earlier(self, tenant: str, request: EvaluationRequest, evaluation: str, dataset: str) -> Handed:
         try:
             before = read_evaluation(self._store, tenant, evaluation)
         except NotFound as exc:
@@ -229,6 +252,10 @@ class EvaluationService:
         if before.dataset != dataset:
             text = f"evaluation {evaluation!r} is of dataset {before.dataset!r}, and this one of {dataset!r}"
             raise RequestRefused([("baseline.evaluation", f"{text}; a baseline must be of the same comparisons")])
+        if (before.candidates is None) != (request.candidates is None):
+            kinds = "comparison scores", "candidate lists"
+            old, new = kinds if before.candidates is None else kinds[::-1]
+            raise RequestRefused([("baseline.evaluation", f"evaluation {evaluation!r} is of {old}, and this of {new}")])
         if not self._store.exists(EvaluationKeys(tenant, evaluation).result):
             text = f"evaluation {evaluation!r} has not succeeded; wait for its end, or name its upload"
             raise RequestRefused([("baseline.evaluation", text)])
@@ -247,14 +274,13 @@ class EvaluationService:
             self._store.delete(EvaluationKeys(tenant, evaluation).request)
             if key is not None:
                 self._keys.release(tenant, key)
-            for handed in (request.scores, request.baseline):
-                if isinstance(handed, Uploaded):
-                    self._store.delete(keys.UploadKeys(tenant, handed.upload).user(evaluation))
+            for upload in request.uploads:
+                self._store.delete(keys.UploadKeys(tenant, upload).user(evaluation))
             self._store.delete(keys.unfinished_evaluation(tenant, evaluation))
 
-    def _look(self, accepted: AcceptedEvaluation) -> tuple[Shown, Evaluation | None]:
+    def _look(self, accepted: AcceptedEvaluation) -> tuple[Shown, Evaluation | SearchesFound | None]:
         at = EvaluationKeys(accepted.tenant, accepted.id)
-        result, failure = read_result(self._store, at), None
+        result, failure = read_result(self._store, accepted), None
         if result is not None:
             state = EvaluationState.SUCCEEDED
         elif self._store.exists(at.failed):
@@ -272,7 +298,8 @@ class EvaluationService:
             release=accepted.release,
             verdict=result and result.verdict,
             reason=result and result.reason,
-            fnmr=result and result.scores.points[0].generalised_fnmr,
+            fnmr=result.scores.points[0].generalised_fnmr if isinstance(result, Evaluation) else None,
+            fnir=result.points[0].fnir if isinstance(result, SearchesFound) else None,
             increase=result.difference.increase if result and result.difference else None,
             failure=failure,
         )

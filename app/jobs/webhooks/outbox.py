@@ -41,7 +41,7 @@ def tell_evaluation_ended(store: ObjectStore, accepted: AcceptedEvaluation) -> N
     if not (store.exists(keys.webhook(tenant)) and store.exists(keys.unfinished_evaluation(tenant, evaluation))):
         return
     at = EvaluationKeys(tenant, evaluation)
-    result = read_result(store, at)
+    result = read_result(store, accepted)
     data = {
         "id": evaluation,
         "name": accepted.name,

@@ -6,7 +6,7 @@ A name is compared as a whole, module and name apart; arguments must be those th
 from collections.abc import Callable
 from typing import Any
 
-from workers.generator.reading import arrays, legacy, storages
+from workers.generator.reading import arrays, storages
 from workers.generator.reading.limits import Budget
 from workers.generator.reading.nodes import (
     Array,
@@ -17,7 +17,7 @@ from workers.generator.reading.nodes import (
     Items,
     Mapping,
     Module,
-    Storage,
+    Packed,
     kind_of,
     set_pair,
 )
@@ -110,10 +110,10 @@ def _module(arguments: list[Any], budget: Budget, at: int) -> Module:
     return Module(str(name), state, at)
 
 
-def _bytes_of_storage(arguments: list[Any], budget: Budget, at: int) -> Storage:
+def _packed(arguments: list[Any], budget: Budget, at: int) -> Packed:
     if len(arguments) != 1 or not isinstance(arguments[0], Blob):
         raise FileRefused("_load_from_bytes is called with something else than bytes", at)
-    return legacy.read_storage(arguments[0].data, arguments[0].at, budget)
+    return Packed(arguments[0])
 
 
 def _empty(kind: str) -> Call:
@@ -146,7 +146,7 @@ NAMES: dict[tuple[str, str], tuple[str, Call | None]] = {
     ("torch_utils.persistence", "_reconstruct_persistent_obj"): ("REDUCE", _module),
     ("torch._utils", "_rebuild_tensor_v2"): ("REDUCE", storages.make_tensor),
     ("torch._utils", "_rebuild_parameter"): ("REDUCE", lambda arguments, _, at: storages.make_parameter(arguments, at)),
-    ("torch.storage", "_load_from_bytes"): ("REDUCE", _bytes_of_storage),
+    ("torch.storage", "_load_from_bytes"): ("REDUCE", _packed),
     ("numpy", "dtype"): ("REDUCE", lambda arguments, _, at: arrays.make_dtype(arguments, at)),
     ("numpy", "ndarray"): ("REDUCE", None),
     **{

@@ -82,7 +82,7 @@ def _root(data: memoryview, kind: str, budget: Budget) -> Any:
     if kind == kinds.ARCHIVE:
         return archive.read_archive(data, budget)
     if kind == kinds.LEGACY:
-        return legacy.read_legacy(data, 0, budget)
+        return legacy.read_legacy(data, 0, budget, read_pickle)
     cursor = Cursor(data, budget.limits)
     root = read_pickle(cursor, budget)
     if cursor.left:

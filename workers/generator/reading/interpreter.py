@@ -7,9 +7,9 @@ means is `calls`' table and nothing else.
 from collections.abc import Callable
 from typing import Any
 
-from workers.generator.reading import calls
+from workers.generator.reading import calls, legacy
 from workers.generator.reading.limits import Budget
-from workers.generator.reading.nodes import Global, Items, Mapping, children, kind_of, set_pair
+from workers.generator.reading.nodes import Global, Items, Mapping, Packed, children, kind_of, set_pair
 from workers.generator.reading.opcodes import READERS, Cursor, next_opcode, read_argument
 from workers.generator.reading.refusals import FileRefused
 
@@ -146,7 +146,10 @@ class _Machine:
             raise self._refuse(f"{what} needs an allowed global, not the result of a call (a {kind_of(function)})")
         if not isinstance(arguments, Items) or arguments.kind != "tuple":
             raise self._refuse(f"{what} of `{function}`: arguments are a {kind_of(arguments)}, not a tuple")
-        self.stack.append(calls.call(what, function, arguments.items, self.budget, self.at))
+        made = calls.call(what, function, arguments.items, self.budget, self.at)
+        if isinstance(made, Packed):
+            made = legacy.read_storage(made.blob.data, made.blob.at, self.budget, read_pickle)
+        self.stack.append(made)
 
     def build(self) -> None:
         state, target = self.pop("BUILD"), self.top("BUILD")

@@ -3,6 +3,7 @@
 It is also what `_load_from_bytes` is handed for a single storage, whose real function would load anything.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from workers.generator.reading.limits import Budget
@@ -11,6 +12,9 @@ from workers.generator.reading.opcodes import Cursor
 from workers.generator.reading.refusals import FileRefused, shown
 from workers.generator.reading.storages import ITEM, storage_of_id
 
+ReadPickle = Callable[..., Any]
+"""The interpreter's `read_pickle`: handed in, for a pickle may hold a storage in this format, which holds pickles."""
+
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 
@@ -18,10 +22,10 @@ SIGNATURE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The first pickle, as every version of torch wrote it."""
 
 
-def read_storage(data: memoryview, at: int, budget: Budget) -> Storage:
+def read_storage(data: memoryview, at: int, budget: Budget, read_pickle: ReadPickle) -> Storage:
     """The one storage that bytes in this format hold, `at` being their place in the file; raises FileRefused."""
     try:
-        root = read_legacy(data, at, budget)
+        root = read_legacy(data, at, budget, read_pickle)
     except FileRefused as exc:
         inside = "" if "storage" in exc.problem else " inside the storage bytes"
         raise FileRefused(f"{exc.problem}{inside}", exc.at) from None
@@ -30,11 +34,8 @@ def read_storage(data: memoryview, at: int, budget: Budget) -> Storage:
     return root
 
 
-def read_legacy(data: memoryview, at: int, budget: Budget) -> Any:
+def read_legacy(data: memoryview, at: int, budget: Budget, read_pickle: ReadPickle) -> Any:
     """Root node of a whole file (or of a storage's bytes) in this format; raises FileRefused."""
-    # Here, for a pickle may hold a storage in this format, which holds pickles.
-    from workers.generator.reading.interpreter import read_pickle
-
     cursor = Cursor(data, budget.limits, at)
     if bytes(data[: len(SIGNATURE)]) != SIGNATURE:
         raise FileRefused("the bytes are not a legacy torch storage (first pickle is not the magic number)", at)

@@ -106,6 +106,13 @@ class Storage:
 
 
 @dataclass(slots=True, eq=False)
+class Packed:
+    """A storage as the bytes of torch's format before its archives, pickles again; the interpreter unpacks it."""
+
+    blob: Blob
+
+
+@dataclass(slots=True, eq=False)
 class Tensor:
     """A view of a storage whose bounds have been checked."""
 

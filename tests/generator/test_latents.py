@@ -11,6 +11,7 @@ from app.dataset.model import ModelCard
 from app.errors import Corrupt
 from workers.generator import latents as lt
 from workers.generator.registry import SHIPPED, model_card
+from workers.generator.shown import shown
 
 SECOND = replace(
     lt.FIRST,
@@ -180,7 +181,7 @@ def test_what_an_image_shows_is_of_the_image_and_not_of_the_subject() -> None:
     )
     who, how = np.zeros(lt.IDENTITY), np.zeros(lt.OBSERVATION)
     who[lt.GLASSES] = 2.0
-    calm = lt.shown(card, who, how)
+    calm = shown(card, who, how)
     assert calm is not None
     assert abs(calm.light_side or 0.0) < 1
     assert calm.model_dump(exclude={"light_side"}) == {
@@ -196,15 +197,15 @@ def test_what_an_image_shows_is_of_the_image_and_not_of_the_subject() -> None:
     for name, value in (("glasses_off", 1.5), ("age_offset", -1.0), ("yaw", 1.0), ("smile", -3.0), ("jaw", -3.0)):
         how[lt.CURRENT.dimensions[name]] = value
     how[lt.CURRENT.dimensions["key_azimuth"]] = 0.5
-    other = lt.shown(card, who, how)
+    other = shown(card, who, how)
     assert other is not None
     assert other.glasses is False, "the wearer took them off"
     who[lt.CURRENT.who["headwear"]], how[lt.CURRENT.dimensions["mask_on"]] = 2.0, 3.5
-    covered = lt.shown(card, who, how)
+    covered = shown(card, who, how)
     assert covered is not None
     assert (covered.headwear, covered.mask) == (True, True)
     how[lt.CURRENT.dimensions["headwear_off"]] = 1.5
-    bare = lt.shown(card, who, how)
+    bare = shown(card, who, how)
     assert bare is not None
     assert bare.headwear is False
     assert other.age == pytest.approx(44.5 - 12 * np.tanh(5 / 12), abs=0.05)
@@ -227,4 +228,4 @@ def test_of_a_model_with_other_latents_nothing_is_said() -> None:
             "provenance": "none",
         }
     )
-    assert lt.shown(card, np.zeros(3), np.zeros(2)) is None
+    assert shown(card, np.zeros(3), np.zeros(2)) is None

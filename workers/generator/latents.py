@@ -16,7 +16,6 @@ To make a layout of more dimensions, say version 2 with more identity and a fact
    renew the golden pictures (tests/generator/test_golden.py). Models and corpora of layout 1 go on as they are.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +26,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from app.dataset.model import ModelCard
-from app.dataset.shard import Shown
 from app.errors import Corrupt
 
 Floats = NDArray[np.floating[Any]]
@@ -416,35 +414,6 @@ def age_years(identity: Floats, observation: Floats, layout: Layout = CURRENT) -
     """Apparent age of a sample, years: the identity's own plus an offset of about 5 a σ, within ±12."""
     own = between(layout.of_who(identity, "age"), *AGE_YEARS)
     return np.clip(own + bounded(layout.of_how(observation, "age_offset"), 5.0, 12.0), 16.0, 80.0)
-
-
-def light_side(observation: Floats, layout: Layout = CURRENT) -> Floats:
-    """From how far aside the brightest light comes, radians, positive from the subject's left, within ±1.6."""
-    if "place_x" in layout.dimensions:
-        from workers.generator.parametric.lighting import key_side
-
-        return np.apply_along_axis(key_side, -1, np.asarray(observation))
-    return bounded(layout.of_how(observation, "key_azimuth"), 0.55, 1.5)
-
-
-def shown(card: ModelCard, identity: Floats, observation: Floats) -> Shown | None:
-    """What the image of z_I [d_I] and z_O [d_O], σ included, is asked to show; None where the latents are not ours."""
-    layout = layout_of(card)
-    if layout is None:
-        return None
-    pose = pose_of(observation, layout)
-    smile, jaw = (float(bounded(layout.of_how(observation, name), 1.0, 2.2)) / 2.2 for name in ("smile", "jaw"))
-    return Shown(
-        glasses=bool(wears_glasses(identity, observation, layout)) if "glasses" in card.attributes else None,
-        headwear=bool(wears_headwear(identity, observation, layout)) if "headwear" in card.attributes else None,
-        mask=bool(wears_mask(observation, layout)) if "mask_on" in layout.dimensions else None,
-        age=round(float(age_years(identity, observation, layout)), 1),
-        yaw=round(float(pose.yaw), 1),
-        pitch=round(float(pose.pitch), 1),
-        smile=round(smile, 2),
-        mouth_open=round(max(jaw, 0.0), 2),
-        light_side=round(math.degrees(light_side(observation, layout)), 1),
-    )
 
 
 def masculinity(identity: Floats, layout: Layout = CURRENT) -> Floats:

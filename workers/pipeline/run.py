@@ -13,7 +13,7 @@ from app.dataset.plan import FinalPlan, Place, Plan
 from app.dataset.shard import IdentityChoice, Missing, Point, Rejection, SampleRow, ShardReport, Sidecar
 from app.errors import Cancelled
 from workers.generator.base import Generator, Latents
-from workers.generator.latents import shown
+from workers.generator.shown import shown
 from workers.images import Mark, Pixels, decode, encode, pixel_sha256
 from workers.matchers.detector import Detector, Face
 from workers.pipeline.check import check

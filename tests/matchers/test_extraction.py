@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,12 +98,15 @@ def test_what_is_no_image_is_a_failure(pixels: Any) -> None:
     assert (failure.stage, failure.kind) == (Stage.READ, "failure_to_enrol")
 
 
-def test_a_lack_of_memory_is_no_property_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [MemoryError, SoftTimeLimitExceeded])
+def test_a_lack_of_memory_or_time_is_no_property_of_an_image(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(self: Any, chip: Any) -> Any:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(Touchy, "template", full)
-    with pytest.raises(MemoryError):
+    with pytest.raises(error):
         extract_many(Touchy(), [image(0)], Role.PROBE)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
 
 import numpy as np
-from celery.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 
 from app.errors import Cancelled
@@ -21,6 +20,9 @@ NO_FACE = "no face found"
 
 PAIRS_AT_ONCE = 65_536
 """Pairs whose templates are gathered at a time: 64 MiB at 128 dimensions."""
+
+TIME_LIMIT = "SoftTimeLimitExceeded"
+"""Celery's exception that ends a task, by its name: offline commands match images where there is no Celery."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +85,10 @@ def extract_one(matcher: Matcher, image: Image, role: Role, *, face: Face | None
             raise ValueError(f"a template of shape {template.shape} instead of ({matcher.dimensions},)")
         if not np.isfinite(template).all():
             raise ValueError("a template with values that are not finite")
-    except (MemoryError, SoftTimeLimitExceeded):
-        raise
-    except Exception as exc:  # noqa: BLE001 - a matcher may throw anything, and every image must be accounted for
+    except Exception as exc:
+        if isinstance(exc, MemoryError) or type(exc).__name__ == TIME_LIMIT:
+            raise
+        # A matcher may throw anything, and every image must be accounted for.
         return Failure(role=role, stage=stage, reason=f"{type(exc).__name__}: {exc}")
     return template
 

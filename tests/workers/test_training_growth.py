@@ -19,12 +19,14 @@ from workers.generator.parametric.develop import decode, tone
 from workers.generator.sdgan.network import GeneratorNetwork
 from workers.generator.sdgan.told import told
 from workers.generator.weights import save_model
+from workers.training import checkpoint
 from workers.training.corpus.portraits import first_samples
 from workers.training.corpus.store import CorpusSpec, open_corpus, write_part
 from workers.training.data import Batch, Labels
 from workers.training.export import provenance
 from workers.training.growth import grow_from_model, hearing_names
 from workers.training.layout import renders_layout
+from workers.training.loop import train
 from workers.training.seen import before
 from workers.training.spec import TrainingSpec
 from workers.training.streams import BATCHES, stream
@@ -184,6 +186,30 @@ class TestUnseen:
         trainer.save(tmp_path / "checkpoint.safetensors")
         trainer.load(tmp_path / "checkpoint.safetensors")
         assert not trainer.average.mapping[0].weight[:, column].any()
+
+
+class TestSaving:
+    def test_a_slow_run_is_saved_before_its_iterations_say_so(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seconds = [0.0]
+        monkeypatch.setattr(checkpoint, "monotonic", lambda: seconds[0])
+        trainer = Trainer(Drawn(), TrainingSpec(iterations=5, **RUN))
+        saved: list[int] = []
+
+        def save(path: Path) -> None:
+            saved.append(trainer.iteration)
+
+        def step() -> dict[str, float]:
+            trainer.iteration += 1
+            seconds[0] += 250
+            return {}
+
+        monkeypatch.setattr(trainer, "save", save)
+        monkeypatch.setattr(trainer, "step", step)
+        monkeypatch.setattr(trainer, "held_out_error", lambda count: None)
+        train(trainer, tmp_path, should_cancel=lambda: trainer.iteration >= 4)
+        assert saved == [3, 4], "after 750 s, and when it was broken off"
 
 
 class TestSeen:

@@ -1,6 +1,7 @@
 """Checkpoints: every tensor of a training run in one safetensors file, resumed to the bit."""
 
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -10,6 +11,25 @@ from torch import Tensor, nn
 
 from app.errors import Corrupt
 from workers.training.files import whole
+
+LATE_S = 600.0
+"""Seconds after which a checkpoint is due however few iterations were done: on a busy machine they take long."""
+
+
+class CheckpointClock:
+    """How long ago a run was saved."""
+
+    def __init__(self) -> None:
+        self.saved()
+
+    def saved(self) -> None:
+        """It has just been."""
+        self._at = monotonic()
+
+    @property
+    def late(self) -> bool:
+        """Whether it should be again, before its iterations say so."""
+        return monotonic() - self._at > LATE_S
 
 
 def save_checkpoint(

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from app.errors import Corrupt, RequestRefused
 from workers.images import encode_sheet
+from workers.training.checkpoint import CheckpointClock
 from workers.training.data import Source
 from workers.training.files import write_whole
 from workers.training.logs import RunLog
@@ -49,6 +50,7 @@ def train(
         trainer.load(checkpoint)
     log = RunLog(folder, trainer.iteration, tensorboard=tensorboard)
     total = trainer.spec.iterations
+    clock = CheckpointClock()
     while trainer.iteration < total:
         if should_cancel():
             trainer.save(checkpoint)
@@ -60,7 +62,11 @@ def train(
             if error is not None:
                 losses["held_out"] = error
             trainer.save(checkpoint)
+            clock.saved()
             log.write(done, losses)
+        elif clock.late:
+            trainer.save(checkpoint)
+            clock.saved()
         if done % sheet_every == 0 or last:
             write_whole(
                 folder / f"sheet-{done:07d}.png", encode_sheet(sample_sheet(trainer), "trainedAlgorithmicMedia")

@@ -16,6 +16,7 @@ from app.errors import Corrupt, RequestRefused
 from workers.generator.imported.layers import truncate
 from workers.generator.stylegan2.network import StyleGan2
 from workers.images import encode_sheet, to_pixels
+from workers.training.checkpoint import CheckpointClock
 from workers.training.files import write_whole
 from workers.training.logs import RunLog
 from workers.training.loop import CHECKPOINT, SETTINGS
@@ -48,12 +49,17 @@ def train(
     if checkpoint.exists():
         trainer.load(checkpoint)
     log, total = RunLog(folder, trainer.iteration), trainer.spec.iterations
+    clock = CheckpointClock()
     while trainer.iteration < total:
         losses = trainer.step()
         done = trainer.iteration
         if done % checkpoint_every == 0 or done == total:
             trainer.save(checkpoint)
+            clock.saved()
             log.write(done, losses)
+        elif clock.late:
+            trainer.save(checkpoint)
+            clock.saved()
         if done % sheet_every == 0 or done == total:
             sheet = encode_sheet(sample_sheet(trainer.average), "trainedAlgorithmicMedia")
             write_whole(folder / f"sheet-{done:07d}.png", sheet)

@@ -48,6 +48,8 @@ class Layout(StrEnum):
     """Parquet files with the images inside, as Hugging Face datasets reads them."""
     BOB = "bob"
     """Bob: CSV lists of what to enrol, to probe and to match."""
+    GALLERY = "gallery"
+    """Folders and files called as those of a profiled gallery are, by its pattern; no name is taken over."""
 
     @property
     def stored(self) -> bool:
@@ -89,12 +91,18 @@ class Shape(NamedTuple):
     """Where subjects have different numbers of samples: (samples, subjects) …; `samples_per_subject` is the largest."""
     templates: bool = False
     """Whether templates are all that is kept of its samples."""
+    named: bool = False
+    """Whether it is known how a gallery's folders and files are called."""
 
 
 def why_not(layout: Layout, shape: Shape) -> str | None:
     """Why a set of this shape cannot be had in a layout, and what to change; None if it can."""
     return (
-        _imageless(layout, shape) or _too_large(layout, shape) or _too_few(layout, shape) or _too_small(layout, shape)
+        _imageless(layout, shape)
+        or _unnamed(layout, shape)
+        or _too_large(layout, shape)
+        or _too_few(layout, shape)
+        or _too_small(layout, shape)
     )
 
 
@@ -103,6 +111,16 @@ def _imageless(layout: Layout, shape: Shape) -> str | None:
         return (
             f"{layout.value!r} is a layout of images, and of this set templates alone are kept; take 'plain', or ask "
             "for product 'images'"
+        )
+    return None
+
+
+def _unnamed(layout: Layout, shape: Shape) -> str | None:
+    if layout is Layout.GALLERY and not shape.named:
+        return (
+            "'gallery' calls folders and files as the gallery of a profile does, and there is no profile, or it tells "
+            "of no pattern; ask with `like` and a profile that does (`facsimile profile show` says so), or take "
+            "'imagefolder'"
         )
     return None
 

@@ -15,6 +15,7 @@ from app.dataset.apportion import apportion
 from app.dataset.comparisons import Groups
 from app.dataset.matcher import MatcherCard
 from app.dataset.model import ModelCard, RangeAttribute, Response, quantile_range
+from app.dataset.naming import Naming
 from app.dataset.plan import PlannedAttribute, PlannedMap
 from app.dataset.profile import QUANTITIES, Categories, Histogram, Profile, sample_counts
 from app.dataset.request import Attributes, DatasetRequest, Target
@@ -52,6 +53,8 @@ class Likeness(NamedTuple):
     """A difficulty, where the request gives neither scale nor target and the profile tells an FNMR."""
     format: Literal["png", "jpeg"]
     unreachable: tuple[str, ...]
+    naming: Naming | None = None
+    """How the gallery calls its folders and files, as far as the profile tells."""
 
 
 def likeness(request: DatasetRequest, profile: Profile, card: ModelCard, matchers: dict[str, MatcherCard]) -> Likeness:
@@ -99,6 +102,7 @@ def likeness(request: DatasetRequest, profile: Profile, card: ModelCard, matcher
         target=_target(request, profile, matchers, unreachable),
         format="jpeg" if profile.formats.share("jpeg") > 0.5 else "png",
         unreachable=tuple(unreachable),
+        naming=profile.naming,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.dataset.comparisons import Groups
 from app.dataset.content import Content, ContentDigest
+from app.dataset.naming import Naming
 from app.dataset.plan import FinalPlan, PlannedModel
 from app.dataset.products import Kind
 from app.dataset.report import Listed
@@ -22,7 +23,7 @@ _SAMPLES = b' "samples": ['
 
 _END = b"\n ]\n}\n"
 
-_LATE = ("truncation", "content", "licence", "provenance", "templates")
+_LATE = ("truncation", "content", "licence", "provenance", "templates", "naming")
 """Fields of a summary that are not written where there is nothing to say."""
 
 
@@ -164,6 +165,8 @@ class Summary(_Part):
     provenance: Origin | None = None
     templates: Templates | None = None
     """None where images are kept, and not written then."""
+    naming: Naming | None = None
+    """How the gallery of the request's profile calls folders and files; not written where it is not known."""
 
     @property
     def kind(self) -> Kind:
@@ -318,6 +321,7 @@ def summarize(
         licence=licence,
         provenance=provenance,
         templates=templates,
+        naming=plan.naming,
     )
     return summary.model_copy(update={"content": summary.content_by(tally.content)})
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from app.dataset.apportion import cell_of
 from app.dataset.comparisons import Groups, Selection
 from app.dataset.layout import Layout, Shape
+from app.dataset.naming import Naming
 from app.dataset.products import Kind
 from app.dataset.request import MAX_SCALE
 from app.dataset.source_type import SourceType
@@ -148,6 +149,8 @@ class Plan(_Frozen):
     """Latents that follow the distributions of a profile instead of σ."""
     unreachable: tuple[str, ...] = ()
     """Statistics of a profile that the model cannot be given, a sentence each."""
+    naming: Naming | None = None
+    """How the gallery of a profile calls its folders and files, for the layout `gallery`."""
     attributes: tuple[PlannedAttribute, ...]
     image: PlannedImage
     templates: PlannedMatcher | None = None
@@ -172,7 +175,7 @@ class Plan(_Frozen):
     def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what plans of before did not have where there is none: ids of calibrations are digests of this."""
         written: dict[str, Any] = write(self)
-        for name in ("truncation", "templates"):
+        for name in ("truncation", "templates", "naming"):
             if written.get(name, 0.0) is None:
                 del written[name]
         for name in ("sample_counts", "maps", "unreachable"):
@@ -254,6 +257,7 @@ class Plan(_Frozen):
             self.image.height,
             self.sample_counts,
             self.templates is not None,
+            self.naming is not None,
         )
 
     @property

@@ -112,6 +112,7 @@ def make_plan(
         image.height,
         groups,
         templates=request.product == "templates",
+        named=like is not None and like.naming is not None,
     )
     layouts = tuple(dict.fromkeys(request.layouts))
     problems.extend(("layouts", reason) for layout in layouts if (reason := why_not(layout, shape)))
@@ -152,6 +153,7 @@ def make_plan(
         truncation=truncation,
         maps=like.maps if like else (),
         unreachable=like.unreachable if like else (),
+        naming=like.naming if like else None,
         attributes=(*attributes, *(like.attributes if like else ())),
         image=image,
         templates=templates,

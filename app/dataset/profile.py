@@ -19,9 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from app.dataset.apportion import apportion
 from app.dataset.model import CARD_NAME
+from app.dataset.naming import Naming
 from app.errors import RequestRefused
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 tells of `naming`, too; profiles of version 1 are read as they are."""
 
 LEAST_CELL = 10
 """Subjects in a cell, at the least; what has fewer is merged with its neighbour, or not told."""
@@ -288,8 +290,18 @@ class Profile(_Data):
     age: Histogram | None = None
     """Years, where the gallery's own columns say it."""
     matchers: Annotated[dict[Annotated[str, Field(pattern=CARD_NAME)], MatcherStatistics], Field(max_length=20)]
+    naming: Naming | None = None
+    """The pattern by which more than half of the subjects, and LEAST_CELL at the least, are called and their files;
+    None where there is none, under differential privacy, and of version 1. One subject changes it only where about
+    half follow it."""
     digest: str = ""
     """SHA-256 (hex) over all else, as canonical JSON."""
+
+    @model_validator(mode="after")
+    def _names_are_of_version_2(self) -> Self:
+        if self.schema_version < 2 and self.naming is not None:
+            raise ValueError("naming is told from version 2 on")
+        return self
 
     @property
     def subjects(self) -> int:
@@ -298,7 +310,8 @@ class Profile(_Data):
 
     def compute_digest(self) -> str:
         """What `digest` must be."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"digest"}), sort_keys=True, separators=(",", ":"))
+        left_out = {"digest", "naming"} if self.schema_version < 2 else {"digest"}
+        text = json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def signed(self) -> Self:

@@ -10,7 +10,7 @@ from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
 from app.errors import RequestRefused
 
-ORDINARY = Shape(200, 5, 50, "balanced", 128, 128)
+ORDINARY = Shape(200, 5, 50, "balanced", 128, 128, named=True)
 
 
 @pytest.mark.parametrize("layout", Layout)
@@ -29,6 +29,7 @@ def test_an_ordinary_set_can_be_had_in_each(layout: Layout) -> None:
         ("insightface insightface-bin aligned", {"width": 64, "height": 64}, "larger image.size"),
         ("insightface insightface-bin aligned", {"width": 96}, "images of 96×128 are smaller"),
         ("insightface insightface-bin aligned ijb frte", {"subjects": 20_000}, f"at most {MOST_RENDERED:,} samples"),
+        ("gallery", {"named": False}, "a profile that does"),
         ("insightface-bin", {"selection": "complete"}, f"at most {MOST_IN_BIN:,} comparisons"),
     ],
 )

@@ -13,6 +13,7 @@ from PIL import Image
 from app.dataset.keys import DatasetKeys
 from app.dataset.layout import Layout
 from app.dataset.model import ModelCard
+from app.dataset.naming import Naming
 from app.dataset.plan import Plan
 from app.dataset.planning import make_plan
 from app.dataset.request import DatasetRequest
@@ -44,6 +45,9 @@ CARD = {
     "provenance": "none",
 }
 
+
+NAMING = Naming(folders=True, subject="{word}_{word}", file="{subject}_{number:04}", first=1, suffix=".JPG")
+"""How a gallery calls its folders and files."""
 
 FACE = Face(
     box=(20, 20, 70, 70),
@@ -131,7 +135,7 @@ def make_set(
         seed=11,
         shard_size=shard_size,
         max_comparisons=10**9,
-    ).model_copy(update={"max_attempts": 1})
+    ).model_copy(update={"max_attempts": 1, "naming": NAMING})
     accepted = Accepted(id="ds_test", tenant="acme", name="faces", created_at="2026-01-01", request=body)
     write_json(store, AT.request, accepted)
     write_json(store, AT.plan, plan)

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import tarfile
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from app.dataset.products import of_kind
 from workers.images import decode, read_mark
 from workers.layouts.lfw import lfw
 from workers.matchers.detector import load_detector
+from workers.profile import gallery as galleries
+from workers.profile.make import _naming
 
 
 def pixels_of(data: bytes) -> Any:
@@ -342,6 +345,21 @@ def test_bob_by_bob(made: Any, tmp_path: Path) -> None:
     pairs = {(reference, probe.template_id) for probe in found.probes("dev") for reference in probe.references}
     assert pairs == {(reference, probe) for reference, probe, _ in made.comparisons}
     assert all(sample.data.shape == (112, 112, 3) for group in found.references("dev") for sample in group)
+
+
+def test_gallery_by_what_reads_galleries(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `facsimile profile` reads a folder: as many subjects and files, and their names follow the same pattern."""
+    monkeypatch.setattr(galleries, "FEWEST_SUBJECTS", 2)
+    top = made.unpacked(Layout.GALLERY, tmp_path)
+    found = galleries.read_gallery(top / "gallery")
+    counts = Counter(row.subject for row in made.rows)
+    assert sorted(len(pictures) for pictures in found.subjects.values()) == sorted(counts.values())
+    # The set's own files are PNG, so no .JPG is made of them.
+    followed = {_naming(*subject) for subject in found.subjects.items()}
+    assert followed == {made.plan.naming.model_copy(update={"suffix": ".png"})}
+    for row in csv_rows(top / "samples.csv"):
+        assert (top / row["file"]).read_bytes() == made.files[row["id"]]
+    assert (top / "gallery" / "Nobody_Aaab" / "Nobody_Aaab_0001.png").is_file()
 
 
 @pytest.mark.parametrize("layout", [layout for layout in Layout if layout not in (Layout.PLAIN, Layout.ZIP)])

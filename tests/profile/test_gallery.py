@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from app.cli.main import run
-from app.dataset.profile import Profile, read_profile
+from app.dataset.profile import SCHEMA_VERSION, Profile, read_profile
 from app.errors import RequestRefused
 from workers.profile.gallery import read_gallery
 
@@ -175,7 +175,7 @@ def test_a_profile_that_was_edited_or_is_newer_is_refused_by_its_field(told_prof
     assert read_profile(found) == told_profile
     edited = {**found, "detector": "another"}
     assert refused(json.dumps(edited).encode()) == ["profile.digest"]
-    assert refused(json.dumps({**found, "schema_version": 2}).encode()) == ["profile.schema_version"]
+    assert refused(json.dumps({**found, "schema_version": SCHEMA_VERSION + 1}).encode()) == ["profile.schema_version"]
     assert refused(json.dumps({**found, "kind": "photograph"}).encode()) == ["profile.kind"]
     assert refused(b"{") == ["profile"]
     assert refused(b'{"kind": "facsimile.profile", "schema_version": NaN}') == ["profile"]

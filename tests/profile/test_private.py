@@ -1,17 +1,21 @@
 """What one subject changes in a profile, and what noise is worth."""
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from app.dataset.profile import QUANTITIES, Histogram, Profile, grid
+from app.dataset.naming import Naming
+from app.dataset.profile import QUANTITIES, Histogram, Profile, grid, read_profile
 from app.errors import RequestRefused
 from tests.profile.conftest import Unasked, without
 from workers.matchers.base import Matcher
-from workers.profile.make import Measured, tell, weigh
+from workers.profile.make import Measured, tell, tell_naming, weigh
+from workers.profile.show import lines
 from workers.profile.tell import NoNoise, coarseness, tell_histogram
 
 People = Callable[[int, int, int], Measured]
@@ -161,3 +165,36 @@ def test_the_more_is_told_the_coarser_it_is_and_the_more_subjects_the_finer() ->
     assert coarseness(100_000, 25) == 5
     assert coarseness(4_000, 25) < coarseness(300, 25)
     assert 5 == coarseness(300, 25, 2_000) < coarseness(300, 25, 100) < coarseness(300, 25)
+
+
+def test_the_pattern_of_names_is_told_where_more_than_half_follow_it(people: People, matcher: Matcher) -> None:
+    lfw = Naming(folders=True, subject="{word}_{word}", file="{subject}_{number:04}", first=1, suffix=".jpg")
+    other = lfw.model_copy(update={"subject": "{word}_{word}_{word}"})
+    measured = people(150, 3, 2)
+    for count, expected in ((76, lfw), (75, None), (150, lfw)):
+        measured.named = Counter({lfw: count, other: 150 - count})
+        assert told(measured, matcher).naming == expected
+        assert told(measured, matcher, 1.0).naming is None  # no part of a budget goes to it
+    assert tell_naming(Counter({lfw: 9}), 10, 5) is None
+    assert tell_naming(Counter({lfw: 12}), 20, 15) is None
+    profile = told(measured, matcher)
+    assert read_profile(profile.as_file()) == profile
+    assert "{word}_{word}/{subject}_{number:04}.jpg, the first 1" in "\n".join(lines(profile))
+    forged = json.loads(profile.as_file())
+    forged["naming"]["subject"] = "Marie_{number}"
+    with pytest.raises(RequestRefused) as refused:
+        read_profile(json.dumps(forged).encode())
+    assert refused.value.problems[0][0] == "profile.naming.subject"
+
+
+def test_a_profile_of_version_1_is_read_as_it_is(people: People, matcher: Matcher) -> None:
+    before = json.loads(told(people(150, 3, 2), matcher).model_copy(update={"schema_version": 1}).signed().as_file())
+    del before["naming"]  # as that version wrote it
+    text = json.dumps({name: value for name, value in before.items() if name != "digest"}, sort_keys=True)
+    compact = json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    assert before["digest"] == hashlib.sha256(compact.encode()).hexdigest()
+    found = read_profile(json.dumps(before).encode())
+    assert (found.schema_version, found.naming) == (1, None)
+    naming = Naming(folders=True, subject="{word}", file="{number}", first=1, suffix=".jpg")
+    with pytest.raises(RequestRefused, match="naming is told from version 2 on"):  # the digest would not know of it
+        read_profile(json.dumps({**before, "naming": naming.model_dump()}).encode())

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from app.dataset.comparisons import ListedPair, Selection
 from app.dataset.names import parse_sample_name
+from app.dataset.naming import Naming
 from app.dataset.plan import Place
 from app.dataset.shard import SampleRow
 from app.dataset.source_type import SourceType
@@ -45,6 +46,8 @@ class About:
     """Comparisons that the set does not list because a sample of theirs is missing."""
     missing: frozenset[Place]
     """Planned samples that could not be made."""
+    naming: Naming | None = None
+    """How the gallery of a profile calls folders and files."""
 
     @property
     def planned(self) -> int:

@@ -50,6 +50,7 @@ class FolderContents:
             first.height if first else 0,
             self._manifest.summary.asked.sample_counts,
             templates=self._manifest.summary.kind == "templates",
+            named=self._manifest.summary.naming is not None,
         )
 
     def rows(self) -> Iterator[SampleRow]:
@@ -122,4 +123,5 @@ def _about(summary: Summary) -> About:
         selection=listed.selection,
         left_out=listed.left_out,
         missing=frozenset(place_of(item.id) for item in summary.shortfall),
+        naming=summary.naming,
     )

@@ -9,6 +9,7 @@ from workers.layouts.archive import Entry, tar_of, zip_of
 from workers.layouts.bob import bob
 from workers.layouts.contents import Contents
 from workers.layouts.frte import frte
+from workers.layouts.gallery import gallery
 from workers.layouts.ijb import ijb
 from workers.layouts.imagefolder import imagefolder
 from workers.layouts.insightface import insightface
@@ -39,6 +40,7 @@ WRITERS: dict[Layout, Writer] = {
     Layout.WEBDATASET: webdataset,
     Layout.PARQUET: _parquet,
     Layout.BOB: bob,
+    Layout.GALLERY: gallery,
 }
 
 

@@ -84,6 +84,7 @@ class StoredContents:
             selection=plan.comparisons,
             missing=frozenset(place_of(item.id) for item in summary.shortfall),
             left_out=summary.comparisons.left_out if summary.comparisons else 0,
+            naming=plan.naming,
         )
 
     def find_faces(self, detector: Detector, *, until: float, clock: Callable[[], float]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from app.dataset.naming import Called, Naming, naming_of
 from app.dataset.profile import (
     LEAST_CELL,
     QUANTITIES,
@@ -94,6 +95,8 @@ class Measured:
     """Pictures of a subject that were looked at."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Why pictures could not be read, for the user's own terminal."""
+    named: Counter[Naming] = field(default_factory=Counter)
+    """Subjects by the pattern that their files' names follow; those that follow none are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +110,7 @@ class Weights:
     quantities: dict[str, Floats]
     words: dict[str, dict[str, float]]
     age: Floats | None
+    named: Counter[Naming] = field(default_factory=Counter)
     matchers: dict[str, tuple[Matcher, ScoreWeights, dict[str, float], dict[str, float]]]
     """By name: the matcher, its scores, and what came of first and of further pictures."""
 
@@ -149,7 +153,13 @@ def measure(
         },
         at_most=at_most,
         reasons=reasons,
+        named=Counter(naming for found in gallery.subjects.items() if (naming := _naming(*found)) is not None),
     )
+
+
+def _naming(subject: str, pictures: Sequence[Picture]) -> Naming | None:
+    called = [(picture.path.parent.name, picture.path.stem, picture.path.suffix) for picture in pictures]
+    return naming_of(subject, [Called(*one) for one in called])
 
 
 def _evenly(pictures: Sequence[Picture], most: int) -> list[Picture]:
@@ -236,6 +246,7 @@ def weigh(
             if any(name in one.words for one in measured.seen)
         },
         age=np.sum(ages, 0) if known else None,
+        named=measured.named,
         matchers=scored,
     )
 
@@ -325,6 +336,7 @@ def tell(weights: Weights, *, software: str, detector: str, at_most: int, epsilo
         attributes={name: _words(name, found, noise, to) for name, found in weights.words.items()},
         age=None if weights.age is None else tell_quantity("age", weights.age, AGES, noise, to),
         matchers=matchers,
+        naming=tell_naming(weights.named, weights.subjects, to) if epsilon is None else None,
     )
     if not told.subjects:
         why = f"counts are rounded to {to}" if epsilon is None else f"noise of --epsilon {epsilon:g} hides them all"
@@ -333,6 +345,14 @@ def tell(weights: Weights, *, software: str, detector: str, at_most: int, epsilo
     if isinstance(noise, LaplaceNoise):
         told = told.model_copy(update={"privacy": told.privacy.model_copy(update={"differential": noise.budget})})
     return told.signed()
+
+
+def tell_naming(named: Counter[Naming], subjects: int, to: int) -> Naming | None:
+    """The pattern that more than half of the subjects follow, if as many do as a cell must have."""
+    for naming, count in named.most_common(1):
+        if count > subjects / 2 and count >= max(LEAST_CELL, to):
+            return naming
+    return None
 
 
 def _spread_out(weights: Weights) -> int:

@@ -32,6 +32,10 @@ def lines(profile: Profile) -> Iterator[str]:
         yield "No noise was added (--epsilon adds it): whoever knows all other subjects may tell whether one is in it."
     yield ""
     yield f"subjects: {profile.subjects}"
+    if profile.naming is None:
+        yield "names of folders and files: no pattern is told, and no name"
+    else:
+        yield f"names of folders and files: {profile.naming}, the first {profile.naming.first}; a pattern, and no name"
     yield from _histogram("pictures of a subject", profile.samples_per_subject)
     yield from _categories("pictures", profile.pictures)
     yield from _categories("file formats", profile.formats)

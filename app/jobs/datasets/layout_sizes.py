@@ -38,6 +38,7 @@ BESIDE: Mapping[Layout, int] = {
     Layout.WEBDATASET: 1_900,
     Layout.PARQUET: 450,
     Layout.BOB: 1_050,
+    Layout.GALLERY: 1_050,
 }
 """Bytes a sample that go with its picture: an archive's member, lines of lists, a side file."""
 

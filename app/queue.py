@@ -99,6 +99,9 @@ class TaskQueue(Protocol):
         Raises QuotaExceeded where `most` of the tenant's wait already.
         """
 
+    def forget_preview(self, tenant: str, digest: str) -> None:
+        """Take a contact sheet back that waits; nothing if it does not, or a worker is at it."""
+
     def preview(self, tenant: str, digest: str) -> str | None:
         """The plan of a contact sheet that was asked for; None where nobody waits for it any more."""
 
@@ -266,6 +269,11 @@ class CeleryQueue:
                 raise QuotaExceeded(f"{most} previews wait already; look at those first", retry_after_s=5)
             self._redis.set(f"facsimile:preview:{tenant}:{digest}", preview, ex=self._settings.preview_expires_s)
         return self.enqueue(task)
+
+    def forget_preview(self, tenant: str, digest: str) -> None:
+        """See TaskQueue."""
+        with _translated():
+            self._turns.take_back(_waiting(Task(PREVIEW, tenant, digest)))
 
     def preview(self, tenant: str, digest: str) -> str | None:
         """See TaskQueue."""

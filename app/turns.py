@@ -122,6 +122,20 @@ end
 return found
 """
 
+_TAKE_BACK = """
+local list = P .. 'waiting:' .. ARGV[4] .. ':' .. ARGV[1]
+for _, entry in ipairs(redis.call('LRANGE', list, 0, -1)) do
+  local task = cjson.decode(entry)
+  if task[3] == ARGV[2] and task[1] .. '|' .. task[4] == ARGV[3] then
+    redis.call('LREM', list, 1, entry)
+    redis.call('HINCRBY', P .. 'depth', ARGV[4], -1)
+    redis.call('HDEL', P .. 'flight:' .. ARGV[1] .. ':' .. ARGV[2], ARGV[3])
+    return 1
+  end
+end
+return 0
+"""
+
 _LIVE = """
 local flight = P .. 'flight:' .. ARGV[1] .. ':' .. ARGV[2]
 local now, live, all = tonumber(redis.call('TIME')[1]), 0, redis.call('HGETALL', flight)
@@ -196,7 +210,7 @@ class Turns:
 
         self._put, self._take, self._working = script(_PUT), script(_TAKE), script(_WORKING)
         self._end, self._live, self._pace = script(_END), script(_LIVE), script(_PACE)
-        self._waits = script(_WAITS)
+        self._waits, self._take_back = script(_WAITS), script(_TAKE_BACK)
 
     def put(self, task: Waiting) -> bool:
         """Let a task wait, unless it is on its way already."""
@@ -217,6 +231,10 @@ class Turns:
     def end(self, task: Waiting, seconds: float) -> None:
         """A task has ended, after so many seconds of a worker."""
         self._end(args=[task.tenant, task.subject, task.field, seconds - CHARGE_S if seconds else 0.0])
+
+    def take_back(self, task: Waiting) -> bool:
+        """Take a task back that waits; false if it does not, or a worker has it."""
+        return bool(self._take_back(args=[task.tenant, task.subject, task.field, task.lane]))
 
     def give_back(self, ticket: str) -> None:
         """A ticket has been used."""

@@ -174,6 +174,9 @@ class MemoryQueue:
         self.on_preview(tenant, digest)
         return True
 
+    def forget_preview(self, tenant: str, digest: str) -> None:
+        self.previews = [waiting for waiting in self.previews if waiting[:2] != (tenant, digest)]
+
     def preview(self, tenant: str, digest: str) -> str | None:
         return next((text for *whose, text in self.previews if whose == [tenant, digest]), None)
 

@@ -60,7 +60,19 @@ def test_markers_tell_tasks_apart() -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    ["ping", "enqueue", "enqueue_preview", "take", "working", "done", "depth", "allow", "told", "replenish"],
+    [
+        "ping",
+        "enqueue",
+        "enqueue_preview",
+        "forget_preview",
+        "take",
+        "working",
+        "done",
+        "depth",
+        "allow",
+        "told",
+        "replenish",
+    ],
 )
 def test_a_queue_that_does_not_answer(dead_queue: CeleryQueue, operation: str) -> None:
     task = Task(queue.ADVANCE, "acme", "ds_1")
@@ -68,6 +80,7 @@ def test_a_queue_that_does_not_answer(dead_queue: CeleryQueue, operation: str) -
         "ping": (),
         "enqueue": (task,),
         "enqueue_preview": ("acme", "d", "{}", 1),
+        "forget_preview": ("acme", "d"),
         "take": ("ticket",),
         "told": ("acme", "ds_1"),
         "replenish": (),

@@ -143,6 +143,19 @@ def test_previews_come_between_and_never_before_all_else(turns: Turns) -> None:
     assert "b" in {task.tenant for task in work(turns, 3)}
 
 
+def test_what_waits_can_be_taken_back_and_what_a_worker_has_cannot(turns: Turns) -> None:
+    for number in (1, 2):
+        turns.put(preview("a", number))
+    assert turns.take("t1", "worker", HOLD_S) == preview("a", 1)
+    assert not turns.take_back(preview("a", 1))
+    assert turns.take_back(preview("a", 2))
+    assert not turns.take_back(preview("a", 2))
+    assert turns.waiting("previews", "a") == 0
+    assert turns.live([("a", preview("a", 1).subject), ("a", preview("a", 2).subject)]) == [1, 0]
+    assert turns.take("t2", "worker", HOLD_S) is None
+    assert turns.put(preview("a", 2)), "it can be asked for again"
+
+
 def test_between_two_batches_only_a_preview_is_taken(turns: Turns) -> None:
     turns.put(shard("a", 0))
     assert turns.take("t1", "worker", HOLD_S, previews_only=True) is None

@@ -14,7 +14,6 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from app.dataset import keys
 from app.dataset.layout import Layout
-from app.dataset.plan import Plan
 from app.dataset.products import THUMBNAILS
 from app.dataset.reference import Reference, read_reference
 from app.dataset.shard import IdentityChoice
@@ -33,6 +32,7 @@ from app.jobs.phases import (
     SURVEY,
     TRY,
 )
+from app.jobs.previews import PlannedPreview
 from app.jobs.reconcile import reconcile
 from app.jobs.records import read_accepted, read_json, write_json
 from app.jobs.uploads import UploadService
@@ -123,8 +123,9 @@ def _preview(resources: Resources, task: Task) -> str:
     key = keys.preview(task.tenant, task.subject)
     if text is None or resources.store.exists(key):
         return ""
-    plan = Plan.model_validate_json(text)
-    resources.store.put(key, make_preview(plan.final(), resources.generator(plan)), "image/png")
+    asked = PlannedPreview.model_validate_json(text)
+    plan = asked.plan
+    resources.store.put(key, make_preview(plan.final(), resources.generator(plan), asked.row), "image/png")
     return plan.model.name
 
 

@@ -45,7 +45,13 @@ EXAMPLES: dict[str, dict[str, list[Any]]] = {
     "ComparisonsSpec": {"selection": ["crossed", "complete", "balanced", "none"]},
     "ReportSpec": {"judged_subjects": [300, 0]},
     "MarkingSpec": {"c2pa": [False, True, "detached"], "watermark": [False, True]},
-    "PreviewRequest": {"model": ["default"], "subjects": [4], "samples_per_subject": [6], "seed": [7]},
+    "PreviewRequest": {
+        "model": ["default"],
+        "subjects": [4],
+        "samples_per_subject": [6],
+        "row": [0],
+        "seed": [7],
+    },
     "CalibrationRequest": {
         "model": ["default"],
         "factors": [{"pose": 0.5}],

@@ -16,7 +16,9 @@ from app.dataset.request import PreviewRequest
 
 router = APIRouter(tags=["previews"])
 
-LOOK_EVERY_S = 0.15
+LOOK_EVERY_S = 0.1
+ASK_EVERY_S = 3.0
+"""Somebody else who waited for the same preview may have taken it back."""
 RETRY_AFTER_S = 2
 
 
@@ -70,18 +72,29 @@ async def make_preview(
     services: Serving,
     request: Request,
 ) -> Response:
-    """The same request and model give the same sheet, made once. Sent at once when it is made in time."""
+    """The same request and model give the same sheet, made once. Sent at once when it is made in time.
+
+    Who ends the request before that takes it back, unless a worker is at it already.
+    """
     previews = services.previews
     preview = await run_in_threadpool(previews.ask, tenant, asked.value)
     where = _where(preview)
-    until = time.monotonic() + services.settings.limits.preview_wait_s
+    began = time.monotonic()
+    until, again, gone = began + services.settings.limits.preview_wait_s, began + ASK_EVERY_S, False
     # Waiting holds no thread: only each look at the store takes one, for as long as it lasts.
-    while (sheet := await run_in_threadpool(previews.fetch, tenant, preview)) is None:
-        if time.monotonic() >= until or services.closing.is_set() or await request.is_disconnected():
-            pending = PendingPreview(id=preview)
-            return JSONResponse(pending.model_dump(), 202, {**where, "Retry-After": str(RETRY_AFTER_S)})
-        await anyio.sleep(LOOK_EVERY_S)
-    return Response(sheet, media_type="image/png", headers=where)
+    with previews.waiting(tenant, preview):
+        while (sheet := await run_in_threadpool(previews.fetch, tenant, preview)) is None:
+            if time.monotonic() >= until or services.closing.is_set() or (gone := await request.is_disconnected()):
+                break
+            if time.monotonic() >= again:
+                again += ASK_EVERY_S
+                await run_in_threadpool(previews.ask, tenant, asked.value)
+            await anyio.sleep(LOOK_EVERY_S)
+    if sheet is not None:
+        return Response(sheet, media_type="image/png", headers=where)
+    if gone:
+        await run_in_threadpool(previews.forget, tenant, preview)
+    return JSONResponse(PendingPreview(id=preview).model_dump(), 202, {**where, "Retry-After": str(RETRY_AFTER_S)})
 
 
 @router.get(

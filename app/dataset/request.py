@@ -288,6 +288,9 @@ class PreviewRequest(_Part):
     """Rows."""
     samples_per_subject: Annotated[StrictInt, Field(ge=1, le=64)] = 6
     """Columns."""
+    row: Annotated[StrictInt, Field(ge=0, lt=64)] | None = None
+    """Make this row of the sheet alone, from 0; left out: the whole. Several workers draw rows that are asked for at
+    once."""
     seed: Seed = 0
     """The same seed gives the same sheet."""
     variability: Variability = Variability()

@@ -1,6 +1,11 @@
 """Previews: a small contact sheet made at once, kept under the digest of its plan."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import BaseModel, ConfigDict
 
 from app.config import Settings
 from app.dataset import keys
@@ -13,6 +18,16 @@ from app.queue import TaskQueue
 from app.storage import ObjectStore
 
 
+class PlannedPreview(BaseModel):
+    """What a worker is given to draw."""
+
+    model_config = ConfigDict(frozen=True)
+
+    plan: Plan
+    row: int | None = None
+    """Of the sheet, the one row that is wanted; None for the whole."""
+
+
 class PreviewService:
     """Asks workers for contact sheets and fetches them; each call is one tenant's."""
 
@@ -21,6 +36,7 @@ class PreviewService:
         self._queue = queue
         self._models = models
         self._limits = settings.limits
+        self._waiting: Counter[tuple[str, str]] = Counter()
 
     def ask(self, tenant: str, request: PreviewRequest) -> str:
         """Put a preview on its way unless it is there; returns its id.
@@ -37,11 +53,32 @@ class PreviewService:
             raise RequestRefused(
                 [("variability.target", "a preview shows a scale; POST /v1/calibrations finds that of a target")]
             )
-        text = self._plan(request).model_dump_json()
+        if request.row is not None and request.row >= request.subjects:
+            raise RequestRefused([("row", f"the sheet has {request.subjects} rows, from 0; ask for one of those")])
+        text = PlannedPreview(plan=self._plan(request), row=request.row).model_dump_json()
         digest = hashlib.sha256(text.encode()).hexdigest()
         if not self._store.exists(keys.preview(tenant, digest)):
             self._queue.enqueue_preview(tenant, digest, text, self._limits.previews_waiting_per_tenant)
         return digest
+
+    @contextmanager
+    def waiting(self, tenant: str, preview: str) -> Iterator[None]:
+        """While somebody waits for a preview here; see `forget`."""
+        self._waiting[tenant, preview] += 1
+        try:
+            yield
+        finally:
+            self._waiting[tenant, preview] -= 1
+            if not self._waiting[tenant, preview]:
+                del self._waiting[tenant, preview]
+
+    def forget(self, tenant: str, preview: str) -> None:
+        """Take a preview back that nobody here waits for any more, if no worker is at it: the next one has its turn.
+
+        Who waits for the same one elsewhere asks again, as everybody does who waits.
+        """
+        if not self._waiting[tenant, preview]:
+            self._queue.forget_preview(tenant, preview)
 
     def fetch(self, tenant: str, preview: str) -> bytes | None:
         """The contact sheet as PNG, or None while it is not there."""

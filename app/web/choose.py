@@ -9,7 +9,16 @@ from starlette.responses import Response
 from app.dataset.layout import Layout
 from app.numerals import is_number, number
 from app.web.ask import ApiProblem
-from app.web.draft import as_command, as_curl, calibration_of, form_of, preview_of, request_of
+from app.web.draft import (
+    PREVIEW_SAMPLES,
+    PREVIEW_SUBJECTS,
+    as_command,
+    as_curl,
+    calibration_of,
+    form_of,
+    preview_of,
+    request_of,
+)
 from app.web.figures import calibration_chart, model_chart
 from app.web.forms import Form
 from app.web.pages import Asked, Page, PageRoute
@@ -31,6 +40,10 @@ FIRST = Form(
 """What the form says before anything is typed."""
 
 
+SHAPE = (PREVIEW_SUBJECTS, PREVIEW_SAMPLES)
+"""Rows and columns of a preview."""
+
+
 @router.get("/models")
 async def show_models(page: Asked) -> Response:
     """Every model's card, side by side."""
@@ -40,7 +53,9 @@ async def show_models(page: Asked) -> Response:
         for card in found["models"]
         if (curve := card.get("evaluation", {}).get("curve"))
     }
-    return page.show("models.html", default=found["default"], models=found["models"], charts=charts)
+    return page.show(
+        "models.html", default=found["default"], models=found["models"], charts=charts, preview_shape=SHAPE
+    )
 
 
 @router.get("/new")
@@ -99,6 +114,7 @@ async def _show_form(page: Page, form: Form, refused: ApiProblem | None = None) 
         layouts=[layout.value for layout in Layout if layout is not Layout.PLAIN],
         key=form["key"] or secrets.token_hex(16),
         refused=refused,
+        preview_shape=SHAPE,
         **await _draft(page, form),
     )
 

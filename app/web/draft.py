@@ -9,7 +9,8 @@ from app.web.forms import Form
 SHARES = ("sex", "skin_tone")
 WORN = ("glasses", "headwear")
 PREVIEW_SUBJECTS, PREVIEW_SAMPLES = 3, 4
-"""Twelve faces take `parametric` two seconds of one core; more would keep one waiting at every move of a slider."""
+"""Twelve faces take `parametric` two seconds of one core; more would keep one waiting at every move of a slider. Rows
+are asked for one by one (`preview.js`), so the first is there after a third of that."""
 PREVIEW_PIXELS = 160
 """Previews are made in the size asked for up to this; larger ones would keep one waiting."""
 

@@ -208,6 +208,8 @@ def test_a_preview_comes_at_once_and_from_the_shelf_the_second_time(service: Any
     assert decode(first.content).shape == (2 * 128, 3 * 128, 3)
     again = service.http.get(first.headers["location"])
     assert again.content == first.content
+    rows = [decode(service.http.post("/v1/previews", json={**body, "row": row}).content) for row in (0, 1)]
+    assert np.array_equal(np.concatenate(rows), decode(first.content)), "rows by themselves are the sheet's"
 
 
 def test_another_tenant_sees_nothing(service: Any, gallery: tuple[str, dict[str, Any]]) -> None:

@@ -6,11 +6,11 @@ from workers.images import contact_sheet, encode_sheet
 from workers.pipeline.generate import Draw, check_model, generate_samples
 
 
-def make_preview(plan: FinalPlan, generator: Generator) -> bytes:
-    """Generate every sample of a small plan and lay them out, a row a subject; returns PNG."""
+def make_preview(plan: FinalPlan, generator: Generator, row: int | None = None) -> bytes:
+    """Generate every sample of a small plan and lay them out, a row a subject, or one of the rows; returns PNG."""
     check_model(plan, generator.card)
     rows = []
-    for subject in range(plan.subjects):
+    for subject in range(plan.subjects) if row is None else (row,):
         draws = [
             Draw(plan.place(subject * plan.samples_per_subject + k), 0, 0) for k in range(plan.samples_per_subject)
         ]

@@ -9,7 +9,8 @@ function show(scale) {
     figure.querySelector("input").value = scale;
     figure.querySelector("output").textContent = scale;
     preview.show(JSON.stringify({
-      model: figure.dataset.sheet, seed: 7, subjects: 3, samples_per_subject: 4, variability: { scale: Number(scale) },
+      model: figure.dataset.sheet, seed: 7, variability: { scale: Number(scale) },
+      subjects: Number(figure.dataset.rows), samples_per_subject: Number(figure.dataset.columns),
     }));
   }
 }

@@ -1,13 +1,14 @@
-// Previews: one at a time under way for each picture, the latest wish is made next, and what lies between is left out.
+// Previews: one wish at a time for each picture, the latest next, and what lies between is left out. A sheet is asked
+// for row by row, all rows at once: several workers draw at the same time, and one sees the first while others come.
 
-import { ask, pause } from "./service.js";
+import { ask } from "./service.js";
 
 export class Preview {
   constructor(figure) {
     this.figure = figure;
-    this.image = figure.querySelector("img");
+    this.rows = [...figure.querySelectorAll("img")];
     this.state = figure.querySelector("[data-state]");
-    this.shown = this.wanted = this.asked = "";
+    this.shown = this.wanted = "";
     this.working = false;
   }
 
@@ -18,7 +19,7 @@ export class Preview {
     this.figure.hidden = false;
     this.figure.setAttribute("aria-busy", "true");
     this.say("drawing …");
-    this.waiting?.abort();  // whoever waits for an older one need not
+    this.waiting?.abort();  // so the service need not draw what nobody waits for
     if (!this.working) this.work();
   }
 
@@ -27,13 +28,19 @@ export class Preview {
     while (this.shown !== this.wanted) {
       const body = this.wanted;
       this.waiting = new AbortController();
+      const { signal } = this.waiting;
+      this.began = performance.now();
+      this.figure.dataset.first = this.figure.dataset.took = "";
+      this.rows.forEach((image) => image.setAttribute("aria-busy", "true"));
       try {
-        await this.make(body);
+        await Promise.all(this.rows.map((image, row) => this.draw(image, { ...JSON.parse(body), row }, signal)));
+        this.figure.dataset.took = this.since();
         this.shown = body;
         this.say("");
       } catch (error) {
+        this.waiting.abort();
         if (body !== this.wanted) continue;
-        if (error.name !== "AbortError") this.say(error.message);
+        this.say(error.message);
         this.shown = body;
       }
     }
@@ -41,27 +48,30 @@ export class Preview {
     this.working = false;
   }
 
-  async make(body) {
-    const started = performance.now();
-    const options = { method: "POST", body, headers: { "Content-Type": "application/json" } };
-    let answer = await ask("/v1/previews", { ...options, signal: this.waiting.signal });
-    const where = answer.headers.get("Location");
-    while (answer.status === 202) {
+  async draw(image, wish, signal) {
+    const options = { method: "POST", body: JSON.stringify(wish), headers: { "Content-Type": "application/json" }, signal };
+    // 202 says that it takes longer: to ask again is to go on waiting.
+    let answer;
+    while ((answer = await ask("/v1/previews", options)).status === 202) {
+      await answer.body?.cancel();
       this.say("waiting for a worker …");
-      await pause(600, this.waiting.signal);
-      answer = await fetch(where, { signal: this.waiting.signal });
-      if (answer.status === 404) answer = new Response(null, { status: 202 });
     }
+    const where = answer.headers.get("Location");
     await answer.body?.cancel();
     const next = new Image();
     next.src = where;
     await next.decode();
-    if (body !== this.wanted && !this.image.hidden && this.image.src) return;
-    this.image.src = where;
-    this.image.width = next.naturalWidth;
-    this.image.height = next.naturalHeight;
-    this.image.hidden = false;
-    this.figure.dataset.took = Math.round(performance.now() - started);
+    signal.throwIfAborted();
+    image.src = where;
+    image.width = next.naturalWidth;
+    image.height = next.naturalHeight;
+    image.hidden = false;
+    image.removeAttribute("aria-busy");
+    this.figure.dataset.first ||= this.since();
+  }
+
+  since() {
+    return Math.round(performance.now() - this.began);
   }
 
   say(text) {

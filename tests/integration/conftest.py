@@ -67,7 +67,7 @@ class Service:
             return found
         raise AssertionError("the service did not come back")
 
-    def wait(self, dataset: str, until: Callable[[dict[str, Any]], bool], within_s: float = 180) -> dict[str, Any]:
+    def wait(self, dataset: str, until: Callable[[dict[str, Any]], bool], within_s: float = 400) -> dict[str, Any]:
         """Look at the dataset until it is so."""
         deadline = time.monotonic() + within_s
         while not until(found := self.show(dataset)):
@@ -75,7 +75,7 @@ class Service:
             time.sleep(0.1)
         return found
 
-    def finish(self, dataset: str, within_s: float = 180) -> dict[str, Any]:
+    def finish(self, dataset: str, within_s: float = 400) -> dict[str, Any]:
         """Wait for the dataset's success and return its manifest."""
         end = self.wait(dataset, lambda found: found["state"] in ("succeeded", "failed", "cancelled"), within_s)
         assert end["state"] == "succeeded", end["failure"]

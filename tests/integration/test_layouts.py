@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.integration
 
 
-def archive(service: Any, dataset: str, layout: str, within_s: float = 120) -> tuple[bytes, httpx.Headers, list[int]]:
+def archive(service: Any, dataset: str, layout: str, within_s: float = 400) -> tuple[bytes, httpx.Headers, list[int]]:
     """Ask until it is there; returns it, its headers and every status on the way."""
     statuses: list[int] = []
     deadline = time.monotonic() + within_s

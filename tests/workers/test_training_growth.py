@@ -17,7 +17,7 @@ from workers.generator.landmarks import LANDMARKS
 from workers.generator.parametric.composing import compose
 from workers.generator.parametric.develop import decode, tone
 from workers.generator.sdgan.network import GeneratorNetwork
-from workers.generator.sdgan.told import told
+from workers.generator.sdgan.told import told, told_size
 from workers.generator.weights import save_model
 from workers.training import checkpoint
 from workers.training.corpus.portraits import first_samples
@@ -27,6 +27,7 @@ from workers.training.export import provenance
 from workers.training.growth import grow_from_model, hearing_names
 from workers.training.layout import renders_layout
 from workers.training.loop import train
+from workers.training.repulsion import same_worn
 from workers.training.seen import before
 from workers.training.spec import TrainingSpec
 from workers.training.streams import BATCHES, stream
@@ -186,6 +187,20 @@ class TestUnseen:
         trainer.save(tmp_path / "checkpoint.safetensors")
         trainer.load(tmp_path / "checkpoint.safetensors")
         assert not trainer.average.mapping[0].weight[:, column].any()
+
+
+def test_pairs_that_differ_in_what_is_worn_are_not_drawn_together() -> None:
+    for layout in (lt.FIRST, lt.SECOND):
+        flags = torch.zeros(10, told_size(layout))
+        flags[:, lt.FLAG_NAMES.index("crop")] = torch.arange(10) / 3  # another haircut is no matter
+        flags[[1, 6], lt.FLAG_NAMES.index("glasses")] = 2
+        flags[7, lt.FLAG_NAMES.index("glasses")] = 2
+        expected = [True, True, False, True, True]
+        if layout is lt.SECOND:
+            flags[3, lt.FLAG_NAMES.index("headwear")] = 2
+            flags[9, lt.FLAG_NAMES.index("mask")] = 2
+            expected[3:] = [False, False]
+        assert same_worn(flags).tolist() == expected
 
 
 class TestSaving:

@@ -38,6 +38,9 @@ FRESH_SIGMA = (0.2, 1.6)
 WEARERS = 3
 """One in so many pairs that are drawn afresh has glasses, more than are usual: frames are thin, and easily lost."""
 
+WORN = ("glasses", "headwear", "mask")
+"""Flags of what comes and goes between images of one person."""
+
 Draw = Callable[[GeneratorNetwork, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(network, z_I, z_O, flags) → images and landmarks."""
 
@@ -123,8 +126,8 @@ class Repulsion:
             )
         )
         repulsion = repulsion_loss(templates, self._kept.filled, spec.repulsion_margin)
-        # To draw a face with glasses to itself without them would teach the network to fade them.
-        alike = torch.cat([_same_glasses(latents[2]), _same_glasses(flags)])
+        # To draw a face with glasses or a cap to itself without them would teach the network to fade them.
+        alike = torch.cat([same_worn(latents[2]), same_worn(flags)])
         mated = mated_loss(templates, alike)
         firsts, seconds = templates.chunk(2)
         self._kept.add(torch.cat([firsts[: len(new_first)], seconds[: len(new_first)]]))
@@ -165,10 +168,11 @@ def mated_loss(templates: Tensor, alike: Tensor) -> Tensor:
     return ((1 - (first * second).sum(1)) * alike).sum() / alike.sum().clamp(min=1)
 
 
-def _same_glasses(flags: Tensor) -> Tensor:
-    """Which pairs [P] wear glasses in both images or in neither."""
-    first, second = (flags[:, lt.GLASSES_FLAG] > 0).chunk(2)
-    return first == second
+def same_worn(flags: Tensor) -> Tensor:
+    """Which pairs [P] wear the same in both images, by flags [2 P, F]: glasses, caps and masks."""
+    worn = [lt.FLAG_NAMES.index(name) for name in WORN]
+    first, second = (flags[:, [column for column in worn if column < flags.shape[1]]] > 0).chunk(2)
+    return (first == second).all(1)
 
 
 def _excess(cosines: Tensor, margin: float) -> Tensor:

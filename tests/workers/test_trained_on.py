@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from app.dataset.model import ModelCard
-from app.errors import Corrupt
+from app.errors import Corrupt, RequestRefused
 from workers.appraisal.training_templates import choose, template_corpus, trained_on
-from workers.generator.cards import read_card
+from workers.generator.cards import read_card, write_card
 from workers.generator.registry import SHIPPED
-from workers.generator.trained_on import TemplatesOf, TrainedOn, load_trained_on, save_trained_on
+from workers.generator.trained_on import TemplatesOf, TrainedOn, joined, load_trained_on, save_trained_on
 from workers.matchers.dlib_resnet import DlibResNet
 from workers.matchers.sface import SFace
+from workers.training.corpus.store import COLUMNS, CorpusSpec, corpus_digest, open_corpus, write_part
 
 
 def found() -> dict[str, TrainedOn]:
@@ -103,3 +104,50 @@ def test_every_portrait_is_templated_on_its_side(blocks: Any, reader: Any) -> No
     assert found_of["reader"].training.subjects.tolist() == [0, 1, 3]
     assert found_of["reader"].held_out.subjects.tolist() == [4, 5]
     assert np.abs(found_of["reader"].training.templates[0] - identity[0]).max() < 0.1
+
+
+def test_templates_of_the_model_that_it_grew_from_follow_with_numbers_of_their_own() -> None:
+    own, before = found()["reader"], found()["reader"]
+    both = joined({"reader": own}, {"reader": before})["reader"]
+    assert both.training.subjects.tolist() == [0, 1, 2, 3, 4, 8, 9, 10, 11, 12]
+    assert both.held_out.subjects.tolist() == [5, 6, 7, 13, 14, 15]
+    assert (both.training.templates == np.concatenate([own.training.templates, before.training.templates])).all()
+    again = joined({"reader": both}, {"reader": before})["reader"]
+    subjects = np.concatenate([again.training.subjects, again.held_out.subjects])
+    assert len(set(subjects.tolist())) == len(subjects) == 24
+    other = TrainedOn(matcher_digest="b" * 64, training=before.training, held_out=before.held_out)
+    with pytest.raises(Corrupt, match="reader aaaaaaaa and reader bbbbbbbb"):
+        joined({"reader": own}, {"reader": other})
+
+
+def test_the_command_keeps_what_the_model_before_was_trained_on(
+    card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from typer.testing import CliRunner
+
+    from workers.commands.train import train
+
+    corpus, mine, bare = (tmp_path / name for name in ("corpus", "mine", "bare"))
+    open_corpus(corpus, CorpusSpec(subjects=20, samples_per_subject=2, size=16, subjects_per_part=20))
+    write_part(corpus, 0, {name: np.zeros(40, np.float32) for name in COLUMNS})
+    for folder, own in ((tmp_path, card), (mine, card), (bare, card.model_copy(update={"training_templates": None}))):
+        folder.mkdir(exist_ok=True)
+        write_card(folder, own)
+    monkeypatch.setattr("workers.generator.registry.model_folders", lambda settings: {"mine": mine})
+    monkeypatch.setattr("workers.matchers.registry.load_matcher", lambda name, settings: name)
+    made = lambda portraits, judges, *, trained, on_progress: found()  # noqa: E731
+    monkeypatch.setattr("workers.appraisal.training_templates.template_corpus", made)
+
+    def run(before: Path) -> Any:
+        arguments = ("templates", "mine", "--corpus", corpus, "--grown-from", before)
+        return CliRunner().invoke(train, [str(part) for part in arguments], catch_exceptions=False)
+
+    with pytest.raises(RequestRefused, match="bare has no templates of what it was trained on"):
+        run(bare)
+    assert "10 of 114 identities" in run(tmp_path).output
+    about = read_card(mine).training_templates
+    assert about is not None
+    assert about.corpus_sha256 == f"{corpus_digest(corpus)}+{'c' * 64}"
+    (read,) = load_trained_on(mine, read_card(mine)).values()
+    assert (len(read.training.subjects), len(read.held_out.subjects)) == (10, 6)

@@ -335,13 +335,19 @@ def templates_command(
     corpus: Annotated[Path, typer.Option(help="Folder of the corpus that it was trained on.")],
     training: Annotated[int, typer.Option(min=1, help="Identities of those trained on.")] = 2_000,
     held_out: Annotated[int, typer.Option(min=1, help="Identities of those held out, at the most.")] = 400,
+    grown_from: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Folder of the model that it grew from: what that was trained on, too."
+        ),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Write templates of a model's training set beside its card, to measure leakage by; five minutes on one core."""
     from workers.appraisal.training_templates import choose, template_corpus, trained_on
     from workers.generator.cards import read_card, write_card
     from workers.generator.registry import model_folders
-    from workers.generator.trained_on import save_trained_on
+    from workers.generator.trained_on import joined, load_trained_on, save_trained_on
     from workers.matchers.registry import BUILT_IN, load_matcher
     from workers.training.corpus.portraits import first_samples
     from workers.training.corpus.store import corpus_digest, read_spec
@@ -350,6 +356,10 @@ def templates_command(
     folders = model_folders(settings)
     if name not in folders:
         raise RequestRefused([("name", f"there is no model {name!r}; there are {', '.join(folders)}")])
+    before = None if grown_from is None else read_card(grown_from)
+    if before is not None and before.training_templates is None:
+        missing = f"{grown_from} has no templates of what it was trained on; make them first: train templates"
+        raise RequestRefused([("grown_from", missing)])
     card, digest = read_card(folders[name]), corpus_digest(corpus)
     recorded = (card.model_extra or {}).get("training", {}).get("corpus", {}).get("sha256")
     if recorded not in (None, digest):
@@ -364,6 +374,10 @@ def templates_command(
             trained=trained,
             on_progress=lambda done: shown.update(task, completed=done),
         )
+    if grown_from is not None and before is not None and before.training_templates is not None:
+        found = joined(found, load_trained_on(grown_from, before))
+        trained += before.training_templates.identities
+        digest += f"+{before.training_templates.corpus_sha256}"
     about = save_trained_on(folders[name], found, identities=trained, corpus=digest)
     write_card(folders[name], card.model_copy(update={"training_templates": about}))
     path = folders[name] / about.file

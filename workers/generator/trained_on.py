@@ -2,7 +2,8 @@
 
 For each matcher two tables: identities that were trained on, and identities of the same corpus that were held out.
 Templates are float16 (rounding moves a cosine by about 1e-5), subjects are numbers of the corpus, so that no subject
-is in both. Which weights made the templates stands in the file: templates of others cannot be compared with them.
+is in both; those of a model that it grew from follow, with numbers beyond its own. Which weights made the templates
+stands in the file: templates of others cannot be compared with them.
 """
 
 import json
@@ -46,12 +47,41 @@ class TrainedOn:
     held_out: TemplatesOf
 
 
+def joined(own: dict[str, TrainedOn], inherited: dict[str, TrainedOn]) -> dict[str, TrainedOn]:
+    """Templates of a corpus and those of the model that a run grew from, by matcher, subjects renumbered apart.
+
+    Raises Corrupt where the two are not by the same matchers with the same weights.
+    """
+    digests = [{name: one.matcher_digest for name, one in side.items()} for side in (own, inherited)]
+    if digests[0] != digests[1]:
+        told = " and ".join(", ".join(f"{name} {value[:8]}" for name, value in sorted(d.items())) for d in digests)
+        raise Corrupt(f"templates by different matchers cannot lie in one file: {told}")
+    numbers = [int(getattr(one, part).subjects.max(initial=-1)) for one in own.values() for part in SETS]
+    above = 1 + max(numbers, default=-1)
+
+    def both(mine: TemplatesOf, theirs: TemplatesOf) -> TemplatesOf:
+        return TemplatesOf(
+            templates=np.concatenate([mine.templates, theirs.templates]),
+            subjects=np.concatenate([mine.subjects, theirs.subjects + above]),
+        )
+
+    return {
+        name: TrainedOn(
+            matcher_digest=one.matcher_digest,
+            training=both(one.training, inherited[name].training),
+            held_out=both(one.held_out, inherited[name].held_out),
+        )
+        for name, one in own.items()
+    }
+
+
 def save_trained_on(
     folder: Path, found: dict[str, TrainedOn], *, identities: int, corpus: str
 ) -> TrainingTemplatesCard:
     """Write the file into a model's folder; returns what its card is to say of it.
 
-    `found` is by matcher, `identities` how many the model was trained on, `corpus` the corpus's digest.
+    `found` is by matcher, `identities` how many the model was trained on, `corpus` the corpus's digest, or those of
+    several with `+` between them.
     """
     tensors: dict[str, NDArray[np.generic]] = {}
     for name, one in found.items():

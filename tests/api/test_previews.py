@@ -89,6 +89,34 @@ def test_waiting_ends_when_the_service_does(api: FastAPI, client: TestClient, mo
     assert client.post("/v1/previews", json={}).elapsed.total_seconds() < 15
 
 
+def test_who_goes_away_takes_it_back(client: TestClient, memory_queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(request: Any) -> bool:
+        return True
+
+    monkeypatch.setattr("starlette.requests.Request.is_disconnected", gone)
+    assert client.post("/v1/previews", json={"row": 1}).status_code == 202
+    assert memory_queue.previews == []
+
+
+def test_who_goes_on_waiting_asks_again_for_what_another_took_back(
+    client: TestClient, memory_store: Any, memory_queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.api.previews.ASK_EVERY_S", 0.05)
+    asked = 0
+
+    def lost_at_first(tenant: str, digest: str) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            memory_queue.previews.clear()
+        else:
+            memory_store.put(keys.preview(tenant, digest), PNG)
+
+    memory_queue.on_preview = lost_at_first
+    assert client.post("/v1/previews", json={}).content == PNG
+    assert asked == 2
+
+
 def test_asked_again_nothing_is_queued_and_only_so_many_may_wait(client: TestClient, memory_queue: Any) -> None:
     for _ in range(3):
         assert client.post("/v1/previews", json={"seed": 1}).status_code == 202

@@ -40,6 +40,9 @@ FIRST = Form(
 """What the form says before anything is typed."""
 
 
+TARGET = {"fnmr": "0.05", "fmr": "0.01"}
+"""What the form proposes for a target."""
+
 SHAPE = (PREVIEW_SUBJECTS, PREVIEW_SAMPLES)
 """Rows and columns of a preview."""
 
@@ -100,6 +103,10 @@ async def submit_new(page: Asked) -> Response:
 async def _show_form(page: Page, form: Form, refused: ApiProblem | None = None) -> Response:
     models = await page.api.get("/v1/models")
     matchers = await page.api.get("/v1/matchers")
+    if form["difficulty"] == "target":  # what the fields show is what they mean, also where a link left it out
+        shown = {"matcher": matchers["matchers"][0]["name"] if matchers["matchers"] else "", **TARGET}
+        missing = [(f"target.{name}", value) for name, value in shown.items() if not form[f"target.{name}"] and value]
+        form = Form([*form.pairs, *missing])
     named = form["model"] or models["default"]
     cards = {card["name"]: card for card in models["models"]}
     return page.show(
@@ -115,6 +122,7 @@ async def _show_form(page: Page, form: Form, refused: ApiProblem | None = None) 
         key=form["key"] or secrets.token_hex(16),
         refused=refused,
         preview_shape=SHAPE,
+        target=TARGET,
         **await _draft(page, form),
     )
 

@@ -13,7 +13,7 @@ Json = Mapping[str, Any]
 
 WIDE, HIGH = 560, 340
 COLOURS = ("c0", "c1", "c2", "c3")
-MOST_LABELS, LONGEST_LABEL = 5, 12
+MOST_LABELS, LONGEST_LABEL = 5, 13
 """So many fit beside each other in a telephone's larger letters."""
 
 

@@ -11,6 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 import app.web
+from app.dataset.matcher import MatcherCard
+from app.jobs.catalogues.matchers import MatcherCatalogue
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}'&\u202e"
 PAGES = ["/", "/datasets", "/datasets?state=failed&name=x", "/new", "/models", "/you"]
@@ -95,6 +97,16 @@ def test_what_is_wrong_stands_in_the_form_as_it_was_typed(browser: TestClient, p
     assert 'data-field="subjects"' in page
     assert 'name="subjects" type="text" value="many"' in page
     assert 'name="glasses" value="120"' in page
+
+
+def test_a_target_that_a_link_leaves_out_is_the_one_that_the_form_shows(browser: TestClient, memory_store: Any) -> None:
+    card = MatcherCard(
+        name="sface", version="1", digest="0" * 64, dimensions=4, score="a·b", provenance="none", judge=True
+    )
+    MatcherCatalogue(memory_store).publish([card])
+    page = unescape(browser.get("/new?name=x&subjects=300&samples_per_subject=5&difficulty=target").text)
+    assert '"target": {\n      "matcher": "sface",\n      "fmr": 0.01,\n      "fnmr": 0.05\n    }' in page
+    assert "is missing" not in page
 
 
 def test_the_same_form_sent_twice_makes_one_set(browser: TestClient, ask: Callable[..., str]) -> None:

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from torch.nn import functional
 
-from app.errors import RequestRefused
+from app.errors import Corrupt, RequestRefused
 from workers.generator import latents as lt
 from workers.generator.landmarks import LANDMARKS
 from workers.generator.parametric.composing import compose
@@ -24,7 +24,7 @@ from workers.training.corpus.portraits import first_samples
 from workers.training.corpus.store import CorpusSpec, open_corpus, write_part
 from workers.training.data import Batch, Labels
 from workers.training.export import provenance
-from workers.training.growth import grow_from_model, hearing_names
+from workers.training.growth import grow_from, grow_from_model, hearing_names
 from workers.training.layout import renders_layout
 from workers.training.loop import train
 from workers.training.repulsion import same_worn
@@ -151,6 +151,33 @@ class TestGrowthByNames:
         trainer = Trainer(Drawn(), TrainingSpec(iterations=1, **{**RUN, "base": 8}))
         with pytest.raises(RequestRefused, match=r"grow_from: .* a base or a resolution that this cannot grow from"):
             grow_from_model(trainer, first_model)
+
+
+class TestGrowthFromARun:
+    def test_a_run_goes_on_from_the_average_of_another_with_settings_of_its_own(self, tmp_path: Path) -> None:
+        first = Trainer(Drawn(), TrainingSpec(iterations=2, seed=1, **RUN))
+        first.step()
+        first.step()
+        (tmp_path / "run").mkdir()
+        first.save(tmp_path / "run" / "checkpoint.safetensors")
+        second = Trainer(Drawn(), TrainingSpec(iterations=9, seed=2, hold_landmarks=True, **RUN))
+        grown = grow_from(second, tmp_path / "run")
+        assert grown.told == ""
+        for network in second.networks:
+            for name, value in first.average.state_dict().items():
+                assert torch.equal(network.state_dict()[name], value)
+        assert second.iteration == 0
+        assert not torch.equal(first.average.paint.weight, first.generator.paint.weight), "it is the average"
+
+    def test_a_run_of_another_network_and_a_folder_of_neither_are_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "run").mkdir()
+        Trainer(Drawn(), TrainingSpec(iterations=2, **RUN)).save(tmp_path / "run" / "checkpoint.safetensors")
+        wider = Trainer(Drawn(), TrainingSpec(iterations=1, **{**RUN, "base": 8}))
+        with pytest.raises(RequestRefused, match=r"grow_from: .* holds a run of another network \(blocks"):
+            grow_from(wider, tmp_path / "run")
+        (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"none")
+        with pytest.raises(Corrupt, match="is not a checkpoint"):
+            grow_from(wider, tmp_path / "run")
 
 
 def _shown() -> list[bool]:

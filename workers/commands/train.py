@@ -179,14 +179,16 @@ def run_command(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     grow_from: Annotated[
         Path | None,
-        typer.Option(help="Folder of a model to begin with: as large or half, of the same latents or others."),
+        typer.Option(
+            help="Folder of a model (as large or half, of these latents or others) or of a run to begin with."
+        ),
     ] = None,
     sheet_every: Annotated[int, typer.Option(min=1, help="Iterations between sample sheets.")] = 1_000,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard's events too.")] = False,
     json_: JsonOption = False,
 ) -> None:
     """Train a generator; broken off, it goes on from its last checkpoint."""
-    from workers.training.growth import grow_from_model
+    from workers.training.growth import grow_from as begin
     from workers.training.loop import CHECKPOINT
     from workers.training.loop import train as run
     from workers.training.sources import is_labelled, open_source
@@ -235,7 +237,7 @@ def run_command(
         )
     trainer = Trainer(open_source(data), spec, device)
     if grow_from is not None and not begun:
-        grown = grow_from_model(trainer, grow_from)
+        grown = begin(trainer, grow_from)
         if grown.told:
             console.print(grown.told)
     with bar() as shown:

@@ -46,6 +46,17 @@ def save_checkpoint(
         save_file(tensors, unfinished, metadata={"iteration": str(iteration)})
 
 
+def read_module(path: Path, name: str) -> dict[str, Tensor]:
+    """Read one module's state out of a checkpoint; raises Corrupt."""
+    prefix = f"{name}/"
+    try:
+        with safe_open(path, framework="pt") as file:
+            keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118  (not a dict)
+            return {key[len(prefix) :]: file.get_tensor(key) for key in keys}
+    except (OSError, SafetensorError) as exc:
+        raise Corrupt(f"{path} is not a checkpoint ({exc})") from exc
+
+
 def load_checkpoint(path: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Adam]) -> int:
     """Read a state back into modules and optimizers; returns its iteration. Raises Corrupt."""
     try:

@@ -12,6 +12,8 @@ from workers.generator import latents as lt
 from workers.generator.sdgan.generator import load_sdgan
 from workers.generator.sdgan.network import GeneratorNetwork
 from workers.generator.sdgan.told import told_names
+from workers.training.checkpoint import read_module
+from workers.training.loop import CHECKPOINT
 from workers.training.trainer import Trainer
 
 HEARING = ("mapping.0.weight", "geometry.0.weight")
@@ -84,6 +86,31 @@ def _by_columns(weight: Tensor, columns: list[int | None]) -> Tensor:
         if column is not None:
             found[:, place] = weight[:, column]
     return found * math.sqrt(len(columns) / weight.shape[1])
+
+
+def grow_from(trainer: Trainer, folder: Path) -> Grown:
+    """Begin a run with what is in a folder: a run's average of now, or an exported model (`grow_from_model`)."""
+    if (folder / CHECKPOINT).exists():
+        return grow_from_run(trainer, folder)
+    return grow_from_model(trainer, folder)
+
+
+def grow_from_run(trainer: Trainer, folder: Path) -> Grown:
+    """Begin a run where another of the same network is now, with other settings or a larger corpus.
+
+    Raises RequestRefused where the networks differ, Corrupt.
+    """
+    learned = read_module(folder / CHECKPOINT, "average")
+    shapes = {name: value.shape for name, value in trainer.average.named_parameters()}
+    differing = sorted(name for name in shapes if name not in learned or learned[name].shape != shapes[name])
+    if differing:
+        what = f"holds a run of another network ({_listed(tuple(differing), 2)}); export it, and grow from the model"
+        raise RequestRefused([("grow_from", f"{folder} {what}")])
+    layers: list[str] = []
+    for network in trainer.networks:
+        layers = grow(network, learned)
+        trainer.forget_unseen(network)
+    return Grown(layers=tuple(layers), begun=(), dropped=())
 
 
 def grow_from_model(trainer: Trainer, folder: Path) -> Grown:

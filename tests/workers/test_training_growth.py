@@ -22,13 +22,15 @@ from workers.generator.weights import save_model
 from workers.training import checkpoint
 from workers.training.corpus.portraits import first_samples
 from workers.training.corpus.store import CorpusSpec, open_corpus, write_part
-from workers.training.data import Batch, Labels
+from workers.training.data import Batch, Corpus, Labels
 from workers.training.export import provenance
 from workers.training.growth import grow_from, grow_from_model, hearing_names
 from workers.training.layout import renders_layout
 from workers.training.loop import train
+from workers.training.packing import PACKED
 from workers.training.repulsion import same_worn
 from workers.training.seen import before
+from workers.training.sources import open_source
 from workers.training.spec import TrainingSpec
 from workers.training.streams import BATCHES, stream
 from workers.training.stylegan2.pictures import GREY, shrunk
@@ -228,6 +230,47 @@ def test_pairs_that_differ_in_what_is_worn_are_not_drawn_together() -> None:
             flags[9, lt.FLAG_NAMES.index("mask")] = 2
             expected[3:] = [False, False]
         assert same_worn(flags).tolist() == expected
+
+
+class TestBegunCorpora:
+    def test_training_takes_the_parts_that_are_there_and_no_gap(self, tmp_path: Path) -> None:
+        spec = CorpusSpec(subjects=7, samples_per_subject=2, size=16, subjects_per_part=2)
+        for folder, parts, subjects in (("begun", (0, 1, 3), 7), ("small", (0, 1), 4)):
+            open_corpus(tmp_path / folder, spec.model_copy(update={"subjects": subjects}))
+            for number in parts:
+                write_part(tmp_path / folder, number, _part(spec, number))
+        with pytest.raises(Corrupt, match="is not finished: 1 of 4 parts are missing"):
+            Corpus(tmp_path / "begun")
+        begun, small = open_source(tmp_path / "begun", begun=True), Corpus(tmp_path / "small")
+        assert begun.subjects == 4
+        assert begun.card() == small.card()
+        one, other = begun.pairs(1, 2, 3), small.pairs(1, 2, 3)
+        assert torch.equal(one.images, other.images)
+        write_part(tmp_path / "begun", 2, _part(spec, 2))
+        whole = [Corpus(tmp_path / "begun", begun=begun) for begun in (True, False)]
+        assert whole[0].card() == whole[1].card()
+        assert whole[0].subjects == 7
+
+    def test_a_corpus_without_a_first_part_and_photographs_are_refused(self, tmp_path: Path) -> None:
+        open_corpus(tmp_path, CorpusSpec(subjects=7, samples_per_subject=2, size=16, subjects_per_part=2))
+        with pytest.raises(Corrupt, match="has no first part yet"):
+            Corpus(tmp_path, begun=True)
+        (tmp_path / "own").mkdir()
+        (tmp_path / "own" / PACKED).write_text("{}")
+        with pytest.raises(RequestRefused, match=r"begun: .* holds photographs"):
+            open_source(tmp_path / "own", begun=True)
+
+
+def _part(spec: CorpusSpec, number: int) -> dict[str, Any]:
+    subjects = np.repeat(np.array(spec.part(number), np.int32), 2)
+    rng = np.random.default_rng(number)
+    return {
+        "head": rng.integers(0, 256, (len(subjects), 16, 16, 4), dtype=np.uint8),
+        "landmarks": np.zeros((len(subjects), LANDMARKS, 2), np.float32),
+        "identity": rng.standard_normal((len(subjects), lt.IDENTITY), np.float32),
+        "observation": rng.standard_normal((len(subjects), lt.OBSERVATION), np.float32),
+        "subject": subjects,
+    }
 
 
 class TestSaving:

@@ -183,6 +183,9 @@ def run_command(
             help="Folder of a model (as large or half, of these latents or others) or of a run to begin with."
         ),
     ] = None,
+    begun: Annotated[
+        bool, typer.Option("--begun", help="Take what there is of a corpus that is still being rendered.")
+    ] = False,
     sheet_every: Annotated[int, typer.Option(min=1, help="Iterations between sample sheets.")] = 1_000,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard's events too.")] = False,
     json_: JsonOption = False,
@@ -235,7 +238,7 @@ def run_command(
         raise RequestRefused(
             [("grow_from", "repulsion is held to what a model has learned before; name its folder with --grow-from")]
         )
-    trainer = Trainer(open_source(data), spec, device)
+    trainer = Trainer(open_source(data, begun=begun), spec, device)
     if grow_from is not None and not begun:
         grown = begin(trainer, grow_from)
         if grown.told:

@@ -21,6 +21,7 @@ from workers.training.corpus.store import (
     missing_parts,
     read_part,
     read_spec,
+    so_far,
 )
 from workers.training.layout import Layout, renders_layout
 from workers.training.spec import TrainingSpec
@@ -123,9 +124,11 @@ def _latents_of(folder: Path, spec: CorpusSpec, columns: Columns) -> lt.Layout:
 class Corpus:
     """All images of a corpus of renders; the last of its subjects are held out."""
 
-    def __init__(self, folder: Path, held_out_share: float = 0.05) -> None:
+    def __init__(self, folder: Path, held_out_share: float = 0.05, *, begun: bool = False) -> None:
+        """`begun` takes what there is of a corpus that is still being rendered; else Corrupt is raised for it."""
         self._folder = folder
-        spec = self._spec = read_spec(folder)
+        spec = read_spec(folder)
+        spec = self._spec = so_far(folder, spec) if begun else spec
         missing = missing_parts(folder, spec)
         if missing:
             raise Corrupt(f"{folder} is not finished: {len(missing)} of {spec.parts} parts are missing; render on")
@@ -148,7 +151,7 @@ class Corpus:
 
     @cached_property
     def _digest(self) -> str:
-        return corpus_digest(self._folder)
+        return corpus_digest(self._folder, self._spec)
 
     @cached_property
     def _told(self) -> NDArray[np.float32]:

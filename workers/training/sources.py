@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.errors import Corrupt
+from app.errors import Corrupt, RequestRefused
 from workers.training.data import Corpus, Source
 from workers.training.packing import PACKED
 from workers.training.photographs import Photographs
@@ -17,6 +17,12 @@ def is_labelled(folder: Path) -> bool:
     raise Corrupt(f"{folder} holds neither a corpus of renders nor photographs that are packed to the end")
 
 
-def open_source(folder: Path) -> Source:
-    """Read training data into memory; raises Corrupt."""
-    return Corpus(folder) if is_labelled(folder) else Photographs(folder)
+def open_source(folder: Path, *, begun: bool = False) -> Source:
+    """Read training data into memory; `begun` as in Corpus. Raises Corrupt, RequestRefused."""
+    if is_labelled(folder):
+        return Corpus(folder, begun=begun)
+    if begun:
+        raise RequestRefused(
+            [("begun", f"{folder} holds photographs, which are packed to the end first; leave it out")]
+        )
+    return Photographs(folder)

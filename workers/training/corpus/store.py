@@ -159,9 +159,20 @@ def missing_parts(folder: Path, spec: CorpusSpec) -> list[int]:
     return [number for number in range(spec.parts) if not part_path(folder, number).exists()]
 
 
-def corpus_digest(folder: Path) -> str:
-    """SHA-256 over the spec and every part's own, in order."""
-    spec = read_spec(folder)
+def so_far(folder: Path, spec: CorpusSpec) -> CorpusSpec:
+    """The corpus of the parts that are there without a gap, while others are being rendered; raises Corrupt for none.
+
+    It is what a smaller corpus of the same settings would be, to the byte.
+    """
+    missing = missing_parts(folder, spec)
+    if missing[:1] == [0]:
+        raise Corrupt(f"{folder} has no first part yet; wait until one is rendered")
+    return spec.model_copy(update={"subjects": missing[0] * spec.subjects_per_part}) if missing else spec
+
+
+def corpus_digest(folder: Path, spec: CorpusSpec | None = None) -> str:
+    """SHA-256 over the spec (the folder's own, unless another is given) and every part's own, in order."""
+    spec = spec or read_spec(folder)
     total = hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode())
     for number in range(spec.parts):
         with part_path(folder, number).open("rb") as part:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 NOTHING = "–"
+SMALLEST_RATE = 1e-6
+"""Below it a share is told as less, not as a power of ten."""
 
 
 def count(value: float | None) -> str:
@@ -15,11 +17,13 @@ def count(value: float | None) -> str:
 
 
 def rate(value: float | None) -> str:
-    """A share as a percentage of three digits: 4.93%, 0.0123%."""
+    """A share as a percentage of three digits: 4.93%, 0.0123%, <0.0001%."""
     if value is None:
         return NOTHING
     if value == 0:
         return "0%"
+    if 0 < value < SMALLEST_RATE:
+        return "<0.0001%"
     return f"{100 * value:.3g}%" if 100 * abs(value) < 999.5 else f"{100 * value:,.0f}%"
 
 

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 import app.web
 from app.dataset.matcher import MatcherCard
 from app.jobs.catalogues.matchers import MatcherCatalogue
+from app.web.say import rate
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}'&\u202e"
 PAGES = ["/", "/datasets", "/datasets?state=failed&name=x", "/new", "/models", "/you"]
@@ -174,3 +175,11 @@ def test_a_mistyped_address_is_a_page_for_people_and_an_error_for_programs(brows
     assert "There is nothing here" in page.text
     assert browser.get("/datasetz").json()["error"] == "NotFound"
     assert browser.get("/v1/nothing", headers={"Accept": "text/html"}).json()["error"] == "NotFound"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(None, "–"), (0.0, "0%"), (2.4e-11, "<0.0001%"), (0.000123, "0.0123%"), (0.0493, "4.93%"), (1.0, "100%")],
+)
+def test_a_rate_is_told_without_powers_of_ten(share: float | None, text: str) -> None:
+    assert rate(share) == text

@@ -12,7 +12,7 @@ from app.dataset import keys
 from app.dataset.plan import Plan
 from app.dataset.planning import make_plan
 from app.dataset.request import Checks, ComparisonsSpec, DatasetRequest, PreviewRequest
-from app.errors import NotFound, ObjectNotFound, RequestRefused
+from app.errors import NotFound, ObjectNotFound, QueueUnavailable, RequestRefused
 from app.jobs.catalogues.models import ModelCatalogue
 from app.queue import TaskQueue
 from app.storage import ObjectStore
@@ -79,6 +79,13 @@ class PreviewService:
         """
         if not self._waiting[tenant, preview]:
             self._queue.forget_preview(tenant, preview)
+
+    def under_way(self, tenant: str, preview: str) -> bool:
+        """Whether it waits or a worker is at it, as far as the queue can be asked: so long the store need not be."""
+        try:
+            return self._queue.on_their_way([(tenant, preview)])[0] > 0
+        except QueueUnavailable:
+            return False
 
     def fetch(self, tenant: str, preview: str) -> bytes | None:
         """The contact sheet as PNG, or None while it is not there."""

@@ -151,7 +151,7 @@ def looked(rounds: int, model: str) -> dict[str, Any]:
         page.goto(invite(stack.folder))
         page.goto(f"{stack.url}/new?name=x&subjects=20&samples_per_subject=5&scale=1&model={model}")
         done = "document.querySelector('#preview').getAttribute('aria-busy') === 'false'"
-        page.wait_for_function(done)
+        page.wait_for_function(f"() => {done}")
         for number in range(WARM + rounds):  # the first ones find workers that have drawn nothing yet
             before = page.get_attribute("#draft", "data-preview")
             page.evaluate(MOVE, str(0.5 + 0.05 * number))

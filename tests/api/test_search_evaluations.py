@@ -16,6 +16,8 @@ from app.cli.main import run
 from app.client import connect
 from app.dataset import keys
 
+pytest.importorskip("pyarrow")
+
 SUBJECTS = 40
 
 

@@ -50,6 +50,8 @@ def test_photographs_become_a_model(mine: Path, tmp_path: Path, monkeypatch: pyt
     assert {path.name for path in out.glob("sheet-*.png")} == {"sheet-0000002.png", "sheet-0000004.png"}
     before = (out / "checkpoint.safetensors").read_bytes()
     assert "4 iterations" in run(*options), "a run that is done stays as it is"
+    with pytest.raises(RequestRefused, match=r"begun: .* holds photographs"):
+        run(*options, "--begun")
     assert (out / "checkpoint.safetensors").read_bytes() == before
     with pytest.raises(RequestRefused, match=r"out: 'Ours' cannot name a model"):
         run("export", packed, "--run", out, "--out", tmp_path / "models" / "Ours")

@@ -233,13 +233,13 @@ def run_command(
         )
     except ValidationError as exc:
         raise RequestRefused([(str(e["loc"][0]) if e["loc"] else "settings", e["msg"]) for e in exc.errors()]) from exc
-    begun = (out / CHECKPOINT).exists()
-    if repulsion_weight and grow_from is None and not begun:
+    resumed = (out / CHECKPOINT).exists()
+    if repulsion_weight and grow_from is None and not resumed:
         raise RequestRefused(
             [("grow_from", "repulsion is held to what a model has learned before; name its folder with --grow-from")]
         )
     trainer = Trainer(open_source(data, begun=begun), spec, device)
-    if grow_from is not None and not begun:
+    if grow_from is not None and not resumed:
         grown = begin(trainer, grow_from)
         if grown.told:
             console.print(grown.told)

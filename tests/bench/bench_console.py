@@ -180,8 +180,9 @@ def bare(model: str, rounds: int) -> dict[str, Any]:
     width, height = card.sizes[0]
     clock, core = [], []
     for _ in range(WARM + rounds):
-        identity = np.repeat(chance.standard_normal((PREVIEW_SUBJECTS, card.latent.identity)), PREVIEW_SAMPLES, 0)
-        observation = chance.standard_normal((len(identity), observed))
+        subjects = chance.standard_normal((PREVIEW_SUBJECTS, card.latent.identity), np.float32)
+        identity = np.repeat(subjects, PREVIEW_SAMPLES, 0)
+        observation = chance.standard_normal((len(identity), observed), np.float32)
         began, had = time.perf_counter(), time.process_time()
         generator.generate(identity, observation, width, height)
         clock.append(time.perf_counter() - began)

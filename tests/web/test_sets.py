@@ -14,6 +14,8 @@ from fastapi.testclient import TestClient
 from app.dataset.candidates import SearchRule
 from app.dataset.evaluation import EvaluatedSet
 from app.dataset.keys import DatasetKeys, EvaluationKeys
+from app.dataset.matcher import MatcherCard
+from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.sessions import CSRF_HEADER
 from workers.verdict.candidates import Searched
 from workers.verdict.searching import evaluate_searches
@@ -270,3 +272,34 @@ def test_an_empty_service_has_pages_too(browser: TestClient, path: str) -> None:
     page = browser.get(path)
     assert page.status_code == 200
     assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=", page.text)
+
+
+def test_a_set_of_templates_is_shown_without_pictures(
+    browser: TestClient, post: Callable[..., Any], secret: str, memory_store: Any, finish_any: Callable[..., None]
+) -> None:
+    facts = {"version": "1", "dimensions": 4, "score": "cosine", "provenance": "none", "judge": True}
+    MatcherCatalogue(memory_store).publish([MatcherCard.model_validate({"name": "m", "digest": "a" * 64, **facts})])
+    body = {"name": "crowd", "subjects": 3, "samples_per_subject": 2, "product": "templates", "matcher": "m"}
+    made = browser.post("/v1/datasets", json=body, headers={CSRF_HEADER: secret}).json()["id"]
+    finish_any(memory_store, "acme", made)
+    at = DatasetKeys("acme", made)
+    kept = {"matcher": "m", "matcher_digest": "a" * 64, "dimensions": 4, "failed": 0}
+    memory_store.put(at.summary, json.dumps({**json.loads(memory_store.get(at.summary)), "templates": kept}).encode())
+    memory_store.put(at.templates, b"PK")
+    assert post("/promote", dataset=made, name="crowd", version="1.0.0", notes="").status_code == 303
+    for base, api in (
+        (f"/datasets/{made}", f"/v1/datasets/{made}"),
+        ("/releases/crowd/1.0.0", "/v1/releases/crowd/1.0.0"),
+    ):
+        page = browser.get(base).text
+        assert "alone are kept of its samples" in page
+        assert f'href="{api}/templates"' in page
+        assert "contact-sheet" not in page
+        assert f"{base}/gallery" not in page
+        assert "Templates (NPZ)" in browser.get(f"/datasets/{made}/downloads").text
+        for looked_at in ("gallery", "pairs"):
+            refused = browser.get(f"{base}/{looked_at}")
+            assert refused.status_code == 404
+            assert "there is nothing to look at" in refused.text
+        assert browser.get(f"{api}/templates").content == b"PK"
+    assert "nothing to look at" in browser.get(f"/compare?a={made}&b={made}").text

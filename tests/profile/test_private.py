@@ -174,7 +174,6 @@ def test_the_pattern_of_names_is_told_where_more_than_half_follow_it(people: Peo
     for count, expected in ((76, lfw), (75, None), (150, lfw)):
         measured.named = Counter({lfw: count, other: 150 - count})
         assert told(measured, matcher).naming == expected
-        assert told(measured, matcher, 1.0).naming is None  # no part of a budget goes to it
     assert tell_naming(Counter({lfw: 9}), 10, 5) is None
     assert tell_naming(Counter({lfw: 12}), 20, 15) is None
     profile = told(measured, matcher)
@@ -185,6 +184,14 @@ def test_the_pattern_of_names_is_told_where_more_than_half_follow_it(people: Peo
     with pytest.raises(RequestRefused) as refused:
         read_profile(json.dumps(forged).encode())
     assert refused.value.problems[0][0] == "profile.naming.subject"
+
+
+def test_no_part_of_a_budget_goes_to_the_pattern_of_names(people: People, matcher: Matcher) -> None:
+    pytest.importorskip("opendp", reason="the extra `privacy` is not installed")
+    measured = people(150, 3, 2)
+    measured.named = Counter({Naming(folders=True, subject="{word}", file="{number}", first=1, suffix=".jpg"): 150})
+    assert told(measured, matcher).naming is not None
+    assert told(measured, matcher, 1.0).naming is None
 
 
 def test_a_profile_of_version_1_is_read_as_it_is(people: People, matcher: Matcher) -> None:

@@ -133,10 +133,16 @@ class Sketch:
         return painted
 
 
+FAINT = -40.0
+"""Exponent below which a Gaussian is not followed: a product of two is then never too small for an ordinary float32,
+with which processors reckon many times as fast as with subnormal ones. No pixel can tell."""
+
+
 def profiles(places: Tensor, resolution: int, deviation: float) -> tuple[Tensor, Tensor]:
     """Gaussians about places [B, K, 2] along both axes: down and across, [B, K, R] each."""
     ticks = (torch.arange(resolution, device=places.device, dtype=places.dtype) + 0.5) / resolution
-    across, down = torch.exp(-0.5 * ((ticks - places[..., None]) / deviation) ** 2).unbind(2)
+    exponents = -0.5 * ((ticks - places[..., None]) / deviation) ** 2
+    across, down = torch.exp(exponents.clamp(min=FAINT)).unbind(2)
     return down, across
 
 

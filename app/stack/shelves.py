@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.errors import Conflict, Corrupt, ObjectNotFound
-from app.storage import ObjectStore
+from app.storage import ChunkReader, ObjectStore
 
 INDEX = "index.jsonl"
 UNDER_WAY = "index.part.jsonl"
@@ -82,32 +82,19 @@ def whole_lines(text: bytes) -> bytes:
     return text[: text.rfind(b"\n") + 1]
 
 
-class Hashed(io.RawIOBase):
+class Hashed(ChunkReader):
     """Chunks as a stream, which counts and digests what is read of them."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._left = b""
+        super().__init__(self._told(chunks))
         self.size = 0
         self.digest = hashlib.sha256()
 
-    def readable(self) -> bool:
-        """It can be."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """See io.RawIOBase."""
-        while not self._left:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._left = chunk
+    def _told(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
             self.size += len(chunk)
             self.digest.update(chunk)
-        count = min(len(buffer), len(self._left))
-        buffer[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count
+            yield chunk
 
 
 class FolderShelf:

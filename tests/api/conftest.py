@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.access import ApiKeys
+from app.client import connect
 from app.config import Settings
 from app.dataset import keys
 from app.dataset.model import ModelCard
@@ -135,3 +137,18 @@ class EvaluationWorker:
 def worker(memory_store: Any, memory_queue: Any, settings: Settings) -> EvaluationWorker:
     """Makes evaluations as workers do, when it is told to."""
     return EvaluationWorker(memory_store, memory_queue, settings)
+
+
+@pytest.fixture
+def there(client: TestClient, worker: EvaluationWorker, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Options by which a command asks this API; while it waits, the worker works."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        got = client.request(
+            request.method, request.url.raw_path.decode(), content=request.read(), headers=dict(request.headers)
+        )
+        return httpx.Response(got.status_code, headers=dict(got.headers), content=got.content)
+
+    monkeypatch.setattr(connect, "TRANSPORT", httpx.MockTransport(answer))
+    monkeypatch.setattr("time.sleep", lambda seconds: worker.work())
+    return ["--remote", "--url", "http://testserver", "--key", client.headers["authorization"][7:]]

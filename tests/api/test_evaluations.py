@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import httpx
 import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.cli.main import run
-from app.client import connect
 from app.dataset import keys
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.errors import StoreUnavailable
@@ -316,8 +314,8 @@ def test_the_command_sends_files_and_waits(
     client: TestClient,
     dataset: str,
     send: Callable[..., str],
-    worker: Any,
     memory_store: Any,
+    there: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -329,16 +327,7 @@ def test_the_command_sends_files_and_waits(
         (tmp_path / f"{name}.csv").write_bytes(memory_store.objects[key])
         client.delete(f"/v1/uploads/{digest}")
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        got = client.request(
-            request.method, request.url.raw_path.decode(), content=request.read(), headers=dict(request.headers)
-        )
-        return httpx.Response(got.status_code, headers=dict(got.headers), content=got.content)
-
-    monkeypatch.setattr(connect, "TRANSPORT", httpx.MockTransport(answer))
-    monkeypatch.setattr("time.sleep", lambda seconds: worker.work())
     monkeypatch.chdir(tmp_path)
-    there = ["--remote", "--url", "http://testserver", "--key", client.headers["authorization"][7:]]
     rule = ["--at-fmr", "0.05", "--max-fnmr-increase", "0.05"]
     files = ["--scores", "new.csv", "--baseline", "old.csv"]
     command = ["evaluate", *files, *rule, "--dataset", dataset]

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from app.cli.main import run
-from app.client import connect
 from app.dataset import keys
 
 pytest.importorskip("pyarrow")
@@ -158,24 +156,15 @@ def test_scores_and_lists_are_no_baseline_of_each_other_and_without_probes_nothi
 def test_the_command_sends_lists_and_waits(
     client: TestClient,
     dataset: str,
-    worker: Any,
+    there: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        got = client.request(
-            request.method, request.url.raw_path.decode(), content=request.read(), headers=dict(request.headers)
-        )
-        return httpx.Response(got.status_code, headers=dict(got.headers), content=got.content)
-
-    monkeypatch.setattr(connect, "TRANSPORT", httpx.MockTransport(answer))
-    monkeypatch.setattr("time.sleep", lambda seconds: worker.work())
     monkeypatch.chdir(tmp_path)
     Path("old.csv").write_text(lists())
     Path("new.csv").write_text(lists(3.0))
     Path("all.txt").write_text("".join(f"S{subject:07d}_0000\n" for subject in range(SUBJECTS)))
-    there = ["--remote", "--url", "http://testserver", "--key", client.headers["authorization"][7:]]
     command = ["evaluate", "--candidates", "new.csv", "--dataset", dataset, "--at-fpir", "0.4", *there]
     limit = ["--max-fnir-increase", "0.05"]
     assert run([*command, *limit, "--baseline-candidates", "old.csv", "--json", "--junit", "out.xml"]) == 1

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -10,7 +10,16 @@ from pathlib import PurePosixPath
 from app.dataset import names
 from app.dataset.model import ModelCard
 from app.dataset.plan import FinalPlan, Place, Plan
-from app.dataset.shard import IdentityChoice, Missing, Point, Rejection, SampleRow, ShardReport, Sidecar
+from app.dataset.shard import (
+    IdentityChoice,
+    Missing,
+    Point,
+    Rejection,
+    SampleRow,
+    ShardReport,
+    Sidecar,
+    StoredSample,
+)
 from app.errors import Cancelled
 from workers.generator.base import Generator, Latents
 from workers.generator.shown import shown
@@ -85,14 +94,25 @@ def run_shard(
             raise
         while encoding:
             tar.add(*encoding.popleft().result())
+    return shard_report(number, generator.device, tar.stored, rejected, missing, tar.bytes)
+
+
+def shard_report(
+    number: int,
+    device: str,
+    samples: Iterable[StoredSample],
+    rejected: Iterable[Rejection],
+    missing: Iterable[Missing],
+    tar_bytes: int = 0,
+) -> ShardReport:
+    """What became of a shard, in the plan's order, whatever batches it fell into."""
     return ShardReport(
         shard=number,
-        samples=tuple(tar.stored),
-        # In the plan's order, whatever batches they fell into.
+        samples=tuple(samples),
         rejected=tuple(sorted(rejected, key=lambda item: (item.id, item.attempt))),
         missing=tuple(sorted(missing, key=lambda item: item.id)),
-        tar_bytes=tar.bytes,
-        device=generator.device,
+        tar_bytes=tar_bytes,
+        device=device,
     )
 
 

@@ -30,7 +30,7 @@ from workers.matchers.base import Failure, Matcher, NetworkMatcher, Role, Templa
 from workers.matchers.detector import Detector
 from workers.matchers.extraction import extract_one
 from workers.pipeline.generate import check_model
-from workers.pipeline.run import Passed, delivered, passing_samples, row_of
+from workers.pipeline.run import Passed, delivered, passing_samples, row_of, shard_report
 from workers.pipeline.scoring import metric_of
 from workers.pipeline.store import IN_MEMORY_BYTES
 from workers.pipeline.tables import pack, unpack
@@ -91,14 +91,7 @@ def run_template_shard(
         row = row_of(plan, generator.card, sample, TEMPLATES.file, data, digest)
         stored.append(StoredSample(row=row, offset=len(templates) * len(data)))
         templates.append(found)
-    report = ShardReport(
-        shard=number,
-        samples=tuple(stored),
-        rejected=tuple(sorted(rejected, key=lambda item: (item.id, item.attempt))),
-        missing=tuple(sorted(missing, key=lambda item: item.id)),
-        tar_bytes=0,
-        device=generator.device,
-    )
+    report = shard_report(number, generator.device, stored, rejected, missing)
     table = np.array(templates, FLOAT).reshape(len(templates), matcher.dimensions)
     ids = np.array([sample.row.id for sample in stored], np.str_)
     said = {"failures": {matcher.name: failures}, "metrics": {matcher.name: metric_of(matcher)}}

@@ -17,11 +17,11 @@ from app.errors import Corrupt
 from workers.digests import file_sha256
 from workers.generator import latents as lt
 from workers.generator.cards import read_card, write_card
-from workers.generator.parametric.appearance import skin_tone
+from workers.generator.parametric.appearance import shirt_colour, skin_colour, skin_tone
 from workers.generator.parametric.lighting import read_light
 from workers.generator.sdgan.generator import as_seen, load_sdgan
 from workers.generator.sdgan.network import SPOT, Architecture, GeneratorNetwork, profiles, spots
-from workers.generator.sdgan.told import told, told_names, told_size
+from workers.generator.sdgan.told import LIGHT, told, told_names, told_size
 from workers.generator.weights import save_model
 from workers.images import to_pixels
 
@@ -234,14 +234,18 @@ def test_a_card_that_is_none_is_named_with_its_field(folder: Path) -> None:
         load_sdgan(folder, "cpu")
 
 
-def test_a_network_is_told_the_light_that_the_renderer_would_draw_with() -> None:
+def test_a_network_is_told_the_light_and_colours_that_the_renderer_would_draw_with() -> None:
     who, how = draw(3)
     found = told(who, how, lt.SECOND)
     assert found.shape == (3, told_size(lt.SECOND))
     assert found.dtype == np.float32
     assert (found[:, : lt.SECOND.flags] == lt.derived_flags(who, how, lt.SECOND)).all()
     for row, one, other in zip(found, who, how, strict=True):
-        assert (row[lt.SECOND.flags :] == read_light(other, skin_tone(one)).numbers).all()
+        light, colours = np.split(row[lt.SECOND.flags :], [LIGHT])
+        assert (light == read_light(other, skin_tone(one)).numbers).all()
+        drawn = np.concatenate([skin_colour(one), shirt_colour(other)])
+        told_of = colours[[name.split()[2] in ("skin", "shirt") for name in told_names(lt.SECOND)[-len(colours) :]]]
+        np.testing.assert_allclose(((told_of + 1) / 2) ** 2.2, drawn, atol=1e-6)
     assert len(told_names(lt.SECOND)) == len(set(told_names(lt.SECOND))) == told_size(lt.SECOND)
     first = told(who[:, : lt.FIRST.identity], how[:, : lt.FIRST.observation], lt.FIRST)
     assert first.shape == (3, lt.FIRST.flags) == (3, len(told_names(lt.FIRST)))

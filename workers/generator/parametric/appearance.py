@@ -103,6 +103,18 @@ def iris_colours(identity: Latent) -> tuple[NDArray[np.float64], NDArray[np.floa
     return inner, outer
 
 
+def shirt_colour(observation: Latent) -> NDArray[np.float64]:
+    """Colour of the shirt, [3]; another day, another shirt."""
+    level, hue = (float(faces.between(faces.how(observation, f"shirt_{name}"), 0, 1)) for name in ("level", "hue"))
+    return np.asarray(0.02 + 0.5 * level**1.5 * (0.5 + 0.5 * np.cos(6.3 * (hue + np.array([0, 0.33, 0.67])) * 0.8)))
+
+
+def headwear_colour(identity: Latent) -> NDArray[np.float64]:
+    """Colour of the cap, [3]."""
+    hue = float(faces.between(faces.who(identity, "headwear_colour"), 0.0, 1.0))
+    return np.asarray(0.02 + 0.30 * hue**1.5 * (0.55 + 0.45 * np.cos(6.3 * (2.3 * hue + np.array([0, 0.33, 0.67])))))
+
+
 def hairline(identity: Latent, observation: Latent) -> float:
     """Elevation of the front hairline, degrees; it recedes on older men."""
     front = float(faces.between(faces.who(identity, "hairline"), 32, 43))

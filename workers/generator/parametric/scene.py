@@ -12,8 +12,10 @@ from workers.generator.parametric.appearance import (
     brow_colour,
     hair_colour,
     hairline,
+    headwear_colour,
     iris_colours,
     melanin_of_hair,
+    shirt_colour,
     skin_colour,
     skin_colours,
     skin_tone,
@@ -169,8 +171,6 @@ class Scene:
         style = faces.HAIR_STYLES[int(faces.hair_style(identity))]
         turned = np.eye(4)
         turned[:3, :3] = placed.rotation
-        cloth = np.array([float(faces.between(faces.how(observation, f"shirt_{k}"), 0, 1)) for k in ("level", "hue")])
-        shirt = 0.02 + 0.5 * cloth[0] ** 1.5 * (0.5 + 0.5 * np.cos(6.3 * (cloth[1] + np.array([0, 0.33, 0.67])) * 0.8))
         return mesh(
             skin.points,
             self.skin.faces[skin.seen[self.skin.faces].any(1)],
@@ -185,7 +185,7 @@ class Scene:
             turned=turned,
             chart=self._chart(identity, observation),
             fine=0.6 + 0.4 * faces.oldness(identity, observation),
-            shirt=shirt,
+            shirt=shirt_colour(observation),
         )
 
     def _hair(self, identity: Latent, observation: Latent, placed: Placed, skin: _Skin, finest: float) -> list[Piece]:
@@ -269,11 +269,9 @@ class Scene:
         ribs = 0.008 * np.sin(np.radians(self.skin.azimuth) * 40)
         rolled = np.exp(-(((self.skin.elevation - line - 6) / 6) ** 2))
         height = 0.085 + ribs + 0.03 * rolled
-        hue = faces.between(faces.who(identity, "headwear_colour"), 0.0, 1.0)
-        dyed = 0.02 + 0.30 * hue**1.5 * (0.55 + 0.45 * np.cos(6.3 * (2.3 * hue + np.array([0, 0.33, 0.67]))))
         quads = self.skin.faces[((worn > 0) & skin.seen)[self.skin.faces].any(1)]
         points = skin.points + skin.normals * height[:, None].astype(np.float32)
-        return mesh(points, quads, colours=dyed, grown=worn, material=shaders.PLAIN, gloss=0.0)
+        return mesh(points, quads, colours=headwear_colour(identity), grown=worn, material=shaders.PLAIN, gloss=0.0)
 
     def _mask(self, observation: Latent, skin: _Skin) -> Piece:
         """A face mask over nose, mouth and chin."""

@@ -54,6 +54,8 @@ WORKDIR /tmp
 
 # --- api ------------------------------------------------------------------------------------------------------
 FROM runtime AS api
+# Where the set-up of an object store beside the service writes (facsimile store users): a new volume there is ours.
+RUN install --directory --owner=10001 --group=10001 --mode=0700 /store
 COPY --from=build-api /opt/facsimile /opt/facsimile
 USER 10001:10001
 EXPOSE 8000

@@ -29,7 +29,7 @@ class StoreSettings(PlainNumbers):
     secret_key: SecretStr = SecretStr("change-me")
     """Its secret."""
     bucket: str = "facsimile"
-    """Made at the start if it is not there."""
+    """Made by the API at its start if it is not there."""
     region: str = "us-east-1"
     """What the server calls its region; part of every signature."""
     secure: bool = False

@@ -72,7 +72,6 @@ class Resources:
     def publish_models(self) -> list[str]:
         """Write the cards of all models and marks that there are here into the store; returns the models' names."""
         cards = model_cards(self.settings.worker)
-        self.store.ensure_bucket()
         folders = model_folders(self.settings.worker)
         sweeps = {name: file.read_bytes() for name, folder in folders.items() if (file := folder / SWEEP).is_file()}
         ModelCatalogue(self.store).publish(cards, default_model(self.settings.worker), sweeps)
@@ -82,6 +81,5 @@ class Resources:
     def publish_matchers(self) -> list[str]:
         """Write the cards of all matchers that run here into the store; returns their names."""
         cards = matcher_cards(self.settings.worker)
-        self.store.ensure_bucket()
         MatcherCatalogue(self.store).publish(cards)
         return [card.name for card in cards]

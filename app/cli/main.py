@@ -44,6 +44,7 @@ WITH_THE_SERVICE = (
     "keys",
     "backup",
     "restore",
+    "store",
     "train",
     "convert",
     "profile",

@@ -20,6 +20,7 @@ API_KEYS = "api-keys/"
 STOPPED_BOOTS = "stopped-boots/"
 API_KEYS_USED = "api-keys-used/"
 SESSIONS = "sessions/"
+WEBHOOKS = "webhooks/"
 WEBHOOK_EVENTS = "webhook-events/"
 
 SERVICE = "_service"
@@ -63,7 +64,7 @@ def api_key_used(key_id: str) -> str:
 
 def webhook(tenant: str) -> str:
     """Where a tenant's webhook leads, and what it is signed with."""
-    return f"webhooks/{tenant}.json"
+    return f"{WEBHOOKS}{tenant}.json"
 
 
 def webhook_telling(tenant: str) -> str:

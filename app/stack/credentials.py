@@ -11,6 +11,7 @@ from typing import Any
 from app.stack.authority import grpc_sections
 from app.stack.errors import StackError
 from app.stack.folder import DataFolder, read_json, write_private
+from app.stack.rights import IDENTITIES, StoreUser, actions, identities
 
 JWT_SECTIONS = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
 """With these keys set, the volume and filer ports answer only to tokens that the S3 server signs."""
@@ -47,7 +48,7 @@ def load_or_make(folder: DataFolder) -> Credentials:
         whole = _store_users() | {"watermark_key": secrets.token_urlsafe(24)} | known
         if whole != known:
             write_private(folder.credentials, json.dumps(whole, indent=1) + "\n")
-    _secure(folder)
+    secure(folder.s3, folder.s3_tls)
     folder.credentials.chmod(0o600)  # a restored backup may have widened it
     try:
         return Credentials(**read_json(folder.credentials))
@@ -66,23 +67,15 @@ def _store_users() -> dict[str, str]:
     return made
 
 
-def write_identities(folder: DataFolder, credentials: Credentials, bucket: str) -> Path:
-    """Write down who may do what in the object store; returns the file.
-
-    The API and the workers read, write and list in the bucket and nowhere else, and change no bucket and no user.
-    """
-    within = [f"{action}:{bucket}" for action in ("Read", "Write", "List")]
+def write_users(folder: DataFolder, credentials: Credentials, bucket: str) -> Path:
+    """Write down who may do what in the object store; returns the file."""
     users = (
-        ("administrator", credentials.access_key, credentials.secret_key, ["Admin"]),
-        ("api", credentials.api_access_key, credentials.api_secret_key, within),
-        ("worker", credentials.worker_access_key, credentials.worker_secret_key, within),
+        StoreUser("administrator", credentials.access_key, credentials.secret_key, ("Admin",)),
+        StoreUser("api", credentials.api_access_key, credentials.api_secret_key, actions("api", bucket)),
+        StoreUser("worker", credentials.worker_access_key, credentials.worker_secret_key, actions("worker", bucket)),
     )
-    identities = [
-        {"name": name, "credentials": [{"accessKey": access, "secretKey": secret}], "actions": actions}
-        for name, access, secret, actions in users
-    ]
-    path = folder.s3 / "identities.json"
-    write_private(path, json.dumps({"identities": identities}, indent=1) + "\n")
+    path = folder.s3 / IDENTITIES
+    write_private(path, identities(users))
     return path
 
 
@@ -96,9 +89,9 @@ def renew(folder: DataFolder) -> None:
         write_private(folder.credentials, json.dumps(known, indent=1) + "\n")
 
 
-def _secure(folder: DataFolder) -> None:
+def secure(folder: Path, certificates: Path) -> None:
     """Write security.toml, by which the store's servers know their own; the keys in it stay as they are."""
-    path = folder.s3 / "security.toml"
+    path = folder / "security.toml"
     try:
         known = tomllib.loads(path.read_text())
     except (OSError, ValueError):
@@ -110,4 +103,4 @@ def _secure(folder: DataFolder) -> None:
             found = found.get(part, {}) if isinstance(found, dict) else {}
         key = found.get("key") if isinstance(found, dict) else None
         lines.append(f'[{section}]\nkey = "{key or secrets.token_hex(32)}"\n')
-    write_private(path, "\n".join([*lines, grpc_sections(folder.s3_tls)]))
+    write_private(path, "\n".join([*lines, grpc_sections(certificates)]))

@@ -18,7 +18,7 @@ from app.jobs.catalogues.models import ModelCatalogue
 from app.queue import QUEUES, make_celery
 from app.stack import binaries
 from app.stack.child import ChildSpec
-from app.stack.credentials import Credentials, write_identities
+from app.stack.credentials import Credentials, write_users
 from app.stack.folder import DataFolder, write_private
 from app.stack.identity import MARK
 from app.stack.ports import Ports
@@ -99,7 +99,7 @@ def s3(folder: DataFolder, ports: Ports, credentials: Credentials) -> ChildSpec:
 
     Without our credentials nobody reads or writes an object or changes an identity: S3 asks for signatures, the other
     HTTP ports for tokens, and the gRPC ports for a certificate of the stack's own authority; see `authority`. The API
-    and the workers have users of their own, which may do nothing outside the bucket.
+    and the workers have users of their own; see `rights`.
     """
     return ChildSpec(
         name="s3",
@@ -110,7 +110,7 @@ def s3(folder: DataFolder, ports: Ports, credentials: Credentials) -> ChildSpec:
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
             f"-s3.port={ports.s3}",
-            f"-s3.config={write_identities(folder, credentials, BUCKET)}",
+            f"-s3.config={write_users(folder, credentials, BUCKET)}",
             f"-filer.port={ports.filer}",
             f"-master.port={ports.master}",
             f"-volume.port={ports.volume}",

@@ -77,13 +77,36 @@ def test_no_pod_may_do_more_than_it_must(built: list[dict[str, Any]]) -> None:
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert pod["automountServiceAccountToken"] is False, name
-        for container in pod["containers"]:
+        for container in pod["containers"] + pod.get("initContainers", []):
             context = container["securityContext"]
             assert context["readOnlyRootFilesystem"] is True, name
             assert context["allowPrivilegeEscalation"] is False, name
             assert context["capabilities"] == {"drop": ["ALL"]}, name
             assert container["resources"]["limits"]["memory"], name
-            assert "livenessProbe" in container, name
+        assert all("livenessProbe" in container for container in pod["containers"]), name
+
+
+def test_each_pod_knows_the_secrets_that_it_needs_and_no_other(built: list[dict[str, Any]]) -> None:
+    known = {}
+    for name, pod in pods(built).items():
+        for container in pod["containers"] + pod.get("initContainers", []):
+            sources = [entry.get("valueFrom", {}).get("secretKeyRef") for entry in container.get("env", [])]
+            assert not any("secretRef" in source for source in container.get("envFrom", [])), name
+            known[f"{name}/{container['name']}"] = {source["key"] for source in sources if source}
+        assert "secret" not in yaml.safe_dump(pod.get("volumes", [])), name
+    worker = {"store-worker-access-key", "store-worker-secret-key", "queue-password"}
+    users = {f"store-{whose}-{what}-key" for whose in ("api", "worker") for what in ("access", "secret")}
+    assert known == {
+        "api/api": {"store-api-access-key", "store-api-secret-key", "queue-password"},
+        "worker/worker": worker | {"watermark-key"},
+        "worker-gpu/worker": worker | {"watermark-key"},
+        "beat/beat": worker,
+        "queue/valkey": {"queue-password"},
+        "s3/users": users,
+        "s3/s3": set(),
+    }
+    (secret,) = of_kind(built, "Secret").values()
+    assert set(secret["data"]) == users | {"queue-password"}
 
 
 def test_no_secret_stands_in_a_document_but_the_secret(built: list[dict[str, Any]]) -> None:

@@ -85,8 +85,8 @@ def test_api_and_workers_may_do_nothing_outside_the_bucket(stack: EmbeddedStack)
         access, secret = secrets[f"{whose}access_key"], secrets[f"{whose}secret_key"]
         return Minio(settings.endpoint, access_key=access, secret_key=secret, secure=False, region=settings.region)
 
-    def put(whose: str, bucket: str) -> None:
-        client(whose).put_object(bucket, f"stack/{whose or 'x'}", io.BytesIO(b"x"), 1)
+    def put(whose: str, bucket: str, key: str = "tenants/x") -> None:
+        client(whose).put_object(bucket, key, io.BytesIO(b"x"), 1)
 
     administrator = client("")
     if not administrator.bucket_exists("elsewhere"):
@@ -94,10 +94,10 @@ def test_api_and_workers_may_do_nothing_outside_the_bucket(stack: EmbeddedStack)
     put("", "elsewhere")
     for whose in ("api_", "worker_"):
         put(whose, settings.bucket)
-        assert client(whose).get_object(settings.bucket, f"stack/{whose}").data == b"x"
+        assert client(whose).get_object(settings.bucket, "tenants/x").data == b"x"
         for refused in (
             lambda whose=whose: put(whose, "elsewhere"),
-            lambda whose=whose: client(whose).get_object("elsewhere", "stack/x"),
+            lambda whose=whose: client(whose).get_object("elsewhere", "tenants/x"),
             lambda whose=whose: list(client(whose).list_objects("elsewhere")),
             lambda whose=whose: client(whose).make_bucket("third"),
             lambda whose=whose: client(whose).remove_bucket(settings.bucket),
@@ -105,6 +105,10 @@ def test_api_and_workers_may_do_nothing_outside_the_bucket(stack: EmbeddedStack)
             with pytest.raises(S3Error) as failed:
                 refused()
             assert failed.value.code == "AccessDenied"
+    put("api_", settings.bucket, "api-keys/x.json")
+    with pytest.raises(S3Error, match="AccessDenied"):
+        put("worker_", settings.bucket, "api-keys/x.json")
+    client("api_").remove_object(settings.bucket, "api-keys/x.json")
 
 
 def test_the_key_belongs_to_the_tenant_local(stack: EmbeddedStack, store: S3Store) -> None:

@@ -11,6 +11,7 @@ import pytest
 from app.stack import credentials
 from app.stack.errors import StackError
 from app.stack.folder import DataFolder, write_private
+from app.stack.rights import actions
 
 
 def mode(path: Path) -> int:
@@ -103,11 +104,14 @@ def test_secrets_of_a_version_before_stay_and_new_ones_are_added(tmp_path: Path)
     assert {name: getattr(made, name) for name in before} == before
     assert len({made.secret_key, made.api_secret_key, made.worker_secret_key}) == 3
     assert credentials.load_or_make(folder) == made
-    file = credentials.write_identities(folder, made, "facsimile")
+    file = credentials.write_users(folder, made, "facsimile")
     assert mode(file) == 0o600
     known = {one["name"]: one["actions"] for one in json.loads(file.read_text())["identities"]}
-    within = ["Read:facsimile", "Write:facsimile", "List:facsimile"]
-    assert known == {"administrator": ["Admin"], "api": within, "worker": within}
+    assert known == {
+        "administrator": ["Admin"],
+        "api": ["Read:facsimile", "Write:facsimile", "List:facsimile"],
+        "worker": list(actions("worker", "facsimile")),
+    }
 
 
 def test_damaged_secrets_are_told_rather_than_replaced(tmp_path: Path) -> None:

@@ -68,6 +68,9 @@ class ObjectStore(Protocol):
     def folders(self, prefix: str) -> Iterator[str]:
         """Yield the names directly below a prefix that have objects below them."""
 
+    def directly_below(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield every object directly below a prefix, and for each folder there its prefix, which ends in "/"."""
+
     def delete(self, key: str) -> None:
         """Remove an object; it is no error if there is none."""
 
@@ -114,8 +117,8 @@ def _translated(key: str) -> Iterator[None]:
             raise ObjectNotFound(f"there is no object {key!r}") from exc
         if exc.code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
             raise Misconfigured(
-                f"the object store refuses our credentials ({exc.code}); check FACSIMILE_STORE__ACCESS_KEY "
-                "and FACSIMILE_STORE__SECRET_KEY"
+                f"the object store refuses us {key!r} ({exc.code}); check FACSIMILE_STORE__ACCESS_KEY, "
+                "FACSIMILE_STORE__SECRET_KEY and what that user may do (facsimile store policy)"
             ) from exc
         raise StoreUnavailable(f"the object store answered {exc.code}") from exc
     except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, MinioException, OSError) as exc:
@@ -227,9 +230,7 @@ class S3Store:
     def stat(self, key: str) -> ObjectInfo:
         """See ObjectStore."""
         with self._call("stat", key):
-            found = self._client.stat_object(self._bucket, key)
-        modified = found.last_modified.timestamp() if found.last_modified else 0.0
-        return ObjectInfo(key, found.size or 0, found.etag or "", modified)
+            return _info(self._client.stat_object(self._bucket, key))
 
     def exists(self, key: str) -> bool:
         """See ObjectStore."""
@@ -242,16 +243,18 @@ class S3Store:
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         """See ObjectStore."""
         with _translated(prefix):
-            for found in self._listed(prefix, recursive=True, after=after):
-                modified = found.last_modified.timestamp() if found.last_modified else 0.0
-                yield ObjectInfo(found.object_name or "", found.size or 0, found.etag or "", modified)
+            yield from map(_info, self._listed(prefix, recursive=True, after=after))
 
     def folders(self, prefix: str) -> Iterator[str]:
         """See ObjectStore."""
+        for found in self.directly_below(prefix):
+            if found.key.endswith("/"):
+                yield found.key[len(prefix) :].rstrip("/")
+
+    def directly_below(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See ObjectStore."""
         with _translated(prefix):
-            for found in self._listed(prefix, recursive=False):
-                if found.is_dir and found.object_name:
-                    yield found.object_name[len(prefix) :].rstrip("/")
+            yield from map(_info, self._listed(prefix, recursive=False))
 
     def delete(self, key: str) -> None:
         """See ObjectStore."""
@@ -276,6 +279,11 @@ class S3Store:
         if self._public is None:
             return None
         return self._public.presigned_get_object(self._bucket, key, expires=timedelta(seconds=lifetime_s))
+
+
+def _info(found: Object) -> ObjectInfo:
+    modified = found.last_modified.timestamp() if found.last_modified else 0.0
+    return ObjectInfo(found.object_name or "", found.size or 0, found.etag or "", modified)
 
 
 def _public_client(settings: StoreSettings) -> Minio | None:

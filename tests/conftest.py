@@ -113,6 +113,17 @@ class MemoryStore:
         below = {key[len(prefix) :] for key in self.objects if key.startswith(prefix)}
         yield from sorted({name.split("/")[0] for name in below if "/" in name})
 
+    def directly_below(self, prefix: str) -> Iterator[ObjectInfo]:
+        self._begin("look", prefix)
+        below = {key[len(prefix) :] for key in self.objects if key.startswith(prefix)}
+        for name in sorted({name.partition("/")[0] + "/" if "/" in name else name for name in below}):
+            if name.endswith("/"):
+                yield ObjectInfo(prefix + name, 0, "", 0.0)
+            else:
+                key = prefix + name
+                etag = hashlib.md5(self.objects[key], usedforsecurity=False).hexdigest()
+                yield ObjectInfo(key, len(self.objects[key]), etag, self.modified[key])
+
     def delete(self, key: str) -> None:
         self._begin("delete", key)
         self.objects.pop(key, None)

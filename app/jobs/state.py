@@ -4,9 +4,10 @@ accepted → running → assembling → succeeded
                                 ↘ failed | cancelled (from any state before)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
+from typing import NamedTuple
 
 from app.dataset.keys import DatasetKeys
 from app.dataset.plan import Plan
@@ -14,7 +15,7 @@ from app.errors import Conflict, QueueUnavailable
 from app.jobs.phases import CALIBRATE, GENERATE, SURVEY, Facts, current, parts_among
 from app.jobs.records import read_accepted, read_plan
 from app.queue import Task, TaskQueue
-from app.storage import ObjectStore
+from app.storage import ObjectInfo, ObjectStore
 
 
 class State(StrEnum):
@@ -33,36 +34,74 @@ class State(StrEnum):
         return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
+class Look(NamedTuple):
+    """What lies directly below a dataset's prefix, seen by one question to the store."""
+
+    at: DatasetKeys
+    objects: Mapping[str, ObjectInfo]
+    """By key."""
+    folders: frozenset[str]
+    """Prefixes that have objects below them."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether there is such a dataset; one whose objects a release keeps is none."""
+        return self.at.request in self.objects
+
+    @property
+    def stamp(self) -> tuple[str, frozenset[str]]:
+        """Differs whenever one of the objects came, went or was written anew."""
+        return self.at.prefix, frozenset(f"{info.key} {info.etag}" for info in self.objects.values())
+
+    def facts(self, begun: bool, done: Mapping[str, frozenset[str]]) -> Facts:
+        """With what is known of parts, which lie deeper."""
+        at = self.at
+        return Facts(
+            cancelled=at.cancelled in self.objects,
+            failed=at.failed in self.objects,
+            manifest=at.manifest in self.objects,
+            calibrated=at.calibration in self.objects,
+            begun=begun,
+            done=done,
+        )
+
+
+def look_at(store: ObjectStore, tenant: str, dataset: str) -> Look:
+    """See what lies directly below a dataset's prefix."""
+    at = DatasetKeys(tenant, dataset)
+    found = list(store.directly_below(at.prefix))
+    return Look(
+        at,
+        {info.key: info for info in found if not info.key.endswith("/")},
+        frozenset(info.key for info in found if info.key.endswith("/")),
+    )
+
+
 def read_facts(store: ObjectStore, tenant: str, dataset: str) -> Facts:
     """List what there is of a dataset; one pass over its keys."""
     at = DatasetKeys(tenant, dataset)
-    flags = {at.cancelled: False, at.failed: False, at.manifest: False, at.calibration: False}
+    objects: dict[str, ObjectInfo] = {}
     attempts = False
 
     def names() -> Iterator[str]:
         nonlocal attempts
         for found in store.list(at.prefix):
-            if found.key in flags:
-                flags[found.key] = True
+            name = found.key.removeprefix(at.prefix)
+            if "/" not in name:
+                objects[found.key] = found
             attempts = attempts or found.key.startswith(at.all_attempts)
-            yield found.key.removeprefix(at.prefix)
+            yield name
 
     done = parts_among(names())
-    return Facts(
-        cancelled=flags[at.cancelled],
-        failed=flags[at.failed],
-        manifest=flags[at.manifest],
-        calibrated=flags[at.calibration],
-        begun=attempts or any(phase.kind.name in done for phase in (SURVEY, CALIBRATE, GENERATE)),
-        done=done,
-    )
+    begun = attempts or any(phase.kind.name in done for phase in (SURVEY, CALIBRATE, GENERATE))
+    return Look(at, objects, frozenset()).facts(begun, done)
 
 
-def known_facts(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str) -> Facts:
+def known_facts(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str, look: Look | None = None) -> Facts:
     """What there is of a dataset, by what workers have told of its parts; listed only where nothing was told.
 
     What was told is never more than what is stored, but may be less: a worker can die in between. Then the task is
-    given out once more, finds its part stored, and tells.
+    given out once more, finds its part stored, and tells. `look` is one of this moment, where there is one.
     """
     try:
         done = queue.told(tenant, dataset)
@@ -74,15 +113,9 @@ def known_facts(store: ObjectStore, queue: TaskQueue, tenant: str, dataset: str)
             parts = [(kind, part) for kind, names in facts.done.items() for part in names]
             queue.tell(tenant, dataset, parts, all_of_it=True)
         return facts
-    at = DatasetKeys(tenant, dataset)
-    return Facts(
-        cancelled=store.exists(at.cancelled),
-        failed=store.exists(at.failed),
-        manifest=store.exists(at.manifest),
-        calibrated=store.exists(at.calibration),
-        begun=bool(done) or next(iter(store.list(at.all_attempts)), None) is not None,
-        done={kind: frozenset(names) for kind, names in done.items()},
-    )
+    look = look or look_at(store, tenant, dataset)
+    begun = bool(done) or look.at.all_attempts in look.folders
+    return look.facts(begun, {kind: frozenset(names) for kind, names in done.items()})
 
 
 def require_succeeded(store: ObjectStore, tenant: str, dataset: str, what: str) -> DatasetKeys:

@@ -43,9 +43,13 @@ from app.jobs.ids import DATASET, new_id
 from app.jobs.progress import Progress
 from app.jobs.quota import UnfinishedQuota
 from app.jobs.records import Accepted, AskedBy, read_accepted, read_json, read_plan, write_json
-from app.jobs.state import State, known_facts, state_of
+from app.jobs.remembered import Remembered
+from app.jobs.state import State, known_facts, look_at, state_of
 from app.queue import TaskQueue
 from app.storage import ObjectStore
+
+REMEMBERED_BYTES = 8 * 1024 * 1024
+"""Of requests, plans and summaries, as they are stored; in memory they are some times as large."""
 
 
 class Dataset(BaseModel):
@@ -94,6 +98,8 @@ class DatasetService:
         self._settings = settings
         self._clock = clock
         self._listing = Listing(store)
+        self._ended: Remembered[Dataset] = Remembered(REMEMBERED_BYTES)
+        """Datasets that have ended, by their look's stamp."""
         self._keys = IdempotencyKeys(store, "dataset", clock)
         self._quota = UnfinishedQuota(store, settings.limits.unfinished_datasets_per_tenant, clock)
 
@@ -142,17 +148,28 @@ class DatasetService:
         return self._plan(request, self._models.asked_for(request.model), "none")
 
     def get(self, tenant: str, dataset: str) -> Dataset:
-        """Show one dataset; raises NotFound."""
+        """Show one dataset; raises NotFound.
+
+        Of one that has ended, and was shown before, one look at the store says that it is still there as it was.
+        """
+        look = look_at(self._store, tenant, dataset)
+        if not look.accepted:
+            raise NotFound(f"there is no dataset {dataset!r}")
+        if known := self._ended.get(look.stamp):
+            return known
         accepted = read_accepted(self._store, tenant, dataset)
         plan = read_plan(self._store, tenant, dataset)
-        facts = known_facts(self._store, self._queue, tenant, dataset)
+        facts = known_facts(self._store, self._queue, tenant, dataset, look)
         try:
             progress = Progress.of(facts, plan, eta_of(self._queue, tenant, plan, facts))
             shown = self._show(accepted, plan, state_of(facts, plan), progress)
-            tried = tried_scales(self._store, DatasetKeys(tenant, dataset), plan, facts)
-            return shown.model_copy(update={"tried": tried}) if tried else shown
+            tried = tried_scales(self._store, look.at, plan, facts)
         except ObjectNotFound as exc:  # deleted while we looked
             raise NotFound(f"there is no dataset {dataset!r}") from exc
+        if shown.state.final and state_of(look.facts(True, facts.done), plan) is shown.state:
+            told = (look.at.request, look.at.plan, look.at.summary)
+            self._ended.put(look.stamp, shown, sum(look.objects[key].size for key in told if key in look.objects))
+        return shown.model_copy(update={"tried": tried}) if tried else shown
 
     def list(
         self, tenant: str, *, state: State | None, name: str | None, limit: int, after: str | None

@@ -58,8 +58,8 @@ def grow(network: GeneratorNetwork, learned: dict[str, Tensor], columns: list[in
     own: dict[str, nn.Parameter] = dict(network.named_parameters())
     for name, value in learned.items():
         target = own.get(name)
-        if enlarged and name.startswith("paint."):
-            target = own["under" + name]
+        if enlarged and name.startswith(("paint.", "mix.")):
+            target = own.get("under" + name)
         if target is None or (other_landmarks and name.startswith("geometry.")):
             continue
         if columns is not None and name in HEARING and target.shape[0] == value.shape[0]:

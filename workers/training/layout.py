@@ -10,7 +10,7 @@ from workers.generator import latents as lt
 from workers.generator.background import LATENTS as BACKDROP_LATENTS
 from workers.generator.landmarks import LANDMARKS, STROKES
 from workers.generator.sdgan.network import Architecture
-from workers.generator.sdgan.told import told, told_size
+from workers.generator.sdgan.told import colours_told, told, told_size
 from workers.training.spec import Method, TrainingSpec
 
 PLACING_WIDTH = 512
@@ -116,6 +116,7 @@ class Layout:
             base=spec.base,
             fine=spec.fine,
             colours=self.colours,
+            mixed=colours_told(self.meaning) if self.meaning and self.anchored else 0,
         )
 
 

@@ -21,7 +21,7 @@ from workers.generator.parametric.appearance import shirt_colour, skin_colour, s
 from workers.generator.parametric.lighting import read_light
 from workers.generator.sdgan.generator import as_seen, load_sdgan
 from workers.generator.sdgan.network import SPOT, Architecture, GeneratorNetwork, profiles, spots
-from workers.generator.sdgan.told import LIGHT, told, told_names, told_size
+from workers.generator.sdgan.told import COLOURED, LIGHT, colours_told, told, told_names, told_size
 from workers.generator.weights import save_model
 from workers.images import to_pixels
 
@@ -250,6 +250,24 @@ def test_a_network_is_told_the_light_and_colours_that_the_renderer_would_draw_wi
     first = told(who[:, : lt.FIRST.identity], how[:, : lt.FIRST.observation], lt.FIRST)
     assert first.shape == (3, lt.FIRST.flags) == (3, len(told_names(lt.FIRST)))
     assert told(who[:0], how[:0], lt.SECOND).shape == (0, told_size(lt.SECOND))
+
+
+def test_colours_that_it_was_told_are_mixed_by_shares_that_begin_at_nothing() -> None:
+    torch.manual_seed(5)
+    network = GeneratorNetwork(replace(SMALL, mixed=colours_told(lt.SECOND)))
+    who, how = draw(2)
+    seen = [torch.from_numpy(part) for part in (who, how, told(who, how, lt.SECOND))]
+    assert network.mix is not None
+    assert network.mix.bias is not None
+    with torch.no_grad():
+        before, _ = network(*seen)
+        network.mix.bias[COLOURED.index("shirt")] = 0.5
+        after, _ = network(*seen)
+    added = (after - before).numpy()
+    for picture, day in zip(added, how, strict=True):
+        shirt = np.clip(shirt_colour(day), 0, 1) ** (1 / 2.2)
+        np.testing.assert_allclose(picture[:3], np.broadcast_to(0.5 * shirt[:, None, None], (3, 16, 16)), atol=1e-5)
+    assert (added[:, 3] == 0).all()  # where there is a head is not told
 
 
 def test_what_the_camera_and_the_backdrop_do_comes_after_the_network(folder: Path) -> None:

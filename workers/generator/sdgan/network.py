@@ -57,6 +57,9 @@ class Architecture:
     """Channels at resolution 128; 0 for half of those at 64."""
     colours: int = 4
     """4: RGB over nothing, and alpha; 3: RGB."""
+    mixed: int = 0
+    """Things whose colours it is told by the last of its flags, three each (`sdgan.told`): it paints how much of each
+    there is in a pixel beside what it paints itself."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for sizes that no model of ours has: a card must not make us allocate at will."""
@@ -72,6 +75,7 @@ class Architecture:
             ("placing", 0, 2_048),
             ("fine", 0, 256),
             ("colours", 3, 4),
+            ("mixed", 0, self.flags // 3),
         ):
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"{name} {getattr(self, name)} is not within {least} … {most}")
@@ -215,6 +219,14 @@ def _styled(x: Tensor, style: Tensor) -> Tensor:
     return functional.leaky_relu(normed.view(batch, channels, height, width), SLOPE)
 
 
+def _silent(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 1 × 1 convolution that begins without effect."""
+    layer = nn.Conv2d(inputs, outputs, 1)
+    for part in layer.parameters():
+        nn.init.zeros_(part)
+    return layer
+
+
 class GeneratorNetwork(nn.Module):
     """(z_I, z_O, flags) → (picture, landmarks). A network of photographs knows neither flags nor landmarks."""
 
@@ -234,6 +246,8 @@ class GeneratorNetwork(nn.Module):
             self.blocks.append(Block(a.channels(resolution), a.channels(2 * resolution), a.width, maps))
             resolution *= 2
         self.paint = nn.Conv2d(a.channels(a.resolution), a.colours, 1)
+        self.mix = _silent(a.channels(a.resolution), a.mixed) if a.mixed else None
+        self.undermix = _silent(a.channels(a.resolution // 2), a.mixed) if a.mixed and a.strokes else None
         self.underpaint: nn.Conv2d | None = None
         self._stroke_counts: list[int] = []
         if a.strokes:
@@ -250,12 +264,23 @@ class GeneratorNetwork(nn.Module):
         under = None
         for block in self.blocks:
             if self.underpaint is not None and 2 * x.shape[-1] == a.resolution:
-                under = _doubled(self.underpaint(x))
+                under = _doubled(self._painted(x, flags, self.underpaint, self.undermix))
             resolution = 2 * x.shape[-1]
             told = a.landmarks > 0 and resolution >= 16
             x = block(x, w, self.sketch(landmarks, flags, resolution) if told else None)
-        painted = self.paint(x)
+        painted = self._painted(x, flags, self.paint, self.mix)
         return (painted if under is None else painted + under), landmarks
+
+    def _painted(self, x: Tensor, flags: Tensor, paint: nn.Conv2d, mix: nn.Conv2d | None) -> Tensor:
+        """[B, C, R, R] → a picture [B, 4 or 3, R, R]: what is painted, and the colours told, by their shares."""
+        painted: Tensor = paint(x)
+        if mix is None:
+            return painted
+        a = self.architecture
+        told = 0.5 + 0.5 * flags[:, -3 * a.mixed :].view(-1, a.mixed, 3)
+        shares = mix(x)
+        rgb = torch.bmm(told.transpose(1, 2).to(shares.dtype), shares.flatten(2)).view(-1, 3, *shares.shape[2:])
+        return painted + functional.pad(rgb, (0, 0, 0, 0, 0, a.colours - 3))  # alpha is painted alone
 
     @property
     def hearing(self) -> list[Linear]:

@@ -26,9 +26,14 @@ COLOURED = ("skin", "hair", "brows", "irises", "shirt", "cap")
 """What has a colour of its own."""
 
 
+def colours_told(layout: lt.Layout) -> int:
+    """Of how many things `told` ends in colours."""
+    return len(COLOURED) if layout is lt.SECOND else 0
+
+
 def told_size(layout: lt.Layout) -> int:
     """How many numbers `told` gives for latents of a layout."""
-    return layout.flags + (LIGHT + 3 * len(COLOURED) if layout is lt.SECOND else 0)
+    return layout.flags + (LIGHT + 3 * colours_told(layout) if layout is lt.SECOND else 0)
 
 
 def told_names(layout: lt.Layout) -> tuple[str, ...]:

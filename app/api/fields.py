@@ -39,6 +39,7 @@ EXAMPLES: dict[str, dict[str, list[Any]]] = {
         "age": [{"min": 20, "max": 65}],
         "glasses": [0.2],
         "headwear": [0.1],
+        "mask": [0.25],
     },
     "ImageSpec": {"size": [128, [480, 600]], "format": ["png", "jpeg"], "quality": [90]},
     "Checks": {"unique": [True], "face_found": [True]},

@@ -38,6 +38,7 @@ def calibrate(
     skin_tone: Annotated[str | None, typer.Option(help="Shares, as with --sex.")] = None,
     glasses: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with glasses.")] = None,
     headwear: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with a cap.")] = None,
+    mask: Annotated[float | None, typer.Option(min=0, max=1, help="Share of probes with a face mask.")] = None,
     size: Annotated[str | None, typer.Option(help="Pixels of a sample.")] = None,
     image_format: Annotated[str | None, typer.Option("--format", help="png or jpeg.")] = None,
     url: UrlOption = None,
@@ -57,6 +58,7 @@ def calibrate(
         ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")),
         ("attributes.glasses", glasses),
         ("attributes.headwear", headwear),
+        ("attributes.mask", mask),
         ("image.size", requests.size(size)),
         ("image.format", image_format),
     ):

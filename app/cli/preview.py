@@ -29,6 +29,7 @@ def preview(
     skin_tone: Annotated[str | None, typer.Option(help="Shares, as with --sex.")] = None,
     glasses: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with glasses.")] = None,
     headwear: Annotated[float | None, typer.Option(min=0, max=1, help="Share of subjects with a cap.")] = None,
+    mask: Annotated[float | None, typer.Option(min=0, max=1, help="Share of probes with a face mask.")] = None,
     size: Annotated[str | None, typer.Option(help="Pixels of a sample.")] = None,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -48,6 +49,7 @@ def preview(
         ("attributes.skin_tone", requests.shares(skin_tone, "--skin-tone")),
         ("attributes.glasses", glasses),
         ("attributes.headwear", headwear),
+        ("attributes.mask", mask),
         ("image.size", requests.size(size)),
     ):
         requests.put(request, path, value)

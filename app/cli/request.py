@@ -35,6 +35,7 @@ OPTIONS = {
     "attributes.skin_tone": "--skin-tone",
     "attributes.glasses": "--glasses",
     "attributes.headwear": "--headwear",
+    "attributes.mask": "--mask",
     "image.size": "--size",
     "image.format": "--format",
     "image.quality": "--quality",

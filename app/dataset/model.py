@@ -81,6 +81,13 @@ class ShareAttribute(_Data):
     threshold: float
 
 
+class Worn(_Data):
+    """What any image may show whoever is in it: it does where z_O[latent] >= threshold, σ included."""
+
+    latent: int = Field(ge=0)
+    threshold: float
+
+
 Attribute = Annotated[ChoiceAttribute | RangeAttribute | ShareAttribute, Field(discriminator="kind")]
 
 
@@ -158,9 +165,10 @@ PROSE = frozenset({"description", "licence", "provenance"})
 """Of a card: what is written for its readers."""
 
 ABOUT_THE_MODEL = frozenset(
-    {"measured", "evaluation", "training_templates", "training", "parameters", "formerly", "responses"}
+    {"measured", "evaluation", "training_templates", "training", "parameters", "formerly", "responses", "worn"}
 )
-"""Of a card: what was measured, how it was trained, what it was called. None of it decides a pixel or a label."""
+"""Of a card: what was measured, how it was trained, what it was called. None of it decides a pixel or a label: what a
+plan takes from it, as from `worn` and `responses`, stands in the plan."""
 
 
 class ModelCard(_Data):
@@ -181,6 +189,8 @@ class ModelCard(_Data):
     """Image sizes offered, [width, height] in pixels; the first is the model's own."""
     latent: Latents
     attributes: dict[str, Attribute] = {}
+    worn: dict[str, Worn] = {}
+    """What a request can have on a share of the probes, by name."""
     checks: ChecksCard = ChecksCard()
     weights: WeightsCard | None = None
     """None for a model that is code only."""
@@ -196,6 +206,9 @@ class ModelCard(_Data):
         for name, attribute in self.attributes.items():
             if attribute.latent >= self.latent.identity:
                 raise ValueError(f"attributes.{name}.latent is beyond latent.identity")
+        for name, worn in self.worn.items():
+            if worn.latent >= self.latent.observation_size:
+                raise ValueError(f"worn.{name}.latent is beyond latent.observation")
         return self
 
     @property

@@ -21,6 +21,9 @@ from app.dataset.source_type import SourceType
 SURVEY_BLOCK = 256
 """Subjects whose portraits one task templates for the uniqueness check."""
 
+WORN_KEYS = 48
+"""Of a seed's 64 keys of permutations: from here on they are of what is worn, before of attributes."""
+
 MAX_ATTEMPTS = 5
 """How often a sample or an identity is drawn before it counts as shortfall."""
 
@@ -110,6 +113,17 @@ class PlannedMap(_Frozen):
     """Value of the latent at each; straight in between."""
 
 
+class PlannedWorn(_Frozen):
+    """What a share of the probes shows, and nothing else does; see `app.dataset.model.Worn`."""
+
+    name: str
+    latent: int = Field(ge=0)
+    """Dimension of z_O."""
+    threshold: float
+    counts: tuple[int, int]
+    """How many probes show it, and how many do not."""
+
+
 class PlannedMarking(_Frozen):
     """See `app.dataset.request.MarkingSpec`."""
 
@@ -152,6 +166,7 @@ class Plan(_Frozen):
     naming: Naming | None = None
     """How the gallery of a profile calls its folders and files, for the layout `gallery`."""
     attributes: tuple[PlannedAttribute, ...]
+    worn: tuple[PlannedWorn, ...] = ()
     image: PlannedImage
     templates: PlannedMatcher | None = None
     """Whose templates are delivered instead of images; None for images."""
@@ -178,7 +193,7 @@ class Plan(_Frozen):
         for name in ("truncation", "templates", "naming"):
             if written.get(name, 0.0) is None:
                 del written[name]
-        for name in ("sample_counts", "maps", "unreachable"):
+        for name in ("sample_counts", "maps", "unreachable", "worn"):
             if not written.get(name, True):
                 del written[name]
         return written
@@ -354,6 +369,18 @@ class Plan(_Frozen):
             cell = cell_of(subject, attribute.counts, key=self.seed * 64 + number)
             slices[attribute.latent] = attribute.quantiles[cell]
         return slices
+
+    def shows(self, place: Place) -> dict[int, tuple[float, bool]]:
+        """For the observation latents that decide what is worn: latent to its threshold, and whether it is reached."""
+        probe = place.subject < self.subjects and place.sample > 0
+        before = self.index(place) - place.subject - 1 if probe else 0  # probes: every subject has one reference
+        return {
+            worn.latent: (
+                worn.threshold,
+                probe and cell_of(before, worn.counts, key=self.seed * 64 + WORN_KEYS + number) == 0,
+            )
+            for number, worn in enumerate(self.worn)
+        }
 
 
 class FinalPlan(Plan):

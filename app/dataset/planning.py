@@ -28,6 +28,7 @@ from app.dataset.plan import (
     PlannedModel,
     PlannedTarget,
     PlannedUnique,
+    PlannedWorn,
 )
 from app.dataset.request import DatasetRequest, Variability
 from app.dataset.resolution import can_resolve
@@ -81,6 +82,8 @@ def make_plan(
     truncation = _truncation(request, card, problems)
     identities = request.subjects + request.distractors
     attributes = _attributes(request, card, identities, problems)
+    samples = sum(many * some for many, some in groups) or request.subjects * request.samples_per_subject
+    worn = _worn(request, card, samples - request.subjects, problems)
     image = _image(request, card, problems)
     unique = _unique(request, card, identities, problems)
     selection = request.comparisons.selection or default_selection(
@@ -155,6 +158,7 @@ def make_plan(
         unreachable=like.unreachable if like else (),
         naming=like.naming if like else None,
         attributes=(*attributes, *(like.attributes if like else ())),
+        worn=worn,
         image=image,
         templates=templates,
         unique=unique,
@@ -202,6 +206,7 @@ def calibration_question(plan: Plan, request: DatasetRequest, card: ModelCard) -
         maps=plan.maps,
         target=target,
         attributes=_attributes(request, card, USUAL_SUBJECTS, problems),
+        worn=_worn(request, card, USUAL_SUBJECTS * (USUAL_SAMPLES - 1), problems),
         image=plan.image,
         unique=PlannedUnique(matcher=checks.matcher, threshold=checks.threshold),
         face_found=True,
@@ -316,8 +321,7 @@ def _attributes(
     request: DatasetRequest, card: ModelCard, identities: int, problems: list[tuple[str, str]]
 ) -> tuple[PlannedAttribute, ...]:
     asked: list[PlannedAttribute] = []
-    for name in type(request.attributes).model_fields:
-        wish = getattr(request.attributes, name)
+    for name, wish in request.attributes.of_subjects.items():
         if wish is None:
             continue
         attribute = card.attributes.get(name)
@@ -330,6 +334,33 @@ def _attributes(
             asked.extend(_range(name, (wish.min, wish.max), attribute, identities, card, problems))
         else:
             asked.append(_share(name, wish, attribute, identities))
+    return tuple(asked)
+
+
+def _worn(
+    request: DatasetRequest, card: ModelCard, probes: int, problems: list[tuple[str, str]]
+) -> tuple[PlannedWorn, ...]:
+    asked: list[PlannedWorn] = []
+    for name, share in request.attributes.of_probes.items():
+        if share is None:
+            continue
+        worn = card.worn.get(name)
+        if worn is None:
+            offered = f"; on probes it can have: {', '.join(card.worn)}" if card.worn else ""
+            problems.append((f"attributes.{name}", f"model {card.name!r} cannot honour it{offered}"))
+        elif share and not probes:
+            text = "it is a share of the probes, and there are none; ask for samples_per_subject of 2 or more"
+            problems.append((f"attributes.{name}", text))
+        else:
+            counts = apportion({"with": share, "without": 1 - share}, probes)
+            asked.append(
+                PlannedWorn(
+                    name=name,
+                    latent=worn.latent,
+                    threshold=worn.threshold,
+                    counts=(counts["with"], counts["without"]),
+                )
+            )
     return tuple(asked)
 
 

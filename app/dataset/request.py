@@ -108,8 +108,13 @@ def _sums_to_one(shares: dict[str, float] | None, field: str) -> None:
         raise ValueError(f"the shares of {field} sum to {sum(shares.values()):g}; make them sum to 1")
 
 
+OF_PROBES = ("mask",)
+"""Of Attributes: what a share of the probes shows, whoever is in it."""
+
+
 class Attributes(_Part):
-    """Who the subjects are, as distributions that are met exactly in count (largest remainder)."""
+    """Who the subjects are, and what their probes show, as distributions that are met exactly in count (largest
+    remainder)."""
 
     sex: Annotated[dict[str, Share], Field(min_length=1)] | None = None
     """Share of each; they sum to 1. Left out, as the model's identities are."""
@@ -121,6 +126,19 @@ class Attributes(_Part):
     """Share of subjects who wear glasses (unless an observation takes them off)."""
     headwear: Share | None = None
     """Share of subjects who wear a cap (unless an observation takes it off)."""
+    mask: Share | None = None
+    """Share of probes that show a face mask; references and distractors then show none. Left out, as the model's
+    observations have it: one in some hundreds."""
+
+    @property
+    def of_subjects(self) -> dict[str, Any]:
+        """What is asked of subjects, by name; None where nothing is."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in OF_PROBES}
+
+    @property
+    def of_probes(self) -> dict[str, float | None]:
+        """Shares that are asked of probes, by name."""
+        return {name: getattr(self, name) for name in OF_PROBES}
 
     @model_validator(mode="after")
     def _distributions(self) -> Self:

@@ -7,7 +7,7 @@ from typing import Any
 from app.web.forms import Form
 
 SHARES = ("sex", "skin_tone")
-WORN = ("glasses", "headwear")
+WORN = ("glasses", "headwear", "mask")
 PREVIEW_SUBJECTS, PREVIEW_SAMPLES = 3, 4
 """Twelve faces take `parametric` two seconds of one core; more would keep one waiting at every move of a slider. Rows
 are asked for one by one (`preview.js`), so the first is there after a third of that."""

@@ -32,6 +32,7 @@ def card() -> ModelCard:
                 },
                 "glasses": {"kind": "share", "latent": 3, "threshold": 0.8416},
             },
+            "worn": {"mask": {"latent": 5, "threshold": 1.5}},
             "checks": {"unique": {"matcher": "sface", "threshold": 0.5, "basis": "chosen for tests"}},
             "licence": "Apache-2.0",
             "provenance": "none",

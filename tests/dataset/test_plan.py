@@ -428,3 +428,48 @@ def test_templates_are_judged_by_their_own_matcher_and_plans_of_images_say_nothi
     assert images.shards_to_judge == images.judged_shards
     assert "templates" not in images.model_dump()
     assert type(plan).model_validate_json(plan.model_dump_json()) == plan
+
+
+@given(**sizes, share=st.floats(0, 1))
+def test_probes_show_what_is_asked_of_them_in_count_and_nothing_else_does(
+    plan_of: PlanOf, subjects: int, samples_per_subject: int, distractors: int, share: float
+) -> None:
+    if samples_per_subject == 1:
+        share = 0.0
+    plan = plan_of(
+        subjects=subjects, samples_per_subject=samples_per_subject, distractors=distractors, attributes={"mask": share}
+    )
+    showing = [place for place in plan.places(range(plan.samples)) if plan.shows(place) == {5: (1.5, True)}]
+    others = [place for place in plan.places(range(plan.samples)) if plan.shows(place) == {5: (1.5, False)}]
+    assert len(showing) + len(others) == plan.samples
+    assert {role(plan, *place) for place in showing} <= {"probe"}
+    assert abs(len(showing) - share * subjects * (samples_per_subject - 1)) <= 0.5 + 1e-6
+
+
+def test_probes_of_subjects_of_different_numbers_are_counted_through(plan_of: PlanOf) -> None:
+    plan = plan_of(subjects=5, samples_per_subject=4, distractors=2, attributes={"mask": 0.5})
+    uneven = Plan.model_validate(
+        {**dict(plan), "sample_counts": ((4, 2), (2, 3)), "worn": [{**dict(plan.worn[0]), "counts": (5, 4)}]}
+    )
+    shown = [uneven.shows(place)[5][1] for place in uneven.places(range(uneven.samples))]
+    assert sum(shown) == 5
+
+
+def test_a_share_of_probes_wants_probes_and_a_model_that_has_it(plan_of: PlanOf, card: ModelCard) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        plan_of(subjects=3, samples_per_subject=1, attributes={"mask": 0.5})
+    assert [field for field, _ in refused.value.problems] == ["attributes.mask"]
+    assert "samples_per_subject of 2 or more" in str(refused.value)
+    without = card.model_copy(update={"worn": {}})
+    request = DatasetRequest.model_validate(
+        {"name": "t", "subjects": 3, "samples_per_subject": 2, "attributes": {"mask": 0.5}}
+    )
+    with pytest.raises(RequestRefused, match="cannot honour it"):
+        make_plan(request, without, dataset="ds_t", seed=1, shard_size=8, max_comparisons=100)
+
+
+def test_plans_without_it_are_written_as_before_and_its_card_is_the_same_model(
+    plan_of: PlanOf, card: ModelCard
+) -> None:
+    assert "worn" not in plan_of(subjects=3, samples_per_subject=2).model_dump(mode="json")
+    assert card.digest == card.model_copy(update={"worn": {}}).digest

@@ -1,9 +1,17 @@
 """Latents: normal, reproducible, inside their slices."""
 
 import numpy as np
+import pytest
 from scipy import stats
 
+from app.config import worker_settings
+from app.dataset.planning import make_plan
+from app.dataset.request import DatasetRequest
+from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation, sigma_vector
+from workers.generator.registry import load_generator
+from workers.generator.shown import shown
+from workers.pipeline.generate import Draw, draw_latents
 
 
 def test_latents_are_standard_normal() -> None:
@@ -41,3 +49,40 @@ def test_sigma_scales_its_factor_only() -> None:
 
 def test_at_sigma_zero_all_samples_are_the_neutral_portrait() -> None:
     assert not draw_observation(1, 2, 3, 4, np.zeros(28, np.float32)).any()
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 3.0])
+def test_a_latent_lies_on_the_side_of_its_threshold_that_was_asked_whatever_its_scale(scale: float) -> None:
+    sigma = np.full(3, scale, np.float32)
+    drawn = {
+        reached: np.array([draw_observation(1, who, 1, 0, sigma, shows={1: (3.0, reached)}) for who in range(300)])
+        for reached in (True, False)
+    }
+    assert (drawn[True][:, 1] >= 3).all()
+    assert (drawn[False][:, 1] < 3).all()
+    assert len(np.unique(drawn[True][:, 1])) == 300
+    free = np.array([draw_observation(1, who, 1, 0, sigma) for who in range(300)])
+    for found in drawn.values():
+        np.testing.assert_array_equal(found[:, [0, 2]], free[:, [0, 2]])
+    if scale == 1:
+        assert stats.kstest(drawn[False][:, 1], "norm").pvalue > 1e-3
+
+
+def test_what_images_show_is_what_was_asked_of_the_probes() -> None:
+    generator = load_generator("parametric", worker_settings())
+    request = {"name": "masks", "subjects": 8, "samples_per_subject": 6, "attributes": {"mask": 0.25}}
+    plan = make_plan(
+        DatasetRequest.model_validate(request),
+        generator.card,
+        dataset="d",
+        seed=5,
+        shard_size=64,
+        max_comparisons=10**9,
+    ).final()
+    places = list(plan.places(range(plan.samples)))
+    who, how = draw_latents(plan, generator, [Draw(place, 0, 0) for place in places])
+    seen = [shown(generator.card, one, other) for one, other in zip(who, how, strict=True)]
+    masked = [place for place, one in zip(places, seen, strict=True) if one and one.mask]
+    assert len(masked) == 10
+    assert all(place.sample > 0 for place in masked)
+    assert generator.card.model_dump()["worn"] == lt.worn()

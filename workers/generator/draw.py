@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from app.dataset.plan import PlannedMap
 from app.dataset.streams import Purpose, uniforms
@@ -27,17 +27,37 @@ def draw_identity(
 
 
 def draw_observation(
-    seed: int, subject: int, sample: int, attempt: int, sigma: Latent, maps: Sequence[PlannedMap] = ()
+    seed: int,
+    subject: int,
+    sample: int,
+    attempt: int,
+    sigma: Latent,
+    maps: Sequence[PlannedMap] = (),
+    shows: Mapping[int, tuple[float, bool]] | None = None,
 ) -> Latent:
     """Draw z_O of a sample, float32 [size], scaled by `sigma` [size], one scale a dimension.
 
-    Dimensions that a map names follow it instead, whatever their scale.
+    Dimensions that a map names follow it instead, whatever their scale; those of `shows` (latent to a threshold) lie at
+    it or beyond, or below it, as is said of them.
     """
     quantiles = uniforms(seed, Purpose.OBSERVATION, subject, sample, attempt, len(sigma))
     drawn = ndtri(quantiles) * sigma
     for found in maps:
         drawn[found.latent] = np.interp(quantiles[found.latent], found.shares, found.values)
+    for latent, (threshold, reached) in (shows or {}).items():
+        drawn[latent] = _beside(threshold, reached, float(quantiles[latent]), float(sigma[latent]))
     return np.asarray(drawn, np.float32)
+
+
+def _beside(threshold: float, reached: bool, quantile: float, scale: float) -> float:
+    """A normal latent's value on one side of a threshold: beyond it of N(0, 1), below it of its scale."""
+    if reached:
+        split = ndtr(threshold)
+        return max(float(ndtri(split + (1 - split) * quantile)), float(np.nextafter(np.float32(threshold), np.inf)))
+    if scale == 0:
+        return min(0.0, float(np.nextafter(np.float32(threshold), -np.inf)))
+    below = scale * float(ndtri(ndtr(threshold / scale) * quantile))
+    return min(below, float(np.nextafter(np.float32(threshold), -np.inf)))
 
 
 def sigma_vector(observation: Mapping[str, tuple[int, int]], sigma: Mapping[str, float]) -> Latent:

@@ -358,6 +358,13 @@ def attributes(layout: Layout = CURRENT) -> dict[str, dict[str, Any]]:
     return found
 
 
+def worn(layout: Layout = CURRENT) -> dict[str, dict[str, Any]]:
+    """How a model card says which dimension of z_O decides what any image may show."""
+    if "mask_on" not in layout.dimensions:
+        return {}
+    return {"mask": {"latent": layout.dimensions["mask_on"], "threshold": MASK_THRESHOLD}}
+
+
 class Pose(NamedTuple):
     """How a head was asked to be turned, degrees."""
 

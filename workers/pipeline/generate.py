@@ -82,7 +82,8 @@ def draw_latents(plan: FinalPlan, generator: Generator, draws: Sequence[Draw]) -
     sigma = sigma_vector(card.latent.observation, plan.sigma)
     identities = draw_identities(plan, generator, [d.place.subject for d in draws], [d.identity_attempt for d in draws])
     observations = [
-        draw_observation(plan.seed, d.place.subject, d.place.sample, d.attempt, sigma, plan.maps) for d in draws
+        draw_observation(plan.seed, d.place.subject, d.place.sample, d.attempt, sigma, plan.maps, plan.shows(d.place))
+        for d in draws
     ]
     return identities, np.stack(observations)
 

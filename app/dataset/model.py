@@ -81,6 +81,14 @@ class ShareAttribute(_Data):
     threshold: float
 
 
+class Scale(_Data):
+    """Finer names for a choice attribute's values, of a published scale; requests and labels may use either."""
+
+    attribute: str
+    values: dict[str, tuple[float | None, float | None]] = Field(min_length=1)
+    """As of the attribute: value to [low, high) of its latent."""
+
+
 class Worn(_Data):
     """What any image may show whoever is in it: it does where z_O[latent] >= threshold, σ included."""
 
@@ -165,10 +173,20 @@ PROSE = frozenset({"description", "licence", "provenance"})
 """Of a card: what is written for its readers."""
 
 ABOUT_THE_MODEL = frozenset(
-    {"measured", "evaluation", "training_templates", "training", "parameters", "formerly", "responses", "worn"}
+    {
+        "measured",
+        "evaluation",
+        "training_templates",
+        "training",
+        "parameters",
+        "formerly",
+        "responses",
+        "worn",
+        "scales",
+    }
 )
-"""Of a card: what was measured, how it was trained, what it was called. None of it decides a pixel or a label: what a
-plan takes from it, as from `worn` and `responses`, stands in the plan."""
+"""Of a card: what was measured, how it was trained, what it was called. None of it decides a pixel: what a plan takes
+from it, as from `worn` and `responses`, stands in the plan. Scales are other words for what attributes say."""
 
 
 class ModelCard(_Data):
@@ -189,6 +207,8 @@ class ModelCard(_Data):
     """Image sizes offered, [width, height] in pixels; the first is the model's own."""
     latent: Latents
     attributes: dict[str, Attribute] = {}
+    scales: dict[str, Scale] = {}
+    """What samples are labelled with beside their attributes, by name."""
     worn: dict[str, Worn] = {}
     """What a request can have on a share of the probes, by name."""
     checks: ChecksCard = ChecksCard()
@@ -206,10 +226,30 @@ class ModelCard(_Data):
         for name, attribute in self.attributes.items():
             if attribute.latent >= self.latent.identity:
                 raise ValueError(f"attributes.{name}.latent is beyond latent.identity")
+        for name, scale in self.scales.items():
+            if name in self.attributes or not isinstance(self.attributes.get(scale.attribute), ChoiceAttribute):
+                raise ValueError(f"scales.{name}.attribute must be a choice of attributes, and its name no attribute")
         for name, worn in self.worn.items():
             if worn.latent >= self.latent.observation_size:
                 raise ValueError(f"worn.{name}.latent is beyond latent.observation")
         return self
+
+    @property
+    def labels(self) -> dict[str, Attribute]:
+        """What every sample is labelled with, by name: the attributes, and what scales call them."""
+        scales = {
+            name: ChoiceAttribute(kind="choice", latent=self.attributes[scale.attribute].latent, values=scale.values)
+            for name, scale in self.scales.items()
+        }
+        return self.attributes | scales
+
+    def choices(self, name: str) -> dict[str, tuple[float | None, float | None]]:
+        """Values that a request can ask of a choice attribute: its own, then those of scales."""
+        attribute = self.attributes[name]
+        found = dict(attribute.values) if isinstance(attribute, ChoiceAttribute) else {}
+        for scale in self.scales.values():
+            found |= scale.values if scale.attribute == name else {}
+        return found
 
     @property
     def source_type(self) -> SourceType:

@@ -384,17 +384,19 @@ def _choice(
     card: ModelCard,
     problems: list[tuple[str, str]],
 ) -> Iterator[PlannedAttribute]:
-    unknown = [value for value in wish if value not in attribute.values]
+    choices = card.choices(name)
+    unknown = [value for value in wish if value not in choices]
     problems.extend(
         (
             f"attributes.{name}.{value}",
-            f"model {card.name!r} has no such value; it has {', '.join(attribute.values)}",
+            f"model {card.name!r} has no such value; it has {', '.join(choices)}",
         )
         for value in unknown
     )
     if not unknown:
         counts = apportion(wish, identities)
-        yield _planned(name, attribute, [(count, value) for value, count in counts.items()])
+        named = attribute.model_copy(update={"values": choices})
+        yield _planned(name, named, [(count, value) for value, count in counts.items()])
 
 
 def _range(

@@ -151,7 +151,7 @@ async def _choices(page: Page, found: ShownSet) -> dict[str, list[str]]:
             choices[name] = list(attribute["values"])
         elif attribute["kind"] == "share":
             choices[name] = ["true", "false"]
-    return choices
+    return choices | {name: list(scale["values"]) for name, scale in (card or {}).get("scales", {}).items()}
 
 
 def _by_subject(samples: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:

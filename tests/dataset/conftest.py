@@ -32,6 +32,9 @@ def card() -> ModelCard:
                 },
                 "glasses": {"kind": "share", "latent": 3, "threshold": 0.8416},
             },
+            "scales": {
+                "monk": {"attribute": "skin_tone", "values": {"monk-1": [None, -1.4], "monk-2": [-1.4, None]}},
+            },
             "worn": {"mask": {"latent": 5, "threshold": 1.5}},
             "checks": {"unique": {"matcher": "sface", "threshold": 0.5, "basis": "chosen for tests"}},
             "licence": "Apache-2.0",

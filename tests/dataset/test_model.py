@@ -72,7 +72,7 @@ def test_other_words_do_not_make_another_model(card: ModelCard, field: str) -> N
     ],
 )
 def test_what_decides_pixels_or_labels_makes_another_model(card: ModelCard, change: dict[str, Any]) -> None:
-    assert ModelCard.model_validate(card.model_dump() | change).digest != card.digest
+    assert ModelCard.model_validate(card.model_dump() | {"scales": {}} | change).digest != card.digest
 
 
 def test_a_model_is_known_by_the_digests_that_it_had(card: ModelCard) -> None:

@@ -473,3 +473,21 @@ def test_plans_without_it_are_written_as_before_and_its_card_is_the_same_model(
 ) -> None:
     assert "worn" not in plan_of(subjects=3, samples_per_subject=2).model_dump(mode="json")
     assert card.digest == card.model_copy(update={"worn": {}}).digest
+
+
+def test_an_attribute_can_be_asked_for_by_the_names_of_a_scale(plan_of: PlanOf, card: ModelCard) -> None:
+    plan = plan_of(subjects=10, samples_per_subject=2, attributes={"skin_tone": {"monk-1": 0.3, "dark": 0.7}})
+    (tone,) = plan.attributes
+    assert (tone.latent, tone.counts) == (2, (3, 7))
+    normal = NormalDist()
+    assert tone.quantiles == ((0.0, normal.cdf(-1.4)), (normal.cdf(0.43), 1.0))
+    assert attribute_value(card.labels["monk"], -2.0) == "monk-1"
+    with pytest.raises(RequestRefused, match="it has light, medium, dark, monk-1, monk-2"):
+        plan_of(subjects=10, samples_per_subject=2, attributes={"skin_tone": {"monk-3": 1.0}})
+
+
+@pytest.mark.parametrize("scale", [{"attribute": "age"}, {"attribute": "hair"}])
+def test_a_scale_is_of_a_choice_that_is_there(card: ModelCard, scale: dict[str, str]) -> None:
+    told = {**card.model_dump(), "scales": {"monk": {**scale, "values": {"monk-1": [None, None]}}}}
+    with pytest.raises(ValueError, match=r"scales\.monk\.attribute must be a choice"):
+        ModelCard.model_validate(told)

@@ -1,8 +1,11 @@
 """Latents: normal, reproducible, inside their slices."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import ndtri
 
 from app.config import worker_settings
 from app.dataset.planning import make_plan
@@ -11,7 +14,7 @@ from workers.generator import latents as lt
 from workers.generator.draw import draw_identity, draw_observation, sigma_vector
 from workers.generator.registry import load_generator
 from workers.generator.shown import shown
-from workers.pipeline.generate import Draw, draw_latents
+from workers.pipeline.generate import Draw, attributes_of, draw_latents
 
 
 def test_latents_are_standard_normal() -> None:
@@ -86,3 +89,14 @@ def test_what_images_show_is_what_was_asked_of_the_probes() -> None:
     assert len(masked) == 10
     assert all(place.sample > 0 for place in masked)
     assert generator.card.model_dump()["worn"] == lt.worn()
+
+
+def test_monk_tones_are_ten_even_steps_from_the_lightest_to_the_darkest() -> None:
+    card = load_generator("parametric", worker_settings()).card
+    assert json.loads(card.model_dump_json())["scales"] == lt.scales()
+    identity = np.zeros((1, card.latent.identity), np.float32)
+    for depth in np.linspace(0.03, 0.97, 95):
+        if abs(10 * depth - round(10 * depth)) < 1e-6:
+            continue  # on an edge
+        identity[0, lt.SKIN_TONE] = ndtri((depth - 0.02) / 0.96)
+        assert attributes_of(card, identity[0])["monk"] == f"monk-{int(10 * depth) + 1}"

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from app.dataset.model import ModelCard
 from app.errors import Corrupt
@@ -280,6 +280,9 @@ def _second() -> Layout:
 
 
 AGE_YEARS = (19.0, 70.0)
+SKIN_DEPTHS = (0.02, 0.98)
+"""Of the lightest and the darkest skin of the second layout, 0 to 1; evenly between them."""
+
 GLASSES_THRESHOLD = 0.8416
 """A fifth of all identities wear glasses."""
 
@@ -356,6 +359,25 @@ def attributes(layout: Layout = CURRENT) -> dict[str, dict[str, Any]]:
     if "headwear" in layout.who:
         found["headwear"] = {"kind": "share", "latent": layout.who["headwear"], "threshold": HEADWEAR_THRESHOLD}
     return found
+
+
+def skin_depth(z: Floats | float) -> Floats:
+    """Skin tone of the second layout's latent, 0 (lightest) to 1 (darkest)."""
+    return between(np.asarray(z), *SKIN_DEPTHS)
+
+
+def scales(layout: Layout = CURRENT) -> dict[str, dict[str, Any]]:
+    """How a model card says what published scales call the values of its attributes.
+
+    The Monk skin tone scale's ten (Ellis Monk, skintone.google) are ten equal steps of the skin tone's depth: its
+    order is kept, its colour chips are not matched.
+    """
+    if layout is not SECOND:
+        return {}
+    low, high = SKIN_DEPTHS
+    ends = [None, *(round(float(ndtri((step / 10 - low) / (high - low))), 4) for step in range(1, 10)), None]
+    values = {f"monk-{step + 1}": [ends[step], ends[step + 1]] for step in range(10)}
+    return {"monk": {"attribute": "skin_tone", "values": values}}
 
 
 def worn(layout: Layout = CURRENT) -> dict[str, dict[str, Any]]:

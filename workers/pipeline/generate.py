@@ -104,9 +104,8 @@ def generate_portraits(plan: Plan, generator: Generator, subjects: Sequence[int]
 
 
 def attributes_of(card: ModelCard, identity: Latents) -> dict[str, AttributeValue]:
-    """What the card's attributes are for one z_I [d_I]; numbers to a tenth."""
+    """What the card's attributes and scales are for one z_I [d_I]; numbers to a tenth."""
     values = {
-        name: attribute_value(attribute, float(identity[attribute.latent]))
-        for name, attribute in card.attributes.items()
+        name: attribute_value(attribute, float(identity[attribute.latent])) for name, attribute in card.labels.items()
     }
     return {name: round(value, 1) if isinstance(value, float) else value for name, value in values.items()}

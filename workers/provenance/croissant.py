@@ -185,7 +185,7 @@ def _samples(card: ModelCard, shown: Shown | None) -> Node:
     ]
     attributes = [
         (f"attributes.{name}", _data_type(attribute), f"{name} that the model was asked to draw.")
-        for name, attribute in card.attributes.items()
+        for name, attribute in card.labels.items()
     ]
     in_the_image = [
         (f"shown.{name}", "sc:Boolean" if isinstance(value, bool) else "sc:Float", SHOWN[name])

@@ -50,11 +50,6 @@ def skin_tone(identity: Latent) -> float:
     return float(faces.skin_depth(identity))
 
 
-def monk_tone(identity: Latent) -> int:
-    """Number on the Monk scale, 1 (lightest) to 10 (darkest)."""
-    return int(np.clip(np.floor(skin_tone(identity) * 10), 0, 9)) + 1
-
-
 def skin_colour(identity: Latent) -> NDArray[np.float64]:
     """Base colour of the skin, [3]: its tone, more golden or more rosy."""
     tone = skin_tone(identity)

@@ -16,11 +16,6 @@ Floats = NDArray[np.floating[Any]]
 
 IDENTITY, OBSERVATION = SECOND.identity, SECOND.observation
 
-MONK = (
-    "#f6ede4", "#f3e7db", "#f7ead0", "#eadaba", "#d7bd96", "#a07e56", "#825c43", "#604134", "#3a312a", "#292420",
-)  # fmt: skip
-"""The Monk skin tone scale, CC BY 4.0 (Ellis Monk, skintone.google)."""
-
 
 def who(identity: Floats, name: str) -> Floats:
     """A named dimension of z_I."""
@@ -95,7 +90,7 @@ def ancestry(identity: Floats) -> Floats:
 
 def skin_depth(identity: Floats) -> Floats:
     """Skin tone, 0 (lightest) to 1 (darkest)."""
-    return between(who(identity, "skin_tone"), 0.02, 0.98)
+    return lt.skin_depth(who(identity, "skin_tone"))
 
 
 def wears_glasses(identity: Floats, observation: Floats) -> NDArray[np.bool_]:

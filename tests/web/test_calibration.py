@@ -63,3 +63,17 @@ def test_a_set_with_a_target_shows_it_too(browser: TestClient, ask: Callable[...
     page = browser.get(f"/datasets/{dataset}").text
     assert dots(page) == 1
     assert "1 scale measured so far" in page
+
+
+def test_one_that_was_cancelled_goes_on_showing_it(
+    browser: TestClient, ask: Callable[..., str], memory_store: Any
+) -> None:
+    wanted = {f"target.{name}": str(value) for name, value in TARGET.items()}
+    dataset = ask(difficulty="target", subjects="300", samples_per_subject="3", **wanted)
+    at = DatasetKeys("acme", dataset)
+    steps(memory_store, at, 1.0)
+    memory_store.put(at.cancelled, b'{"at": 1}')
+    for _ in range(2):  # the second time, it is remembered
+        found = browser.get(f"/v1/datasets/{dataset}").json()
+        assert found["state"] == "cancelled"
+        assert [point["scale"] for point in found["tried"]] == [1.0]

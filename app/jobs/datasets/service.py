@@ -166,10 +166,12 @@ class DatasetService:
             tried = tried_scales(self._store, look.at, plan, facts)
         except ObjectNotFound as exc:  # deleted while we looked
             raise NotFound(f"there is no dataset {dataset!r}") from exc
+        if tried:
+            shown = shown.model_copy(update={"tried": tried})
         if shown.state.final and state_of(look.facts(True, facts.done), plan) is shown.state:
             told = (look.at.request, look.at.plan, look.at.summary)
             self._ended.put(look.stamp, shown, sum(look.objects[key].size for key in told if key in look.objects))
-        return shown.model_copy(update={"tried": tried}) if tried else shown
+        return shown
 
     def list(
         self, tenant: str, *, state: State | None, name: str | None, limit: int, after: str | None

@@ -3,11 +3,15 @@
 import hashlib
 import io
 import json
+import os
 import sys
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, BinaryIO
+
+# Before numpy is loaded: BLAS wakes threads of its own for arrays so small that waking them takes longer than the work.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import pytest
 

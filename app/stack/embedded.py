@@ -74,6 +74,7 @@ class EmbeddedStack:
         self._handed: dict[str, str] = {}
         self._specs: dict[str, Callable[[], ChildSpec]] = {}
         self._checks: dict[str, Check] = {}
+        self._began: dict[str, float] = {}
         self._settings: Settings | None = None
         self._url = ""
         self._api_key = ""
@@ -116,9 +117,13 @@ class EmbeddedStack:
             self._configure()
             self._supervisor = Supervisor(self.folder, self._on_event)
             self._supervisor.start()
-            self._start_and_wait("valkey", "s3")
+            # The API connects nothing until it is asked: it is read in while the store comes up.
+            self._begin("valkey", "s3", "api")
+            self._await("valkey", "s3")
             self._api_key = servers.known_api_key(self.settings(), self.folder.api_key)
-            self._start_and_wait(*(("api", "worker") if self.workers else ("api",)))
+            if self.workers:
+                self._begin("worker")
+            self._await(*(("api", "worker") if self.workers else ("api",)))
             write_private(self.folder.service, json.dumps({"url": self._url, "pid": os.getpid()}) + "\n")
         except BaseException:
             self.stop()
@@ -189,13 +194,15 @@ class EmbeddedStack:
                 raise StackError(f"{name} is not ready in time: {missing}{self._log_lines(name)}")
             time.sleep(0.05)
 
-    def _start_and_wait(self, *names: str) -> None:
-        supervisor = self._running()
+    def _begin(self, *names: str) -> None:
         for name in names:
             self._on_event(Event("starting", name, ""))
-            supervisor.start_child(self._specs[name]())
+            self._began[name] = time.monotonic()
+            self._running().start_child(self._specs[name]())
+
+    def _await(self, *names: str) -> None:
+        supervisor = self._running()
         for name in names:
-            started = time.monotonic()
             for left in reversed(range(STARTS)):
                 try:
                     self.wait_ready(name)
@@ -206,7 +213,7 @@ class EmbeddedStack:
                     supervisor.start_child(self._specs[name]())
                     self._on_event(Event("restarted", name, "it was not ready yet, and is started again"))
             supervisor.keep_alive(name)
-            self._on_event(Event("ready", name, f"after {time.monotonic() - started:.1f} s"))
+            self._on_event(Event("ready", name, f"after {time.monotonic() - self._began[name]:.1f} s"))
 
     def _configure(self) -> None:
         """Settle secrets, ports and settings; write down the settings for operators' commands."""

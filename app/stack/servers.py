@@ -126,6 +126,8 @@ def s3(folder: DataFolder, ports: Ports, credentials: Credentials) -> ChildSpec:
             "-master.telemetry=false",
             # The volumes tell the master all that it needs; with its old state it may take 5 s more to be ready.
             "-master.resumeState=false",
+            # Others write no more when it is told to end: there is nobody for it to wait for.
+            "-volume.preStopSeconds=0",
         ),
         environment=environment(folder, {}),
         directory=folder.s3,
@@ -182,12 +184,18 @@ def worker(folder: DataFolder, handed: dict[str, str], count: int) -> ChildSpec:
             "-s",
             str(folder.beat_schedule),
         ),
-        environment=environment(folder, handed),
+        environment=environment(folder, {**_threads(count), **handed}),
         directory=folder.run,
         log=folder.log("worker"),
         # First to end what it does, then to put it back; a task run twice leaves the same bytes.
         stop=((SIGTERM, 8.0), (SIGQUIT, 5.0)),
     )
+
+
+def _threads(count: int) -> dict[str, str]:
+    """So many threads for linear algebra that `count` processes do not take the cores from each other."""
+    name = "OPENBLAS_NUM_THREADS"
+    return {} if name in os.environ else {name: str(max(1, (os.cpu_count() or 1) // count))}
 
 
 def worker_ready(settings: Settings) -> Check:
@@ -197,7 +205,8 @@ def worker_ready(settings: Settings) -> Check:
 
     def check() -> str | None:
         try:
-            if not celery.control.ping(timeout=1.0):
+            # One answer is enough: a ping without a limit waits for more of them until its time is up.
+            if not celery.control.broadcast("ping", reply=True, limit=1, timeout=1.0):
                 return "it does not answer a ping yet"
             catalogue.default()
         except (FacsimileError, OSError) as exc:

@@ -248,7 +248,14 @@ def test_a_child_that_dies_before_it_is_ready_is_started_again(tmp_path: Path, m
 
     real = servers.valkey
     monkeypatch.setattr(servers, "valkey", valkey)
-    monkeypatch.setattr(EmbeddedStack, "_start_and_wait", only_valkey(EmbeddedStack._start_and_wait))
+    begin, wait = EmbeddedStack._begin, EmbeddedStack._await
+
+    def wait_for_valkey(self: EmbeddedStack, *names: str) -> None:
+        wait(self, "valkey")
+        raise StopHere
+
+    monkeypatch.setattr(EmbeddedStack, "_begin", lambda self, *names: begin(self, "valkey"))
+    monkeypatch.setattr(EmbeddedStack, "_await", wait_for_valkey)
     events: list[Event] = []
     stack = EmbeddedStack(tmp_path / "data", workers=0, on_event=events.append)
     with pytest.raises(StopHere):
@@ -265,14 +272,6 @@ def test_a_child_that_dies_before_it_is_ready_is_started_again(tmp_path: Path, m
 
 class StopHere(Exception):
     """Enough of the stack was started for a test."""
-
-
-def only_valkey(real: Any) -> Any:
-    def start(self: EmbeddedStack, *names: str) -> None:
-        real(self, "valkey")
-        raise StopHere
-
-    return start
 
 
 def test_a_second_stack_on_the_folder_is_refused(stack: EmbeddedStack, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from app.errors import FacsimileError
 Vertices = NDArray[np.float32]
 
 _DETAIL_FOLDERS = ("cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck", "nose")
+_REMARK = re.compile(rb"^[#\"].*$", re.M)
 _NOT_IDENTITY = re.compile(
     r"(head|neck|nose|mouth)-trans|head-angle|head-age|neck-double|head-fat|head-scale-(horiz|vert|depth)$"
 )
@@ -127,9 +128,8 @@ class HeadModel:
         """A morph target: the vertices it moves [K], and by how much at weight 1 [K, 3]."""
         if path not in self._targets:
             opener = gzip.open if path.suffix == ".gz" else Path.open
-            with opener(path, "rt") as lines:
-                rows = [line.split() for line in lines if line.strip() and line[0] not in '#"']
-            table = np.array(rows, np.float64).reshape(-1, 4)
+            with opener(path, "rb") as file:
+                table = np.array(_REMARK.sub(b"", file.read()).split(), np.float64).reshape(-1, 4)
             self._targets[path] = (table[:, 0].astype(np.int64), table[:, 1:].astype(np.float32))
         return self._targets[path]
 
@@ -143,7 +143,7 @@ class HeadModel:
 
     @cached_property
     def _all_targets(self) -> tuple[dict[Path, int], sparse.csr_matrix]:
-        """Row of every target in use, and all of them as one sparse matrix [targets, 3 V]; 1.5 s, once."""
+        """Row of every target in use, and all of them as one sparse matrix [targets, 3 V]; .8 s, once."""
         paths = sorted(
             {path for sides in self.sliders.values() for ends in sides.values() for path in ends.values()}
             | set((self._base / "targets" / "macrodetails").glob("*-*-*.target.gz"))

@@ -20,12 +20,21 @@ from workers.matchers.detector import load_detector
 from workers.pipeline.run import run_shard
 from workers.pipeline.store import ShardTar
 
-FAST_RECOVERY = {
-    "FACSIMILE_QUEUE__RECONCILE_INTERVAL_S": "2",
-    "FACSIMILE_QUEUE__RUNNING_MARKER_S": "8",
-    "FACSIMILE_STORE__TIMEOUT_S": "3",
-}
+FAST_RECOVERY = {"FACSIMILE_QUEUE__RECONCILE_INTERVAL_S": "1", "FACSIMILE_QUEUE__RUNNING_MARKER_S": "4"}
 """Production waits longer before it takes silence for death; nothing else differs."""
+
+BY_ITSELF = {
+    **FAST_RECOVERY,
+    "FACSIMILE_STORE__TIMEOUT_S": "3",
+    "FACSIMILE_SHARD_SIZE": "24",
+    "FACSIMILE_SHARDS_PER_DATASET": "1",
+    "FACSIMILE_WORKER__BATCH_SIZE": "8",
+    "FACSIMILE_WORKER__ENCODER_THREADS": "1",
+    "FACSIMILE_WORKER__MAX_DEATHS": "2",
+    "FACSIMILE_QUEUE__RETAIN_INTERVAL_S": "2",
+    "FACSIMILE_LIMITS__RETENTION_DAYS_PER_TENANT": "7",
+}
+"""Of the stack with one worker process: as unlike the other as can be, and soon at an end with what it gives up."""
 
 UNCHECKED = {"unique": False, "face_found": False}
 
@@ -105,34 +114,31 @@ def one_torch_thread() -> None:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The stack that most tests share: two worker processes."""
     data = tmp_path_factory.mktemp("stack")
-    with EmbeddedStack(data, workers=2, env_overrides={"FACSIMILE_SHARD_SIZE": "10"}) as stack:
+    with EmbeddedStack(data, workers=2, env_overrides={**FAST_RECOVERY, "FACSIMILE_SHARD_SIZE": "10"}) as stack:
         yield Service(stack.url, stack.api_key, stack)
 
 
-def starting(folder: Path) -> Iterator[Callable[..., Service]]:
-    """A function that starts stacks below a folder; all are stopped at the end."""
+@pytest.fixture(scope="session")
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The stack with one worker process, which faults befall: each test finds it as the last one left it."""
+    data = tmp_path_factory.mktemp("lone")
+    with EmbeddedStack(data, workers=1, env_overrides=BY_ITSELF) as stack:
+        yield Service(stack.url, stack.api_key, stack)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Start stacks of a test's own; they are stopped after it."""
     running: list[EmbeddedStack] = []
 
-    def begin(workers: int = 1, data: Path = folder / "data", **overrides: str) -> Service:
-        stack = EmbeddedStack(data, workers=workers, env_overrides={**FAST_RECOVERY, **overrides})
+    def begin(workers: int = 1, data: Path = tmp_path / "data") -> Service:
+        stack = EmbeddedStack(data, workers=workers, env_overrides=BY_ITSELF)
         running.append(stack.start())
         return Service(stack.url, stack.api_key, stack)
 
     yield begin
     for stack in running:
         stack.stop()
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Start stacks of a test's own; they are stopped after it."""
-    yield from starting(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def start_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Service]]:
-    """Start stacks that the tests of one file share; they are stopped after the last."""
-    yield from starting(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture

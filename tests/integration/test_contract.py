@@ -1,27 +1,43 @@
 """A target, asked for and met on the real stack; and a worker killed while it is being found."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.integration
 
-ASKED: dict[str, Any] = {
-    "model": "sdgan",
-    "subjects": 16,
-    "samples_per_subject": 4,
-    "seed": 5,
-    "report": {"judged_subjects": 16},
-    "variability": {"target": {"matcher": "sface", "fmr": 0.1, "fnmr": 0.4}},
-}
+FNMR = 0.45
+
+
+def ask(service: Any) -> str:
+    """Ask for a set by contract. Its factors are doubled: the search is over after two scales, the second of them met.
+
+    8 subjects of 5 samples make 80 mated comparisons, a few more than the target's rule of 30 wants.
+    """
+    return str(
+        service.submit(
+            model="sdgan",
+            subjects=8,
+            samples_per_subject=5,
+            seed=5,
+            report={"judged_subjects": 8},
+            variability={
+                "factors": dict.fromkeys(factors(service), 2.0),
+                "target": {"matcher": "sface", "fmr": 0.1, "fnmr": FNMR},
+            },
+        )
+    )
+
+
+def factors(service: Any) -> list[str]:
+    return list(service.http.get("/v1/models/sdgan").json()["latent"]["observation"])
 
 
 @pytest.fixture(scope="module")
 def met(service: Any) -> str:
     """The dataset that is asked for, as soon as it is accepted."""
-    return str(service.submit(**ASKED))
+    return ask(service)
 
 
 def test_a_target_is_met_and_its_manifest_says_so(service: Any, met: str) -> None:
@@ -37,24 +53,29 @@ def test_a_target_is_met_and_its_manifest_says_so(service: Any, met: str) -> Non
         "generate",
         "judge",
     ]
-    assert end["progress"]["judged_done"] == 64
+    assert end["progress"]["judged_done"] == 40
     manifest = service.finish(dataset)
     contract = manifest["contract"]
     assert contract["met"]
-    assert abs(contract["delivered"]["fnmr"]["value"] - 0.4) <= 0.04
+    assert abs(contract["delivered"]["fnmr"]["value"] - FNMR) <= 0.1 * FNMR
     assert contract["delivered"] == contract["calibrated"]
-    assert set(manifest["sigma"].values()) == {contract["scale"]}
+    assert set(manifest["sigma"].values()) == {2 * contract["scale"]}
     assert all("yaw_deg" in row["quality"] for row in manifest["samples"])
 
 
-def test_a_worker_killed_while_calibrating_changes_nothing(service: Any, met: str, start: Callable[..., Any]) -> None:
+def test_a_worker_killed_while_calibrating_changes_nothing(service: Any, met: str) -> None:
     undisturbed = service.finish(met, 400)
-    other = start(workers=2, FACSIMILE_SHARD_SIZE="10")
-    dataset = other.submit(**ASKED)
-    other.wait(dataset, lambda found: found["progress"]["phase"] == "calibrate")
-    time.sleep(1)
-    other.stack.kill("worker")
-    manifest = other.finish(dataset, 400)
+    # It begins anew: a set looks up nothing of another set's search.
+    dataset = ask(service)
+    service.wait(dataset, lambda found: found["progress"]["phase"] == "calibrate")
+    parts = f"tenants/local/datasets/{dataset}/calibration/"
+    deadline = time.monotonic() + 300
+    while not any(key.endswith(".npz") for key in service.keys(parts)):
+        assert time.monotonic() < deadline, "nothing was tried"
+        time.sleep(0.05)
+    assert service.show(dataset)["progress"]["phase"] == "calibrate", "it was over before it could be disturbed"
+    service.stack.kill("worker")
+    manifest = service.finish(dataset, 400)
     assert manifest["contract"] == undisturbed["contract"]
     assert manifest["digests"]["pixels"] == undisturbed["digests"]["pixels"]
 
@@ -62,9 +83,9 @@ def test_a_worker_killed_while_calibrating_changes_nothing(service: Any, met: st
 def test_a_target_out_of_reach_says_what_is_in_reach(service: Any) -> None:
     body = {
         "model": "sdgan",
-        "subjects": 13,
-        "samples_per_subject": 4,
-        "factors": dict.fromkeys(service.http.get("/v1/models/sdgan").json()["latent"]["observation"], 0.01),
+        "subjects": 8,
+        "samples_per_subject": 5,
+        "factors": dict.fromkeys(factors(service), 0.01),
         "target": {"matcher": "sface", "fmr": 0.1, "fnmr": 0.4},
     }
     answer = service.http.post("/v1/calibrations", json=body)

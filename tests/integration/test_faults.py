@@ -1,6 +1,5 @@
 """What breaks is mended, and the pixels are those of an undisturbed run. On real servers, with kill -9."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -12,22 +11,16 @@ from typing import Any
 
 import pytest
 
-from app.stack.embedded import EmbeddedStack
-from app.stack.errors import StackError
+from app.queue import make_celery
 
 pytestmark = pytest.mark.integration
 
 UNCHECKED = {"unique": False, "face_found": False}
-FIELDS = {"subjects": 40, "samples_per_subject": 5, "variability": {"scale": 0.8}}
-SMALL_SHARDS = {"FACSIMILE_SHARD_SIZE": "25", "FACSIMILE_SHARDS_PER_DATASET": "1", "FACSIMILE_WORKER__BATCH_SIZE": "5"}
-SILENT_S = 12.0
-"""For how long the store is away: four of its time-outs."""
-
-
-@pytest.fixture(scope="module")
-def broken(start_here: Callable[..., Any]) -> Any:
-    """The stack that one fault after another befalls: each test finds it as the last one left it."""
-    return start_here(workers=1, FACSIMILE_WORKER__MAX_DEATHS="2", **SMALL_SHARDS)
+FIELDS = {"subjects": 24, "samples_per_subject": 5, "variability": {"scale": 0.8}}
+SAMPLES = 120
+SMALL_SHARDS = {"FACSIMILE_SHARD_SIZE": "24", "FACSIMILE_SHARDS_PER_DATASET": "1"}
+SILENT_S = 6.0
+"""For how long the store is away: two of its time-outs."""
 
 
 @pytest.fixture(scope="module")
@@ -39,35 +32,33 @@ def expected(undisturbed: Callable[..., dict[str, str]]) -> dict[str, str]:
 def ask(service: Any) -> str:
     """Ask for the set and wait until a shard of it is done and another is being made."""
     dataset: str = service.submit(**FIELDS, seed=33, model="sdgan", checks=UNCHECKED)
-    service.wait(dataset, lambda found: found["progress"]["samples_done"] >= 25)
-    assert service.show(dataset)["progress"]["samples_done"] < 200, "it was over before it could be disturbed"
+    service.wait(dataset, lambda found: found["progress"]["samples_done"] >= 24)
+    assert service.show(dataset)["progress"]["samples_done"] < SAMPLES, "it was over before it could be disturbed"
     return dataset
 
 
-def busy_child(worker: int) -> int:
-    """The process of the pool that works hardest: the one with the shard."""
-
-    def seconds(pid: int) -> float:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return int(fields[11]) + int(fields[12])
-
-    children = [int(pid) for pid in Path(f"/proc/{worker}/task/{worker}/children").read_text().split()]
-    return max(children, key=seconds)
+def kill_the_process_at_work(service: Any) -> None:
+    """Kill the one process of the pool; the worker's other child is the clock."""
+    celery = make_celery(service.stack.settings().queue)
+    with celery.connection_for_write() as connection:  # one that has not lived through the queue's death
+        (told,) = celery.control.inspect(timeout=30, limit=1, connection=connection).stats().values()
+    (pid,) = told["pool"]["processes"]
+    os.kill(pid, signal.SIGKILL)
 
 
 def test_a_worker_process_killed_in_mid_shard(
-    broken: Any, expected: dict[str, str], pixel_digests: Callable[..., Any]
+    lone: Any, expected: dict[str, str], pixel_digests: Callable[..., Any]
 ) -> None:
-    service = broken
+    service = lone
     dataset = ask(service)
-    os.kill(busy_child(service.stack.pid("worker")), signal.SIGKILL)
+    kill_the_process_at_work(service)
     assert pixel_digests(service.finish(dataset)) == expected
 
 
 def test_the_whole_worker_killed_in_mid_shard(
-    broken: Any, expected: dict[str, str], pixel_digests: Callable[..., Any]
+    lone: Any, expected: dict[str, str], pixel_digests: Callable[..., Any]
 ) -> None:
-    service = broken
+    service = lone
     restarts = service.stack.restarts("worker")
     dataset = ask(service)
     service.stack.kill("worker")
@@ -75,8 +66,8 @@ def test_the_whole_worker_killed_in_mid_shard(
     assert service.stack.restarts("worker") == restarts + 1
 
 
-def test_the_queue_killed_and_wiped(broken: Any, expected: dict[str, str], pixel_digests: Callable[..., Any]) -> None:
-    service = broken
+def test_the_queue_killed_and_wiped(lone: Any, expected: dict[str, str], pixel_digests: Callable[..., Any]) -> None:
+    service = lone
     dataset = ask(service)
     service.stack.stop_child("valkey")
     lost = list(service.stack.folder.valkey.rglob("*.aof"))
@@ -89,8 +80,8 @@ def test_the_queue_killed_and_wiped(broken: Any, expected: dict[str, str], pixel
     assert pixel_digests(service.finish(dataset)) == expected
 
 
-def test_the_store_gone_for_a_while(broken: Any, expected: dict[str, str], pixel_digests: Callable[..., Any]) -> None:
-    service = broken
+def test_the_store_gone_for_a_while(lone: Any, expected: dict[str, str], pixel_digests: Callable[..., Any]) -> None:
+    service = lone
     dataset = ask(service)
     known = {found["id"] for found in service.http.get("/v1/datasets").json()["datasets"]}
     service.stack.stop_child("s3")
@@ -105,8 +96,8 @@ def test_the_store_gone_for_a_while(broken: Any, expected: dict[str, str], pixel
     assert {found["id"] for found in listed} == known, "what was refused must not have been accepted"
 
 
-def test_the_queue_down_refuses_and_accepts_nothing(broken: Any) -> None:
-    service = broken
+def test_the_queue_down_refuses_and_accepts_nothing(lone: Any) -> None:
+    service = lone
     known = service.http.get("/v1/datasets").json()["datasets"]
     service.stack.stop_child("valkey")
     body = {"name": "t", "subjects": 2, "samples_per_subject": 2, "checks": UNCHECKED}
@@ -142,31 +133,25 @@ def test_the_whole_stack_killed_and_started_again(
     dataset = ask(connect(url, key))
     process.kill()
     process.wait()
-    service = start(workers=1, data=data, **SMALL_SHARDS)
+    service = start(data=data)
     assert service.stack.api_key == key
     assert pixel_digests(service.finish(dataset)) == expected
 
 
-def test_a_shard_that_always_kills_its_worker_fails_its_dataset_and_no_other(broken: Any) -> None:
-    service = broken
+def test_a_shard_that_always_kills_its_worker_fails_its_dataset_and_no_other(lone: Any) -> None:
+    service = lone
     dataset = ask(service)
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 400
+    seen: set[str] = set()
     while service.show(dataset)["state"] not in ("failed", "succeeded"):
         assert time.monotonic() < deadline, service.show(dataset)
-        marks = [key for key in service.keys("tenants/local/datasets") if f"{dataset}/attempts/generate_shard" in key]
-        if marks and (worker := service.stack.pid("worker")):
-            # It may die between our two looks at it.
-            with contextlib.suppress(ProcessLookupError, ValueError, FileNotFoundError):
-                os.kill(busy_child(worker), signal.SIGKILL)
-        time.sleep(0.2)
+        marks = {key for key in service.keys(f"tenants/local/datasets/{dataset}/attempts/") if "/generate_shard" in key}
+        if marks - seen:  # another attempt has begun
+            kill_the_process_at_work(service)
+        seen |= marks
+        time.sleep(0.05)
     end = service.show(dataset)
     assert end["state"] == "failed"
     assert "given up after" in end["failure"]
     healthy = service.submit(subjects=2, samples_per_subject=2, checks=UNCHECKED)
     service.finish(healthy)
-
-
-def test_a_second_stack_on_the_same_folder_is_refused(start: Callable[..., Any]) -> None:
-    service = start(workers=0)
-    with pytest.raises(StackError):
-        EmbeddedStack(service.stack.folder.root, workers=0).start()

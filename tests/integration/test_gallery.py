@@ -116,7 +116,7 @@ def test_a_single_sample_can_be_fetched(service: Any, gallery: tuple[str, dict[s
 def disturbed(card: Any) -> dict[str, Any]:
     """What both tests below ask of a model: the smallest images it makes."""
     size = 64 if (64, 64) in card.sizes else card.sizes[0][0]
-    return {"subjects": 6, "samples_per_subject": 5, "image": {"size": size}, "variability": {"scale": 1.3}}
+    return {"subjects": 4, "samples_per_subject": 6, "image": {"size": size}, "variability": {"scale": 1.3}}
 
 
 @pytest.mark.parametrize("model", ["sdgan", "parametric"])
@@ -132,23 +132,19 @@ def test_pixels_do_not_depend_on_workers_shards_or_batches(
     assert pixel_digests(service.finish(dataset)) == undisturbed(21, model, **fields)
 
 
-def test_one_worker_large_shards_single_batches(
-    start: Callable[..., Any],
+def test_one_worker_one_shard_other_batches(
+    lone: Any,
     undisturbed: Callable[..., dict[str, str]],
     pixel_digests: Callable[[dict[str, Any]], dict[str, str]],
     models: dict[str, Any],
 ) -> None:
-    service = start(
-        workers=1,
-        FACSIMILE_SHARD_SIZE="1000",
-        FACSIMILE_SHARDS_PER_DATASET="1",
-        FACSIMILE_WORKER__BATCH_SIZE="1",
-        FACSIMILE_WORKER__ENCODER_THREADS="1",
-    )
+    settings = lone.stack.settings()
+    assert (lone.stack.workers, settings.worker.batch_size, settings.worker.encoder_threads) == (1, 8, 1)
     for model in ("sdgan", "parametric"):
         fields = disturbed(models[model])
-        dataset = service.submit(**fields, model=model, seed=21, checks=UNCHECKED)
-        assert pixel_digests(service.finish(dataset)) == undisturbed(21, model, **fields)
+        assert fields["subjects"] * fields["samples_per_subject"] == settings.shard_size
+        dataset = lone.submit(**fields, model=model, seed=21, checks=UNCHECKED)
+        assert pixel_digests(lone.finish(dataset)) == undisturbed(21, model, **fields)
 
 
 def test_events_tell_of_progress_to_the_end(service: Any) -> None:

@@ -53,7 +53,7 @@ def matcher(request: pytest.FixtureRequest) -> Matcher:
 
 @pytest.fixture(scope="session")
 def real_faces() -> dict[str, list[Pixels]]:
-    """An image out of each of three videos of 60 people (YouTube Faces, small and poor pictures).
+    """An image out of each of three videos of 40 people (YouTube Faces, small and poor pictures).
 
     A check for development: no real face is ever a part of anything that Facsimile makes.
     """
@@ -67,7 +67,7 @@ def real_faces() -> dict[str, list[Pixels]]:
                 # Name_VF.jpg: the first digit is the video, the second the frame.
                 files[re.sub(r"_\d\d\.jpg$", "", Path(member.name).name)].append(member)
         able = [name for name in sorted(files) if len(videos(files[name])) >= 3]
-        chosen = able[:: len(able) // 60][:60]
+        chosen = able[:: len(able) // 40][:40]
         return {
             name: [decode(tar.extractfile(member).read()) for member in videos(files[name])[:3]]  # type: ignore[union-attr]
             for name in chosen

@@ -45,10 +45,10 @@ def figures(apart: np.ndarray) -> str:
 def test_alignment_agrees_with_dlibs_own_on_renders(render: Callable[..., list[Pixels]], record_property: Any) -> None:
     rng = np.random.default_rng(9)
     apart = distances_to_dlibs_own_chain(
-        render(rng.standard_normal((24, lt.IDENTITY)), 0.5 * rng.standard_normal((24, lt.OBSERVATION)), 256)
+        render(rng.standard_normal((16, lt.IDENTITY)), 0.5 * rng.standard_normal((16, lt.OBSERVATION)), 256)
     )
     record_property("figures", figures(apart))
-    assert len(apart) >= 15
+    assert len(apart) >= 10
     assert np.median(apart) < 0.1  # two images of one identity are 0.3 to 0.6 apart
     assert np.quantile(apart, 0.9) < 0.2
 
@@ -63,7 +63,7 @@ def test_alignment_agrees_with_dlibs_own_on_real_faces(
     ]
     apart = distances_to_dlibs_own_chain(large)
     record_property("figures", figures(apart))
-    assert len(apart) >= 30
+    assert len(apart) >= 20
     assert np.median(apart) < 0.06
 
 

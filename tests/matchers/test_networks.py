@@ -108,7 +108,7 @@ def test_distances_near_zero_are_exact() -> None:
 
 
 def test_real_faces_are_told_apart(matcher: Matcher, real_faces: dict[str, list[Pixels]], record_property: Any) -> None:
-    """60 people, three videos each: EER over all pairs of images. The bounds are loose on purpose."""
+    """40 people, three videos each: EER over all pairs of images. The bounds are loose on purpose."""
     images = [pixels for of_one in real_faces.values() for pixels in of_one]
     who = np.repeat(np.arange(len(real_faces)), 3)
     table = extract_many(matcher, images, Role.PROBE)

@@ -41,17 +41,17 @@ def portrait(render: Render) -> Pixels:
 def test_yaw_is_as_exact_as_is_said(render: Render, record_property: Any) -> None:
     """Fresh identities, and no yaw that PROTRUSION was found on."""
     rng = np.random.default_rng(77)
-    who = rng.standard_normal((60, lt.IDENTITY))
-    how = 0.5 * rng.standard_normal((60, lt.OBSERVATION))
-    how[:, lt.CURRENT.dimensions["yaw"]] = rng.uniform(-3, 3, 60)
-    how[:, lt.CURRENT.dimensions["pitch"]] = rng.uniform(-2, 2, 60)
+    who = rng.standard_normal((40, lt.IDENTITY))
+    how = 0.5 * rng.standard_normal((40, lt.OBSERVATION))
+    how[:, lt.CURRENT.dimensions["yaw"]] = rng.uniform(-3, 3, 40)
+    how[:, lt.CURRENT.dimensions["pitch"]] = rng.uniform(-2, 2, 40)
     faces = [load_detector().detect(pixels) for pixels in render(who, how)]
     seen = [number for number, face in enumerate(faces) if face is not None]
     asked = lt.pose_of(how).yaw[seen]
     told = np.array([estimate_pose(faces[number].points).yaw for number in seen])  # type: ignore[union-attr]
     off = np.abs(told - asked)
     record_property("figures", f"yaw off by {off.mean():.2f} degrees on average, 95%: {np.quantile(off, 0.95):.2f}")
-    assert len(seen) >= 55
+    assert len(seen) >= 37
     assert off.mean() < 4.5
     assert np.corrcoef(told, asked)[0, 1] > 0.97
 

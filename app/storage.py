@@ -65,8 +65,8 @@ class ObjectStore(Protocol):
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         """Yield every object below a prefix in order of keys, those after `after`."""
 
-    def folders(self, prefix: str) -> Iterator[str]:
-        """Yield the names directly below a prefix that have objects below them."""
+    def folders(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Yield the names directly below a prefix that have objects below them, those after the name `after`."""
 
     def directly_below(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield every object directly below a prefix, and for each folder there its prefix, which ends in "/"."""
@@ -245,11 +245,12 @@ class S3Store:
         with _translated(prefix):
             yield from map(_info, self._listed(prefix, recursive=True, after=after))
 
-    def folders(self, prefix: str) -> Iterator[str]:
+    def folders(self, prefix: str, after: str = "") -> Iterator[str]:
         """See ObjectStore."""
-        for found in self.directly_below(prefix):
-            if found.key.endswith("/"):
-                yield found.key[len(prefix) :].rstrip("/")
+        with _translated(prefix):
+            for found in self._listed(prefix, recursive=False, after=after and prefix + after):
+                if found.is_dir and found.object_name:
+                    yield found.object_name[len(prefix) :].rstrip("/")
 
     def directly_below(self, prefix: str) -> Iterator[ObjectInfo]:
         """See ObjectStore."""

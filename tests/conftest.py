@@ -112,10 +112,10 @@ class MemoryStore:
             if key.startswith(prefix) and key > after:
                 yield ObjectInfo(key, len(self.objects[key]), "", self.modified[key])
 
-    def folders(self, prefix: str) -> Iterator[str]:
-        self._begin("list", prefix)
+    def folders(self, prefix: str, after: str = "") -> Iterator[str]:
+        self._begin("list", prefix + after)
         below = {key[len(prefix) :] for key in self.objects if key.startswith(prefix)}
-        yield from sorted({name.split("/")[0] for name in below if "/" in name})
+        yield from sorted({name.split("/")[0] for name in below if "/" in name and name.partition("/")[0] > after})
 
     def directly_below(self, prefix: str) -> Iterator[ObjectInfo]:
         self._begin("look", prefix)

@@ -111,6 +111,21 @@ def test_api_and_workers_may_do_nothing_outside_the_bucket(stack: EmbeddedStack)
     client("api_").remove_object(settings.bucket, "api-keys/x.json")
 
 
+def test_what_lies_directly_below_is_seen_by_one_question(store: S3Store) -> None:
+    for key in ("look/b/1", "look/b/2", "look/c.json", "look/d/e/3", "look/f"):
+        store.put(key, key.encode())
+    found = {info.key: info for info in store.directly_below("look/")}
+    assert set(found) == {"look/b/", "look/c.json", "look/d/", "look/f"}
+    assert found["look/c.json"] == store.stat("look/c.json")
+    store.put("look/c.json", b"another")
+    again = {info.key: info for info in store.directly_below("look/")}
+    assert again["look/c.json"].etag != found["look/c.json"].etag
+    assert sorted(store.folders("look/")) == ["b", "d"]
+    assert list(store.folders("look/", after="bb")) == ["d"]
+    assert list(store.folders("look/", after="d")) == []
+    assert list(store.directly_below("nothing/")) == []
+
+
 def test_the_key_belongs_to_the_tenant_local(stack: EmbeddedStack, store: S3Store) -> None:
     assert ApiKeys(store).tenant_of(stack.api_key) == "local"
     assert httpx.get(f"{stack.url}/livez").status_code == 200

@@ -5,6 +5,7 @@ once: the name and the state of a dataset that has ended never change, and are r
 """
 
 import threading
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from app.dataset import keys
 from app.errors import NotFound
+from app.jobs.ids import DATASET, ids_since
 from app.jobs.records import read_accepted
 from app.jobs.state import State
 from app.storage import ObjectStore
@@ -28,6 +30,14 @@ AT_ONCE = 8
 """Datasets looked at together: each look is a few questions to the store, one after another."""
 
 REMEMBERED = 100_000
+
+ALL_EVERY_S = 60.0
+"""So often all ids are listed; in between only young ones, for ids sort by age and none comes among the old."""
+
+YOUNG_S = 3_600.0
+"""Ids that are no older are listed each time: the clocks of two processes do not differ by more."""
+
+TENANTS_REMEMBERED = 200
 
 
 class Listed(Protocol):
@@ -60,14 +70,17 @@ class Filter(NamedTuple):
 class Listing:
     """Lists the datasets of a store; each call is one tenant's."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, clock: Callable[[], float]) -> None:
         self._store = store
+        self._clock = clock
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="listing")
         self._lock = threading.Lock()
         self._ended: OrderedDict[tuple[str, str], tuple[State, str]] = OrderedDict()
         """State and name of datasets that have ended, by (tenant, id)."""
         self._names: OrderedDict[tuple[str, str], str] = OrderedDict()
         """Names by (tenant, id); they never change."""
+        self._ids: OrderedDict[str, tuple[float, list[str]]] = OrderedDict()
+        """When a tenant's ids were all listed, and what was found, in order."""
 
     def page(
         self, tenant: str, show: Callable[[str], ShownT], wanted: Filter, *, limit: int, after: str | None
@@ -76,7 +89,7 @@ class Listing:
 
         `show` looks at one dataset by its id, and raises NotFound for one that is gone.
         """
-        ids = sorted(self._store.folders(keys.datasets(tenant)), reverse=True)
+        ids = self._all_ids(tenant)
         unlike = self._known_unlike(tenant, wanted)
         left = [dataset for dataset in ids if (after is None or dataset < after) and dataset not in unlike]
         found: list[ShownT] = []
@@ -97,6 +110,22 @@ class Listing:
             if left and named >= NAME_SCAN_LIMIT:
                 return found, some[-1]
         return found, None
+
+    def _all_ids(self, tenant: str) -> list[str]:
+        """Ids of all datasets, the newest first, and of some perhaps that went within the last minute."""
+        now, prefix = self._clock(), keys.datasets(tenant)
+        with self._lock:
+            listed, known = self._ids.get(tenant, (now - 2 * ALL_EVERY_S, []))
+        if not 0 <= now - listed < ALL_EVERY_S:
+            found = sorted(self._store.folders(prefix))
+            with self._lock:
+                self._ids[tenant] = now, found
+                self._ids.move_to_end(tenant)
+                if len(self._ids) > TENANTS_REMEMBERED:
+                    self._ids.popitem(last=False)
+            return found[::-1]
+        young = ids_since(DATASET, now - YOUNG_S)
+        return [*sorted(self._store.folders(prefix, young), reverse=True), *known[: bisect_left(known, young)][::-1]]
 
     def _chunks(self, datasets: list[str], most: Callable[[], int]) -> Iterator[list[str]]:
         """Never more together than may still be shown: without a filter none is looked at in vain."""

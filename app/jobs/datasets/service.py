@@ -97,7 +97,7 @@ class DatasetService:
         self._audit = AuditLog(store, clock)
         self._settings = settings
         self._clock = clock
-        self._listing = Listing(store)
+        self._listing = Listing(store, clock)
         self._ended: Remembered[Dataset] = Remembered(REMEMBERED_BYTES)
         """Datasets that have ended, by their look's stamp."""
         self._keys = IdempotencyKeys(store, "dataset", clock)

@@ -17,7 +17,7 @@ from app.cli.main import run
 from app.dataset.candidates import SearchesFound, SearchRule
 from app.dataset.evaluation import EvaluatedSet, Verdict
 from workers.biometrics.errors import ScoresRefused
-from workers.verdict import candidates, searching
+from workers.verdict import candidate_files, searching
 from workers.verdict.blocks import name_of
 from workers.verdict.candidates import Searched, read_candidates
 from workers.verdict.searching import evaluate_searches, measure_searches
@@ -153,7 +153,7 @@ def test_blocks_may_end_anywhere_and_the_lists_are_what_they_are(seed: int, bloc
         for probe, row in scores.items()
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidates, "BLOCK_BYTES", block)
+        patch.setattr(candidate_files, "BLOCK_BYTES", block)
         found = read(lists(searches), probes, gallery)
     for number, (probe, rows) in enumerate(searches.items()):
         mine = [score for other, score in rows if other == probe[0]]

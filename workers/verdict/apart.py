@@ -1,4 +1,4 @@
-"""A stranger's npz or Parquet file, read in a child process with limits on memory, time and files.
+"""A stranger's file, read in a child process with limits on memory, time and files.
 
 The declared sizes are checked in the child as well; the limits are for files that lie, and for faults in the readers.
 Whatever the child dies of on a file is a refusal of that file: another attempt would end the same way.
@@ -10,20 +10,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import IO
 
 from app.errors import Misconfigured
 from workers.biometrics.errors import ScoresRefused
 from workers.verdict import reading_child
-from workers.verdict.blocks import Block
-from workers.verdict.parquet import MOST_DIMENSIONS
-from workers.verdict.reading_child import Kind
-from workers.verdict.template_files import TemplateBlock
+from workers.verdict.frames import CutOff, Kind, Part, read_part
 
 MEMORY = 1280 * 1024 * 1024
 """Bytes of address space: Python, numpy and pyarrow take 400 MB of it; files are read piece by piece."""
@@ -36,15 +31,23 @@ GIB = 1024**3
 LONGEST_LINE = 64 * 1024
 """Bytes of what a frame says of itself."""
 
-MOST_ROWS = 1 << 20
-"""Of a frame."""
+
+@contextmanager
+def laid_down(chunks: Iterable[bytes]) -> Iterator[Path]:
+    """A file of these bytes, for as long as it is read."""
+    with tempfile.NamedTemporaryFile(prefix="facsimile-scores-") as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        yield Path(file.name)
 
 
-def read_apart(path: Path, kind: Kind, most: int) -> Iterator[Block | TemplateBlock]:
+def read_apart(path: Path, kind: Kind, most: int, numbered: Path | None = None) -> Iterator[Part]:
     """As `read_columns` does, elsewhere; raises ScoresRefused for whatever is wrong with the file."""
     seconds = SECONDS + 120 * path.stat().st_size // GIB
     command = [sys.executable, "-P", "-m", reading_child.__name__]  # -P: what lies where the user stands is not ours
     command += [str(path.absolute()), kind, str(most), str(MEMORY), str(seconds)]
+    command.append("" if numbered is None else str(numbered.absolute()))
     with tempfile.TemporaryFile() as errors:
         try:
             child = subprocess.Popen(  # noqa: S603 - our own module, in this very Python
@@ -66,7 +69,7 @@ def read_apart(path: Path, kind: Kind, most: int) -> Iterator[Block | TemplateBl
             raise _died(child.returncode, seconds, errors)
 
 
-def _parts(out: IO[bytes], kind: Kind) -> Generator[Block | TemplateBlock, None, bool]:
+def _parts(out: IO[bytes], kind: Kind) -> Generator[Part, None, bool]:
     """Yield what the child found; returns whether it came to an end of its own."""
     while line := out.readline(LONGEST_LINE):
         said = json.loads(line)
@@ -74,34 +77,12 @@ def _parts(out: IO[bytes], kind: Kind) -> Generator[Block | TemplateBlock, None,
             raise ScoresRefused(said["refused"])
         if "end" in said:
             return True
-        yield _block(out, said) if kind == "scores" else _templates(out, said)
+        try:
+            part = read_part(out, said, kind)
+        except CutOff:
+            return False
+        yield part
     return False
-
-
-def _block(out: IO[bytes], said: dict[str, Any]) -> Block:
-    rows = _rows(said)
-    return Block(
-        references=_array(out, np.dtype("<i8"), rows),
-        probes=_array(out, np.dtype("<i8"), rows),
-        values=_array(out, np.dtype("<f8"), rows),
-        first=int(said["first"]),
-        strange={int(row): (str(left), str(right)) for row, (left, right) in said["strange"]},
-    )
-
-
-def _templates(out: IO[bytes], said: dict[str, Any]) -> TemplateBlock:
-    rows, width = _rows(said), min(int(said["width"]), MOST_DIMENSIONS)
-    places = _array(out, np.dtype("<i8"), rows)
-    return TemplateBlock(places=places, templates=_array(out, np.dtype("<f4"), rows * width).reshape(rows, width))
-
-
-def _rows(said: dict[str, Any]) -> int:
-    return min(int(said["rows"]), MOST_ROWS)
-
-
-def _array(out: IO[bytes], dtype: np.dtype[Any], count: int) -> NDArray[Any]:
-    data = out.read(count * dtype.itemsize)
-    return np.frombuffer(bytearray(data), dtype, len(data) // dtype.itemsize)
 
 
 def _died(code: int, seconds: int, errors: IO[bytes]) -> ScoresRefused:

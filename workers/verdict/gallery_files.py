@@ -6,7 +6,7 @@ subject is its reference and the others are probes. A failed extraction is a row
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,8 @@ from workers.biometrics.errors import ScoresRefused
 from workers.biometrics.galleries import Pool
 from workers.biometrics.templates import Metric, TemplateTable
 from workers.verdict.blocks import NOWHERE, place_of
-from workers.verdict.columns import MOST_ROWS, NPZ_MAGIC, check_names, texts_of, texts_of_column
-from workers.verdict.npz import Array, open_npz
-from workers.verdict.parquet import NAME, TEMPLATE, batches, open_parquet
-from workers.verdict.template_files import ROWS, check_count, check_width, lists_of, stacked
+from workers.verdict.columns import MOST_ROWS, NPZ_MAGIC
+from workers.verdict.named_blocks import NamedBlock, joined, read_named_npz, read_named_parquet
 
 Floats32 = NDArray[np.float32]
 
@@ -69,72 +67,33 @@ class Sides:
 
 def read_named(path: Path, metric: Metric = "cosine", most: int = MOST_ROWS) -> Named:
     """Read a file of templates; raises ScoresRefused, which names the file."""
-    try:
-        return _read_named(path, metric, most)
-    except ScoresRefused as exc:
-        if str(path) in str(exc):
-            raise
-        raise ScoresRefused(f"{path}: {exc}") from exc
+    return named_of(read_named_blocks(path, most), metric, str(path))
 
 
-def _read_named(path: Path, metric: Metric, most: int) -> Named:
-    columns: dict[str, list[str]] = {}
+def read_named_blocks(path: Path, most: int = MOST_ROWS) -> Iterator[NamedBlock]:
+    """Yield what is in a file of at most so many rows; raises ScoresRefused."""
     with path.open("rb") as file:
         npz = file.read(len(NPZ_MAGIC)) == NPZ_MAGIC
         file.seek(0)
-        if npz:
-            arrays = open_npz(file)
-            if not {"ids", "templates"} <= set(arrays):
-                raise ScoresRefused(f"{path}: there are {', '.join(arrays)[:200]}; there must be ids and templates")
-            count = arrays["ids"].shape[0]
-            check_count(count, most)
-            found = arrays["templates"]
-            if found.dtype.kind not in "fiu" or len(found.shape) != 2 or found.shape[0] != count:
-                raise ScoresRefused(f"{path}: templates must be numbers [{count}, D], not {list(found.shape)}")
-            check_width(found.shape[1])
-            if not count:
-                raise ScoresRefused(f"{path} holds no template")
-            templates = np.concatenate([_narrow(piece) for piece in found.pieces(ROWS)])
-            for column in ("ids", "subjects", "roles"):
-                if column in arrays:
-                    columns[column] = _texts(arrays[column], count, path)
-        else:
-            there = open_parquet(file).schema_arrow.names
-            if not {"id", "template"} <= set(there):
-                raise ScoresRefused(f"{path}: there are {', '.join(there)[:200]}; there must be id and template")
-            names = [name for name in ("id", "subject", "role") if name in there]
-            columns.update({f"{name}s": [] for name in names})
-            rows: list[NDArray[np.generic]] = []
-            for batch in batches(file, {**dict.fromkeys(names, NAME), "template": TEMPLATE}, rows=ROWS, most=most):
-                for name in names:
-                    columns[f"{name}s"] += texts_of_column(batch.column(name), name, len(rows) + 1)
-                rows += lists_of(batch.column("template"))
-            if not rows:
-                raise ScoresRefused(f"{path} holds no template")
-            width = max(row.size for row in rows)
-            check_width(width)
-            templates = stacked(columns["ids"], rows, width)
-    ids = columns["ids"]
-    if len(set(ids)) < len(ids):
-        twice = [name for name, count in Counter(ids).items() if count > 1]
-        raise ScoresRefused(f"{path}: {len(twice):,} ids stand twice ({_first(twice)}); leave each once")
-    _check_numbers(templates, ids, metric, path)
-    return Named(
-        what=str(path),
-        ids=ids,
-        subjects=columns.get("subjects") or _subjects(ids, path),
-        roles=columns.get("roles"),
-        templates=templates,
-    )
+        yield from (read_named_npz if npz else read_named_parquet)(file, most)
 
 
-def _narrow(piece: NDArray[np.generic]) -> Floats32:
-    """float32; what does not fit is infinite, and refused with its id."""
-    with np.errstate(over="ignore"):
-        return piece.astype(np.float32)
+def named_of(blocks: Iterator[NamedBlock], metric: Metric, what: str) -> Named:
+    """Templates out of the blocks of a file, wherever it was read; raises ScoresRefused, which names the file."""
+    try:
+        whole = joined(blocks)
+        ids = whole.columns["ids"]
+        if len(set(ids)) < len(ids):
+            twice = [name for name, count in Counter(ids).items() if count > 1]
+            raise ScoresRefused(f"{len(twice):,} ids stand twice ({_first(twice)}); leave each once")
+        _check_numbers(whole.templates, ids, metric)
+        subjects = whole.columns.get("subjects") or _subjects(ids)
+    except ScoresRefused as exc:
+        raise ScoresRefused(f"{what}: {exc}") from exc
+    return Named(what=what, ids=ids, subjects=subjects, roles=whole.columns.get("roles"), templates=whole.templates)
 
 
-def _check_numbers(templates: Floats32, ids: list[str], metric: Metric, path: Path) -> None:
+def _check_numbers(templates: Floats32, ids: list[str], metric: Metric) -> None:
     """Raise ScoresRefused for templates that are none, naming them: partly NaN, infinite, or without a direction."""
     missing = np.isnan(templates)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -143,13 +102,13 @@ def _check_numbers(templates: Floats32, ids: list[str], metric: Metric, path: Pa
     if odd.any():
         names = _first([ids[row] for row in np.flatnonzero(odd)])
         raise ScoresRefused(
-            f"{path}: {int(odd.sum()):,} templates hold NaN, infinity or numbers too large for float32 ({names}); a "
+            f"{int(odd.sum()):,} templates hold NaN, infinity or numbers too large for float32 ({names}); a "
             "failed extraction is a row of NaN throughout"
         )
     if metric == "cosine" and (zero := np.flatnonzero(length == 0)).size:
         names = _first([ids[row] for row in zero])
         raise ScoresRefused(
-            f"{path}: {zero.size:,} templates are all zeros ({names}), which have no direction; a failed extraction is "
+            f"{zero.size:,} templates are all zeros ({names}), which have no direction; a failed extraction is "
             "a row of NaN"
         )
 
@@ -159,20 +118,11 @@ def _first(names: list[str]) -> str:
     return ", ".join(name[:60] for name in names[:NAMED]) + more
 
 
-def _texts(array: Array, count: int, path: Path) -> list[str]:
-    if array.shape != (count,):
-        raise ScoresRefused(f"{path}: {array.name} must be a list of {count:,}, not {list(array.shape)}")
-    if array.dtype.kind in "iu":
-        return [str(number) for piece in array.pieces(ROWS) for number in piece.tolist()]
-    check_names(array)
-    return [name for piece in array.pieces(ROWS) for name in texts_of(piece, 1)]
-
-
-def _subjects(ids: list[str], path: Path) -> list[str]:
+def _subjects(ids: list[str]) -> list[str]:
     strange = [name for name in ids if place_of(name) == NOWHERE]
     if strange:
         raise ScoresRefused(
-            f"{path}: {len(strange):,} ids are no samples of a dataset of ours ({_first(strange)}), "
+            f"{len(strange):,} ids are no samples of a dataset of ours ({_first(strange)}), "
             "so it must say whose templates they are: an array subjects (a column subject)"
         )
     return [name.partition("_")[0] for name in ids]

@@ -1,16 +1,18 @@
 """An evaluation of candidate lists asked of the service, out of the store and back into it."""
 
-import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
 
 from app.dataset.evaluation import EvaluatedSet
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.dataset.manifest import read_manifest
 from app.jobs.evaluations.records import AcceptedEvaluation, Handed
 from app.jobs.records import write_json
-from app.storage import ChunkReader, ObjectStore
+from app.storage import ObjectStore
 from workers.biometrics.errors import ScoresRefused
-from workers.verdict.candidates import Searched, read_candidates
+from workers.verdict.apart import laid_down, read_apart
+from workers.verdict.candidate_files import ListBlock
+from workers.verdict.candidates import Searched, gather_lists
 from workers.verdict.enrolled import Enrolled, enrolled_of
 from workers.verdict.kept_lists import pack, unpack
 from workers.verdict.search_words import search_junit, search_markdown
@@ -61,15 +63,13 @@ def evaluate_stored_lists(
 def _read(
     store: ObjectStore, handed: Handed, enrolled: Enrolled, what: str, should_cancel: Callable[[], bool]
 ) -> Searched:
-    with io.BufferedReader(ChunkReader(store.read(str(handed.data))), 1024 * 1024) as file:
-        return read_candidates(
-            file,
-            enrolled.probes,
-            enrolled.gallery,
-            what=what,
-            numbered=enrolled.numbered,
-            should_cancel=should_cancel,
-        )
+    """Take lists in that a stranger handed in: read in a process of its own, with limits."""
+    with (
+        laid_down(store.read(str(handed.data))) as path,
+        laid_down([enrolled.numbered.astype("<i8").tobytes()]) as numbered,
+    ):
+        blocks = cast(Iterator[ListBlock], read_apart(path, "candidates", 0, numbered))
+        return gather_lists(blocks, enrolled.probes, enrolled.gallery, what=what, should_cancel=should_cancel)
 
 
 def _labels(chunks: Iterable[bytes]) -> list[str]:

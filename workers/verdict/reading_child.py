@@ -1,29 +1,40 @@
 """Reading an npz or Parquet file to plain numbers, and the child process that does it for a stranger's file.
 
-Started as `python -m workers.verdict.reading_child FILE KIND MOST_ROWS MEMORY SECONDS`. On standard output it gives
-frames: a line of JSON that says what follows, then the numbers; at last `{"end": true}` or `{"refused": why}`.
+Started as `python -m workers.verdict.reading_child FILE KIND MOST_ROWS MEMORY SECONDS NUMBERED`; NUMBERED is a file of
+whole numbers (see `read_list_blocks`), or nothing. On standard output it gives frames (`workers.verdict.frames`); at
+last `{"end": true}` or `{"refused": why}`.
 """
 
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any
 
 import numpy as np
 
 from workers.biometrics.errors import ScoresRefused
 from workers.generator.reading.child import limit_process
-from workers.verdict.blocks import Block
+from workers.verdict.candidate_files import get_ready, read_list_blocks
 from workers.verdict.columns import NPZ_MAGIC, read_npz, read_parquet
-from workers.verdict.template_files import TemplateBlock, read_template_npz, read_template_parquet
+from workers.verdict.frames import Kind, Part, write_part
+from workers.verdict.gallery_files import read_named_blocks
+from workers.verdict.template_files import read_template_npz, read_template_parquet
 
-Kind = Literal["scores", "templates"]
 
+def read_columns(path: Path, kind: Kind, most: int, numbered: Path | None = None) -> Iterator[Part]:
+    """Yield what is in a file of at most so many rows; raises ScoresRefused.
 
-def read_columns(path: Path, kind: Kind, most: int) -> Iterator[Block | TemplateBlock]:
-    """Yield what is in a file of at most so many rows; raises ScoresRefused."""
+    Candidate lists are as long as they are: who takes them in knows how many there can be.
+    """
+    if kind == "named":
+        yield from read_named_blocks(path, most)
+        return
     with path.open("rb") as file:
+        if kind == "candidates":
+            places = None if numbered is None else np.fromfile(numbered, "<i8")
+            yield from read_list_blocks(file, places, threads=False)
+            return
         npz = file.read(len(NPZ_MAGIC)) == NPZ_MAGIC
         file.seek(0)
         if kind == "scores":
@@ -32,13 +43,15 @@ def read_columns(path: Path, kind: Kind, most: int) -> Iterator[Block | Template
             yield from (read_template_npz if npz else read_template_parquet)(file, most)
 
 
-def main(path: str, kind: Kind, most: str, memory: str, seconds: str) -> None:
+def main(path: str, kind: Kind, most: str, memory: str, seconds: str, numbered: str) -> None:
     """Read a file within limits and write frames."""
+    if kind == "candidates":
+        get_ready()
     limit_process(int(memory), int(seconds), 0)
     out = sys.stdout.buffer
     try:
-        for part in read_columns(Path(path), kind, int(most)):
-            _write(out, part)
+        for part in read_columns(Path(path), kind, int(most), Path(numbered) if numbered else None):
+            write_part(out, part)
         last: dict[str, Any] = {"end": True}
     except ScoresRefused as exc:
         last = {"refused": str(exc)}
@@ -46,19 +59,6 @@ def main(path: str, kind: Kind, most: str, memory: str, seconds: str) -> None:
         last = {"refused": f"reading this file needs more memory than the limit of {int(memory) // 2**20:,} MiB"}
     out.write(json.dumps(last).encode() + b"\n")
     out.flush()
-
-
-def _write(out: BinaryIO, part: Block | TemplateBlock) -> None:
-    said: dict[str, Any]
-    if isinstance(part, Block):
-        said = {"rows": len(part.values), "first": part.first, "strange": list(part.strange.items())}
-        arrays = [part.references.astype("<i8"), part.probes.astype("<i8"), part.values.astype("<f8")]
-    else:
-        said = {"rows": len(part.places), "width": part.templates.shape[1]}
-        arrays = [part.places.astype("<i8"), part.templates.astype("<f4")]
-    out.write(json.dumps(said).encode() + b"\n")
-    for array in arrays:
-        out.write(np.ascontiguousarray(array).data)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Where an evaluation's numbers come from: a dataset's folder, and files of scores or templates in their forms."""
 
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import cast
@@ -14,11 +13,12 @@ from app.errors import Corrupt
 from workers.biometrics.errors import ScoresRefused
 from workers.biometrics.templates import Metric
 from workers.verdict.album import Album, album_of
-from workers.verdict.apart import read_apart
+from workers.verdict.apart import laid_down, read_apart
 from workers.verdict.blocks import Block
 from workers.verdict.columns import NPZ_MAGIC, PARQUET_MAGIC
+from workers.verdict.frames import Kind
 from workers.verdict.listed import Listed, read_comparisons
-from workers.verdict.reading_child import Kind, read_columns
+from workers.verdict.reading_child import read_columns
 from workers.verdict.score_rows import read_csv
 from workers.verdict.template_files import TemplateBlock, compare_templates
 
@@ -102,11 +102,7 @@ def read_blocks(
         raise ScoresRefused("templates come as .npz or Parquet; this file is neither")
     kind: Kind = "scores" if metric is None else "templates"
     most = 2 * listed.count + SPARE_ROWS
-    with tempfile.NamedTemporaryFile(prefix="facsimile-scores-") as laid_down:
-        for chunk in _joined(first, flow):
-            laid_down.write(chunk)
-        laid_down.flush()
-        path = Path(laid_down.name)
+    with laid_down(_joined(first, flow)) as path:
         parts = read_apart(path, kind, most) if stranger else read_columns(path, kind, most)
         if metric is None:
             yield from cast(Iterator[Block], parts)

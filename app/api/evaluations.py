@@ -1,4 +1,4 @@
-"""Evaluations: comparison scores or candidate lists in, metrics and a verdict out; the history of a release."""
+"""Evaluations: scores, candidate lists or templates in, metrics and a verdict out; the history of a release."""
 
 from typing import Annotated, Any
 
@@ -22,7 +22,8 @@ class EvaluationBody(ShownWhole):
     """An evaluation, and where to go from it."""
 
     links: dict[str, str] = Field(
-        description="Relative paths: self; junit, markdown and (of scores) det once it has succeeded.",
+        description="Relative paths: self; once it has succeeded junit, markdown, det; of searches report, too, and of "
+        "templates that were searched galleries and rank_one.",
         examples=[{"self": "/v1/evaluations/ev_06fa3k9x2m7q0v4c8d1e"}],
     )
 
@@ -33,8 +34,12 @@ class EvaluationBody(ShownWhole):
         links = {"self": here}
         if found.state is EvaluationState.SUCCEEDED:
             links |= {"junit": f"{here}/junit.xml", "markdown": f"{here}/summary.md"}
-            if found.searches is None:
+            if found.searches is None or found.searches.det:
                 links["det"] = f"{here}/det.svg"
+            if found.galleries or (found.searches and found.searches.det):
+                links["report"] = f"{here}/report.html"
+            if found.galleries:
+                links |= {"galleries": f"{here}/galleries.svg", "rank_one": f"{here}/rank-one.svg"}
         return cls(**dict(found), links=links)
 
 
@@ -93,12 +98,13 @@ def submit_evaluation(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> EvaluationBody:
-    """Scores or candidate lists, and their baseline, are uploads (`PUT /v1/uploads/…`); the baseline may be an
-    evaluation made before.
+    """Scores, candidate lists or templates, and their baseline, are uploads (`PUT /v1/uploads/…`); the baseline may be
+    an evaluation made before.
 
     Each matcher's FNMR is taken at its own threshold of the rule's FMR, on the same comparisons; failed mated
-    comparisons count as non-matches. Of candidate lists it is FNIR at a FPIR, over the same searches. With an
-    `Idempotency-Key`, a repeat gives the same evaluation.
+    comparisons count as non-matches. Of candidate lists it is FNIR at a FPIR, over the same searches; `templates` are
+    searched by the service, in galleries of several sizes. With an `Idempotency-Key`, a repeat gives the same
+    evaluation.
     """
     found, made = services.evaluations.submit(tenant, asked.value, asked.document, idempotency_key)
     response.headers["Location"] = path_of(found.id)
@@ -163,8 +169,44 @@ def get_evaluation_summary(tenant: Tenant, evaluation_id: EvaluationId, services
     responses=_sent("New scores over the baseline.", "image/svg+xml"),
 )
 def get_evaluation_det(tenant: Tenant, evaluation_id: EvaluationId, services: Serving) -> Response:
-    """Both axes are logarithmic. Candidate lists have none."""
+    """FNMR over FMR; of searches FNIR over FPIR, in the widest galleries. Both axes are logarithmic."""
     return _send(services.evaluations.document(tenant, evaluation_id, "det"), "image/svg+xml")
+
+
+@router.get(
+    "/v1/evaluations/{evaluation_id}/galleries.svg",
+    summary="FNIR over gallery sizes",
+    response_class=Response,
+    responses=_sent("A curve for real, synthetic and mixed others; what is extrapolated is dashed.", "image/svg+xml"),
+)
+def get_evaluation_galleries(tenant: Tenant, evaluation_id: EvaluationId, services: Serving) -> Response:
+    """Of templates that were searched, at the first FPIR."""
+    return _send(services.evaluations.document(tenant, evaluation_id, "galleries"), "image/svg+xml")
+
+
+@router.get(
+    "/v1/evaluations/{evaluation_id}/rank-one.svg",
+    summary="Missed at rank one, over gallery sizes",
+    response_class=Response,
+    responses=_sent("A curve for real, synthetic and mixed others.", "image/svg+xml"),
+)
+def get_evaluation_rank_one(tenant: Tenant, evaluation_id: EvaluationId, services: Serving) -> Response:
+    """Of templates that were searched."""
+    return _send(services.evaluations.document(tenant, evaluation_id, "rank_one"), "image/svg+xml")
+
+
+@router.get(
+    "/v1/evaluations/{evaluation_id}/report.html",
+    summary="What came of searches, as a page",
+    response_class=Response,
+    responses=_sent("One file that loads nothing.", "text/html"),
+)
+def get_evaluation_report(tenant: Tenant, evaluation_id: EvaluationId, services: Serving) -> Response:
+    """Verdict, charts and tables of candidate lists, or of templates that were searched."""
+    page = services.evaluations.document(tenant, evaluation_id, "page")
+    # Its style stands in it, and nothing else of it may run or be fetched.
+    policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
+    return Response(page, media_type="text/html; charset=utf-8", headers=policy)
 
 
 def _send(body: bytes, media_type: str) -> Response:

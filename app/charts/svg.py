@@ -24,7 +24,7 @@ BARE_TOP = 10
 """Without a legend."""
 
 STYLE = (
-    "svg{font-family:sans-serif;color:#1d2429;background:#fff}text{font-size:11px;fill:currentColor}"
+    "svg{--paper:#fff;font-family:sans-serif;color:#1d2429;background:#fff}text{font-size:11px;fill:currentColor}"
     ".grid{stroke:#d9dee2;stroke-width:.7;fill:none}.axis{stroke:#5b666e;fill:none}.tick,.title,.ink{color:#5b666e}"
     ".head{font-size:13px}.c0,.mated{color:#0b6e99}.c1,.nonmated{color:#b3541e}.c2{color:#3f7d20}.c3{color:#6b4c9a}"
 )
@@ -93,7 +93,7 @@ class Chart:
         self._wide = width > WIDE
         self._left = LEFT + (18 if self._wide else 0)
         self._shapes: list[str] = []
-        self._legend: list[tuple[str, str]] = []
+        self._legend: list[tuple[str, str, bool]] = []
 
     def line(self, points: Sequence[Point], colour: str, *, dashed: bool = False) -> None:
         """Join points."""
@@ -162,9 +162,9 @@ class Chart:
                 f'<text class="{colour} note" x="{self._left + 5}" y="{top - 4:.1f}">{escape(text)}</text>'
             )
 
-    def named(self, colour: str, text: str) -> None:
-        """An entry of the legend."""
-        self._legend.append((colour, text))
+    def named(self, colour: str, text: str, *, dashed: bool = False) -> None:
+        """An entry of the legend: a patch of the colour, or a dashed line."""
+        self._legend.append((colour, text, dashed))
 
     def render(self) -> str:
         """The chart as an SVG element, for a page that has its style; texts are escaped."""
@@ -209,11 +209,14 @@ class Chart:
             f'text-anchor="middle">{escape(self._y.title)}</text>'
         )
         at = float(self._left)
-        for colour, text in self._legend:
+        for colour, text, dashed in self._legend:
             parts.append(
-                f'<rect class="{colour}" x="{at:.1f}" y="8" width="11" height="11" rx="2" fill="currentColor"/>'
-                f'<text class="legend" x="{at + 16:.1f}" y="17.5">{escape(text)}</text>'
+                f'<path class="{colour}" d="M{at:.1f} 13.5h12" stroke="currentColor" stroke-width="1.8" '
+                'stroke-dasharray="5 2"/>'
+                if dashed
+                else f'<rect class="{colour}" x="{at:.1f}" y="8" width="11" height="11" rx="2" fill="currentColor"/>'
             )
+            parts.append(f'<text class="legend" x="{at + 16:.1f}" y="17.5">{escape(text)}</text>')
             at += 30 + (9.4 if self._wide else 6.1) * len(text)
         return "".join(parts)
 

@@ -19,7 +19,7 @@ from app.dataset.evaluation import (
     LimitFound,
     Verdict,
 )
-from app.dataset.measures import Data, Rate
+from app.dataset.measures import Data, DetPoint, Rate
 from app.dataset.resolution import LOWEST_RATE
 
 Fpir = Annotated[float, Field(ge=LOWEST_RATE, lt=1)]
@@ -99,6 +99,8 @@ class SearchesFound(Data):
     rank_one: Rate
     """Share of mated searches whose mate does not stand alone at rank 1."""
     ranks: tuple[RankPoint, ...]
+    det: tuple[DetPoint, ...] = ()
+    """FNIR (told as `fnmr`) over FPIR (as `fmr`), FPIR falling; empty in what an older version wrote."""
     notes: tuple[str, ...]
     rule: SearchRule = SearchRule()
     baseline: "SearchesFound | None" = None

@@ -5,11 +5,33 @@ search), or N of others (a non-mated one). The others are real people's referenc
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.dataset.candidates import RankPoint, SearchRule
 from app.dataset.evaluation import DifferenceFound, LimitFound, Verdict
-from app.dataset.measures import Data, Interval
+from app.dataset.measures import Data, DetPoint, Interval
+
+Size = Annotated[int, Field(ge=2, le=1_000_000_000)]
+
+
+class GalleriesAsked(BaseModel):
+    """In which galleries templates are searched, and how they are compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: Literal["cosine", "euclidean"] = "cosine"
+    """How templates are compared."""
+    sizes: Annotated[tuple[Size, ...], Field(max_length=50)] = ()
+    """Others in the gallery; left out: 10, 20, 50, 100 … all."""
+    extrapolate: Annotated[tuple[Size, ...], Field(max_length=20)] = ()
+    """Galleries larger than there are, by extreme values."""
+    draws: Annotated[int, Field(ge=1, le=100)] = 8
+    """Random galleries of each size."""
+    seed: Annotated[int, Field(ge=0, le=2**53)] = 0
+    """Of the galleries that are drawn."""
+
 
 Others = Literal["real", "synthetic", "mixed"]
 """What a gallery's others are. Mixed: real and synthetic ones by turns, as long as both last, then the rest."""
@@ -70,6 +92,8 @@ class Curve(Data):
     points: tuple[GalleryPoint, ...]
     ranks: tuple[RanksFound, ...]
     held_out: tuple[HeldOut, ...]
+    det: tuple[DetPoint, ...] = ()
+    """FNIR (told as `fnmr`) over FPIR (as `fmr`) in the largest galleries that were searched; means over draws."""
 
     def at(self, fpir: float) -> list[GalleryPoint]:
         """The points of one FPIR, by size."""
@@ -109,3 +133,13 @@ class GalleriesFound(Data):
     verdict: Verdict | None = None
     reason: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def decisive(self) -> Curve:
+        """The curve that the limits are about."""
+        return next((curve for curve in self.curves if curve.others == "mixed"), self.curves[0])
+
+    @property
+    def widest(self) -> GalleryPoint:
+        """FNIR in the largest galleries searched, at the first FPIR."""
+        return [point for point in self.decisive.at(self.rule.at_fpir[0]) if not point.extrapolated][-1]

@@ -179,6 +179,9 @@ class EvaluationKeys:
         self.junit = f"{self.prefix}junit.xml"
         self.markdown = f"{self.prefix}summary.md"
         self.det = f"{self.prefix}det.svg"
+        self.galleries = f"{self.prefix}galleries.svg"
+        self.rank_one = f"{self.prefix}rank-one.svg"
+        self.page = f"{self.prefix}report.html"
         self.attempts = f"{self.prefix}attempts/"
 
 

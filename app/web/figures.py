@@ -5,9 +5,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from app.charts.det import det_chart
+from app.charts.det import det_chart, galleries_det, lists_det
+from app.charts.galleries import gallery_chart, rank_chart
 from app.charts.svg import Axis, Chart, linear
+from app.dataset.candidates import SearchesFound
 from app.dataset.evaluation import Evaluation
+from app.dataset.galleries import GalleriesFound
 
 Json = Mapping[str, Any]
 
@@ -61,6 +64,23 @@ def model_chart(curve: Sequence[Json]) -> Markup:
 def verdict_chart(result: Json) -> Markup:
     """The DET of an evaluation, as its `det.svg` has it."""
     return _shown(det_chart(Evaluation.model_validate(result)))
+
+
+def lists_chart(searches: Json) -> Markup | None:
+    """FNIR over FPIR of candidate lists; None of what an older version measured."""
+    chart = lists_det(SearchesFound.model_validate(searches))
+    return None if chart is None else _shown(chart)
+
+
+def gallery_charts(galleries: Json) -> dict[str, Markup]:
+    """Charts of templates that were searched, by what they show."""
+    found = GalleriesFound.model_validate(galleries)
+    charts = {
+        f"FNIR at FPIR {_percent(found.rule.at_fpir[0])} over gallery size": gallery_chart(found),
+        "Missed at rank one over gallery size": rank_chart(found),
+        "DET in the widest galleries": galleries_det(found),
+    }
+    return {what: _shown(chart) for what, chart in charts.items() if chart is not None}
 
 
 def history_chart(evaluations: Sequence[Json]) -> Markup | None:

@@ -10,7 +10,7 @@ from app.dataset.evaluation import DEFAULT_FMR
 from app.dataset.resolution import ASKED_FOR
 from app.numerals import number
 from app.web.ask import ApiProblem
-from app.web.figures import history_chart, verdict_chart
+from app.web.figures import gallery_charts, history_chart, lists_chart, verdict_chart
 from app.web.forms import Form
 from app.web.pages import Asked, Page, PageRoute
 from app.web.sets import find_set, known_sets
@@ -19,6 +19,8 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 PER_PAGE = 25
 FINAL = ("succeeded", "failed")
+SEARCHED = "search-"
+"""Before the metric, where the form's file holds templates to search."""
 
 
 @router.get("/verdicts")
@@ -59,7 +61,8 @@ async def submit_verdict(page: Asked) -> Response:
     form = page.form
     headers = {"Idempotency-Key": form["key"] or secrets.token_hex(16)}
     try:
-        ref = (await find_set(page, form["set"])).ref
+        of_nobody = form["metric"].startswith(SEARCHED) and not form["set"].strip()
+        ref = "" if of_nobody else (await find_set(page, form["set"])).ref
         made = await page.api.post("/v1/evaluations", evaluation_of(form, ref), headers)
     except ApiProblem as exc:
         if exc.status not in (404, 409, 410, 422, 429):
@@ -86,8 +89,11 @@ async def delete_verdict(page: Asked, evaluation: str) -> Response:
 def evaluation_of(form: Form, ref: str) -> dict[str, Any]:
     """The body of `POST /v1/evaluations` on the set `ref`; what is no number stays the text that it is."""
     body: dict[str, Any] = {"name": form["name"].strip()}
-    body["release" if "@" in ref else "dataset"] = ref
+    if ref:
+        body["release" if "@" in ref else "dataset"] = ref
     metric = form["metric"]
+    if metric.startswith(SEARCHED):
+        return {**body, **_templates_of(form, metric.removeprefix(SEARCHED))}
     if metric == "candidates":
         return {**body, **_lists_of(form)}
     body["scores"] = {"upload": form["scores"], **({"metric": metric} if metric in ("cosine", "euclidean") else {})}
@@ -114,12 +120,33 @@ def _lists_of(form: Form) -> dict[str, Any]:
         found["baseline"] = {"upload": form["baseline"]}
     elif form["earlier"]:
         found["baseline"] = {"evaluation": form["earlier"]}
+    return {**found, "searches": _search_rule(form)}
+
+
+def _templates_of(form: Form, metric: str) -> dict[str, Any]:
+    """What is asked of templates to search."""
+    found: dict[str, Any] = {"templates": {"upload": form["scores"], "metric": metric}}
+    if form["distractors"]:
+        found["templates"]["distractors"] = [form["distractors"]]
+    for name in ("sizes", "extrapolate"):
+        if numbers := [_number(text) for text in form[name].replace(",", " ").split()]:
+            found["templates"][name] = numbers
+    if form["baseline"]:
+        found["baseline"] = {"upload": form["baseline"]}
+        if form["baseline_distractors"]:
+            found["baseline"]["distractors"] = [form["baseline_distractors"]]
+    elif form["earlier"]:
+        found["baseline"] = {"evaluation": form["earlier"]}
+    return {**found, "searches": _search_rule(form)}
+
+
+def _search_rule(form: Form) -> dict[str, Any]:
     rule: dict[str, Any] = {name: _number(form[name]) for name in ("max_fnir", "alpha") if form[name].strip()}
     if form["at_fpir"].strip():
         rule["at_fpir"] = [_number(form["at_fpir"])]
     if form["max_fnir_increase"].strip():
         rule["max_fnir_increase"] = form["max_fnir_increase"].strip()
-    return {**found, "searches": rule}
+    return rule
 
 
 def _number(text: str) -> float | str:
@@ -178,6 +205,11 @@ async def _show(page: Page, evaluation: str, refused: ApiProblem | None = None) 
     found = await page.api.get(f"/v1/evaluations/{evaluation}")
     result = found["result"]
     det = None
+    charts = {}
+    if found["galleries"]:
+        charts = gallery_charts(found["galleries"])
+    elif found["searches"] and (chart := lists_chart(found["searches"])):
+        charts = {"DET": chart}
     pictures = ""
     if result:
         det = verdict_chart(result)
@@ -195,6 +227,8 @@ async def _show(page: Page, evaluation: str, refused: ApiProblem | None = None) 
         found=found,
         result=result,
         searches=found["searches"],
+        galleries=found["galleries"],
+        charts=charts,
         det=det,
         pictures=pictures,
         groups=groups,

@@ -65,8 +65,11 @@ def test_from_upload_to_verdict(client: TestClient, dataset: str, worker: Any, m
     assert found["searches"]["gallery"] == SUBJECTS
     assert found["searches"]["mated"] == 2 * SUBJECTS
     assert found["fnir"] == found["searches"]["points"][0]["fnir"]
-    assert set(found["links"]) == {"self", "junit", "markdown"}
-    assert client.get(f"/v1/evaluations/{old}/det.svg").status_code == 404
+    assert set(found["links"]) == {"self", "junit", "markdown", "det", "report"}
+    assert "FPIR" in client.get(found["links"]["det"]).text
+    assert client.get(found["links"]["report"]).text.count("<svg") == 1
+    assert "![DET](det.svg)" in client.get(found["links"]["markdown"]).text
+    assert client.get(f"/v1/evaluations/{old}/galleries.svg").status_code == 404
     assert not [key for key in memory_store.objects if key.startswith(keys.UPLOADS)]
     worse, same, both = (
         ask(client, dataset=dataset, candidates=send(client, lists(by)), baseline=baseline, searches=RULE)
@@ -121,8 +124,8 @@ def test_lists_that_do_not_fit_fail_with_line_and_kind(client: TestClient, datas
         ({"candidates": {"upload": "0" * 64}}, "candidates.upload: there is no upload"),
         ({"candidates": {"upload": "0" * 64, "metric": "cosine"}}, "candidates.metric"),
         ({"gallery": {"upload": "0" * 64}}, "gallery.upload: there is no upload"),
-        ({"baseline": {"upload": "0" * 64, "metric": "cosine"}}, "candidate lists have scores"),
-        ({"rule": {"at_fmr": 0.01}}, "candidates have searches"),
+        ({"baseline": {"upload": "0" * 64, "metric": "cosine"}}, "searches have none"),
+        ({"rule": {"at_fmr": 0.01}}, "candidates and templates have searches"),
         ({"searches": {"max_fnir_increase": "10%"}}, "over a baseline"),
         ({"searches": {"at_fpir": []}}, "searches.at_fpir"),
         ({"searches": {"max_fnir_increase": "lots"}}, "searches.max_fnir_increase"),

@@ -6,7 +6,8 @@ import struct
 import time
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ import pytest
 from app.dataset.names import sample_name
 from app.jobs.attempts import Ending, ending_of
 from workers.biometrics.errors import ScoresRefused
-from workers.verdict import apart
+from workers.verdict import apart, candidates
 from workers.verdict.apart import read_apart
+from workers.verdict.candidate_files import ListBlock, read_list_blocks
+from workers.verdict.candidates import gather_lists
 from workers.verdict.compared import compare
+from workers.verdict.frames import CutOff, read_part
+from workers.verdict.gallery_files import named_of
 from workers.verdict.reading_child import read_columns
 from workers.verdict.sources import read_blocks
 
@@ -194,3 +199,70 @@ def test_a_header_of_very_many_columns_costs_no_time(make_set: Callable[..., Any
     with pytest.raises(ScoresRefused, match="twice"):
         list(read_blocks([b"a," * 32_000 + b"b\n"], make_set(15, 4).listed, None))
     assert time.process_time() - began < 1.0
+
+
+def lists_of(rows: int, probe: str = "S0000000_0001") -> bytes:
+    return b"probe,rank,reference,score\n" + b"".join(
+        f"{probe},{rank},S{rank:07d}_0000,{1 / rank}\n".encode() for rank in range(1, rows + 1)
+    )
+
+
+def test_candidate_lists_and_named_templates_read_the_same_apart(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "upload"
+    frte = (
+        b"searchId candidateRank searchRetCode isAssigned templateId score decision\n2 0 0 1 3 0.9 1\n4 0 0 0 0 -1 0\n"
+    )
+    numbered = tmp_path / "numbered"
+    np.array([1, 10_001], "<i8").tofile(numbered)
+    for data in (lists_of(3), frte, b"probe,rank,reference,score\nS0000000_0001,,,\n"):
+        path.write_bytes(data)
+        here, apart = (list(read(path, "candidates", 0, numbered)) for read in (read_columns, read_apart))
+        assert len(here) == len(apart) == 1
+        for column in fields(ListBlock):
+            assert np.array_equal(getattr(here[0], column.name), getattr(apart[0], column.name)), column.name
+    names = [f"é{number}" for number in range(1_500)]
+    np.savez(path, ids=names, subjects=names, templates=np.full((1_500, 3), np.nan))
+    path.with_suffix(".npz").rename(path)
+    one, two = (named_of(iter(list(read(path, "named", ROWS))), "cosine", "x") for read in (read_columns, read_apart))
+    assert (one.ids, one.subjects, one.roles) == (two.ids, two.subjects, two.roles)
+    assert np.array_equal(one.templates, two.templates, equal_nan=True)
+
+
+def test_a_list_longer_than_any_gallery_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rows that are all one probe's nothing could be let go of."""
+    monkeypatch.setattr(candidates, "LONGEST_SPARE", 10)
+    count = 0
+
+    def blocks() -> Iterator[ListBlock]:
+        nonlocal count
+        while count < 100:
+            count += 1
+            yield from read_list_blocks(io.BytesIO(lists_of(8)))
+
+    with pytest.raises(ScoresRefused, match="a reference stands twice") as refused:
+        gather_lists(blocks(), np.array([1]), np.arange(9) * 10_000, what="the lists")
+    assert count == 3
+    assert "have no list" not in str(refused.value)
+
+
+def test_lists_that_ask_for_much_meet_the_childs_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "upload"
+    path.write_bytes(b",".join(b"%d" % number for number in range(400_000)) + b"\n")  # a header of so many columns
+    with pytest.raises(ScoresRefused) as refused:
+        list(read_apart(path, "candidates", 0))
+    assert ending_of(refused.value) is Ending.REFUSED
+    assert len(str(refused.value)) < 1_000
+
+
+def test_what_a_child_says_is_not_taken_on_trust() -> None:
+    for kind, said in (
+        ("named", {"rows": 2**40, "width": 1, "texts": {}}),
+        ("named", {"rows": 1, "width": 2**40, "texts": {}}),
+        ("named", {"rows": 1, "width": 1, "texts": {"ids": 2**40}}),
+        ("candidates", {"rows": -1}),
+        ("candidates", {"rows": 3}),  # and nothing follows
+    ):
+        with pytest.raises(CutOff):
+            read_part(io.BytesIO(), said, kind)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from hashlib import sha256
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from app.dataset.matcher import MatcherCard
 from app.jobs.catalogues.matchers import MatcherCatalogue
 from app.sessions import CSRF_HEADER
 from workers.verdict.candidates import Searched
+from workers.verdict.gallery import Asked, evaluate_galleries
+from workers.verdict.gallery_files import read_named, sides_of
 from workers.verdict.searching import evaluate_searches
 
 HOSTILE = '"><script>alert(1)</script>'
@@ -208,8 +211,41 @@ def test_a_verdict_on_candidate_lists_says_what_was_found(
     assert "rise of FNIR over the baseline" in page
     assert "200 mated and 200 non-mated searches" in page
     assert "FNIR rose by" in page
-    assert "det.svg" not in page
+    assert f"{path.replace('/verdicts', '/v1/evaluations')}/det.svg" in page
+    assert page.count('<svg class="chart"') == 1
+    assert "(FPIR)" in page
     assert "<small>FNIR</small>" in browser.get("/verdicts").text
+
+
+def test_templates_are_searched_without_a_set(
+    browser: TestClient, secret: str, post: Callable[..., Any], memory_store: Any, tmp_path: Path
+) -> None:
+    upload = sha256(b"templates").hexdigest()
+    assert browser.put(f"/v1/uploads/{upload}", content=b"templates", headers={CSRF_HEADER: secret}).status_code == 201
+    form = {"scores": upload, "metric": "search-cosine", "distractors": upload, "sizes": "20, 50", "at_fpir": "0.2"}
+    answer = post("/verdicts/new", **form, extrapolate="many")
+    assert answer.status_code == 422
+    assert 'value="many"' in answer.text
+    path = post("/verdicts/new", **form, name="build 7").headers["location"]
+    asked = browser.get(path.replace("/verdicts", "/v1/evaluations")).json()["request"]
+    templates = {"upload": upload, "metric": "cosine", "distractors": [upload], "sizes": [20, 50]}
+    assert asked == {"name": "build 7", "templates": templates, "searches": {"at_fpir": [0.2]}}
+    rng = np.random.default_rng(0)
+    names = [f"p{number}" for number in range(60)] * 2
+    file = tmp_path / "t.npz"
+    who = np.tile(rng.normal(size=(60, 8)), (2, 1))
+    np.savez(file, ids=np.arange(120), subjects=np.array(names), templates=who + 0.3 * rng.normal(size=who.shape))
+    sides = sides_of(read_named(file), [], [])
+    found = evaluate_galleries("<b>t", sides, None, Asked(sizes=(20, 50), rule=SearchRule(at_fpir=(0.2,)), draws=2))
+    memory_store.put(EvaluationKeys("acme", path.rpartition("/")[2]).result, found.model_dump_json().encode())
+    page = browser.get(path).text
+    assert page.count('<svg class="chart"') == 3
+    assert "templates of no set of this service" in page
+    assert "Real others, 60 of them" in page
+    assert "<b>t" not in page
+    listed = browser.get("/verdicts").text
+    assert "N = 50" in listed
+    assert "no set" in listed
 
 
 def searched(mates: Any, others: Any) -> Searched:

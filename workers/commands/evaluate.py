@@ -1,12 +1,13 @@
 """`facsimile evaluate`: scores in, metrics and a verdict out; a pulled folder is all it needs."""
 
+import os
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -29,7 +30,13 @@ from app.dataset.evaluation import DEFAULT_ALPHA, DEFAULT_FMR, Evaluation, Rule,
 from app.dataset.galleries import GalleriesFound
 from app.errors import FacsimileError
 from workers.commands.candidates import Lists, evaluate_lists, evaluate_lists_there
-from workers.commands.galleries import Files, evaluate_templates, numbers_of
+from workers.commands.galleries import (
+    Files,
+    Galleries,
+    evaluate_templates,
+    evaluate_templates_there,
+    numbers_of,
+)
 
 if TYPE_CHECKING:
     from workers.verdict.compared import ComparedScores
@@ -60,6 +67,28 @@ class Handed:
         if not path.is_file():
             raise UsageProblem(f"{path} is no file")
         return cls(path=path, metric=metric if templates else None, what=what)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Files to write."""
+
+    junit: Path | None
+    markdown: Path | None
+    det: Path | None
+    plot: Path | None
+    html: Path | None
+
+    @property
+    def by_option(self) -> dict[str, Path | None]:
+        """Each by the option that names it."""
+        return {f"--{field.name}": getattr(self, field.name) for field in fields(self)}
+
+    def beside_markdown(self, what: str, picture: Path | None) -> dict[str, str]:
+        """Where a picture lies as the summary in Markdown names it, by what it shows; nothing without both."""
+        if self.markdown is None or picture is None:
+            return {}
+        return {what: Path(os.path.relpath(picture, self.markdown.parent)).as_posix()}
 
 
 def evaluate_command(
@@ -140,7 +169,12 @@ def evaluate_command(
     ] = DEFAULT_ALPHA,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a summary in Markdown here.")] = None,
-    det: Annotated[Path | None, typer.Option(help="Write the DET, new over baseline, as SVG here.")] = None,
+    det: Annotated[
+        Path | None, typer.Option(help="Write the DET, new over baseline, as SVG here; of searches FNIR over FPIR.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Searches: write a page with charts and tables here; it loads nothing.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, for machines.")] = False,
     remote: Annotated[
         bool, typer.Option("--remote", help="Send the files to the service, which evaluates and keeps the history.")
@@ -170,14 +204,16 @@ def evaluate_command(
         )
         new = Handed.one_of(scores, templates, metric, "the new scores")
         old = Handed.one_of(baseline, baseline_templates, metric, "the baseline")
-        demand_outputs({"--junit": junit, "--markdown": markdown, "--det": det, "--plot": plot}, read)
+        outputs = Outputs(junit=junit, markdown=markdown, det=det, plot=plot, html=html)
+        demand_outputs(outputs.by_option, read)
         if candidates is not None:
-            others = [scores, templates, baseline, baseline_templates, det]
+            others = [scores, templates, baseline, baseline_templates, plot]
             there = [] if remote else [baseline_evaluation, release, name or None]
             if any(other is not None for other in (*others, *there)) or rule.limits or distances:
                 raise UsageProblem(
                     "--candidates goes with --baseline-candidates, --dataset, --gallery, --at-fpir, --max-fnir, "
-                    "--max-fnir-increase, --alpha, --junit, --markdown and --json alone; with --remote also with "
+                    "--max-fnir-increase, --alpha, --junit, --markdown, --det, --html and --json alone; with --remote "
+                    "also with "
                     "--release, --name and --baseline-evaluation"
                 )
             lists = Lists(candidates=candidates, baseline=baseline_candidates, dataset=dataset, gallery=gallery)
@@ -190,39 +226,49 @@ def evaluate_command(
                 )
             else:
                 searches = evaluate_lists(lists, search_rule)
-            _write_searches(searches, junit, markdown, time.monotonic() - begun)
+            _write_searches(searches, outputs, time.monotonic() - begun)
             _show_searches(searches, json_=json_)
             raise typer.Exit(CODES[searches.verdict])
         if sizes or distractors or real_distractors:
-            taken = [scores, baseline, baseline_evaluation, det, release, gallery, baseline_candidates]
-            if any(other is not None for other in taken) or remote or name or rule.limits or distances:
+            taken = [scores, baseline, gallery, baseline_candidates]
+            there = [] if remote else [baseline_evaluation, release, name or None]
+            if any(other is not None for other in (*taken, *there)) or rule.limits or distances:
                 raise UsageProblem(
-                    "searches here (--sizes, --distractors, --real-distractors) go with --templates, --dataset, "
-                    "their baselines, --extrapolate, --draws, --seed, --metric, --at-fpir, --max-fnir, "
-                    "--max-fnir-increase, --alpha, --junit, --markdown, --plot and --json alone"
+                    "searches of templates (--sizes, --distractors, --real-distractors) go with --templates, "
+                    "--dataset, their baselines, --extrapolate, --draws, --seed, --metric, --at-fpir, --max-fnir, "
+                    "--max-fnir-increase, --alpha, --junit, --markdown, --plot, --det, --html and --json alone; with "
+                    "--remote also with --release, --name and --baseline-evaluation"
                 )
             if templates is None:
                 raise UsageProblem("templates are searched: give --templates")
             further = (baseline_distractors, baseline_real_distractors)
             if baseline_templates is None and any(further):
                 raise UsageProblem("a baseline's distractors need --baseline-templates")
-            galleries = evaluate_templates(
-                _files(templates, distractors, real_distractors),
-                None if baseline_templates is None else _files(baseline_templates, *further),
-                dataset,
-                _search_rule(at_fpir, max_fnir, max_fnir_increase, alpha),
+            files = _files(templates, distractors, real_distractors)
+            before = None if baseline_templates is None else _files(baseline_templates, *further)
+            search_rule = _search_rule(at_fpir, max_fnir, max_fnir_increase, alpha)
+            how = Galleries(
                 sizes=[] if sizes in (None, ["all"]) else numbers_of(sizes, "--sizes"),
                 extrapolate=numbers_of(extrapolate, "--extrapolate"),
                 metric=metric,
                 draws=draws,
                 seed=seed,
             )
-            _write_galleries(galleries, junit, markdown, plot, time.monotonic() - begun)
+            if remote:
+                client, of = connect(url, key), {}
+                if dataset is not None or release is not None:
+                    of = _of(*_named(dataset, release), client)
+                galleries = evaluate_templates_there(
+                    files, before, search_rule, how, client, of, name=name, earlier=baseline_evaluation
+                )
+            else:
+                galleries = evaluate_templates(files, before, dataset, search_rule, how)
+            _write_galleries(galleries, outputs, time.monotonic() - begun)
             _show_galleries(galleries, json_=json_)
             raise typer.Exit(CODES[galleries.verdict])
-        if any([baseline_distractors, baseline_real_distractors, extrapolate, plot]):
+        if any([baseline_distractors, baseline_real_distractors, extrapolate, plot, html]):
             raise UsageProblem(
-                "--extrapolate, --plot and a baseline's distractors are for searches of --templates; "
+                "--extrapolate, --plot, --html and a baseline's distractors are for searches of --templates; "
                 "give --sizes or --distractors"
             )
         if gallery is not None or at_fpir or baseline_candidates or max_fnir is not None or max_fnir_increase:
@@ -453,13 +499,19 @@ def _show_as(found: Found, lines: Callable[[Found], list[str]], *, json_: bool) 
         show(line)
 
 
-def _write_searches(found: SearchesFound, junit: Path | None, markdown: Path | None, seconds: float) -> None:
+def _write_searches(found: SearchesFound, to: Outputs, seconds: float) -> None:
+    from app.charts.det import lists_det
+    from workers.verdict.search_page import lists_page
     from workers.verdict.search_words import search_junit, search_markdown
 
-    if junit is not None:
-        write_whole(junit, search_junit(found, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
-    if markdown is not None:
-        write_whole(markdown, search_markdown(found).encode())
+    if to.junit is not None:
+        write_whole(to.junit, search_junit(found, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
+    if to.markdown is not None:
+        write_whole(to.markdown, search_markdown(found, to.beside_markdown("DET", to.det)).encode())
+    if to.det is not None and (det := lists_det(found)):
+        write_whole(to.det, det.document().encode())
+    if to.html is not None:
+        write_whole(to.html, lists_page(found))
 
 
 def _show_searches(found: SearchesFound, *, json_: bool) -> None:
@@ -472,18 +524,23 @@ def _files(templates: Path, distractors: list[Path] | None, real: list[Path] | N
     return Files(templates=templates, distractors=tuple(distractors or ()), real_distractors=tuple(real or ()))
 
 
-def _write_galleries(
-    found: GalleriesFound, junit: Path | None, markdown: Path | None, plot: Path | None, seconds: float
-) -> None:
+def _write_galleries(found: GalleriesFound, to: Outputs, seconds: float) -> None:
+    from app.charts.det import galleries_det
     from app.charts.galleries import gallery_chart
     from workers.verdict.gallery_words import gallery_junit, gallery_markdown
+    from workers.verdict.search_page import galleries_page
 
-    if junit is not None:
-        write_whole(junit, gallery_junit(found, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
-    if markdown is not None:
-        write_whole(markdown, gallery_markdown(found).encode())
-    if plot is not None:
-        write_whole(plot, gallery_chart(found).document().encode())
+    if to.junit is not None:
+        write_whole(to.junit, gallery_junit(found, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
+    if to.markdown is not None:
+        pictures = to.beside_markdown("FNIR over gallery sizes", to.plot) | to.beside_markdown("DET", to.det)
+        write_whole(to.markdown, gallery_markdown(found, pictures).encode())
+    if to.plot is not None:
+        write_whole(to.plot, gallery_chart(found).document().encode())
+    if to.det is not None and (det := galleries_det(found)):
+        write_whole(to.det, det.document().encode())
+    if to.html is not None:
+        write_whole(to.html, galleries_page(found))
 
 
 def _show_galleries(found: GalleriesFound, *, json_: bool) -> None:

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from app.cli.bars import Bars
+from app.cli.request import in_callers_words
 from app.client.errors import UsageProblem
+from app.client.service import Client
 from app.dataset.candidates import SearchRule
-from app.dataset.galleries import GalleriesFound
+from app.dataset.galleries import GalleriesAsked, GalleriesFound
 from workers.biometrics.templates import Metric
 
 
@@ -20,18 +23,25 @@ class Files:
     """Synthetic."""
     real_distractors: tuple[Path, ...]
 
+    @property
+    def all(self) -> list[Path]:
+        """All of them."""
+        return [self.templates, *self.distractors, *self.real_distractors]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Galleries:
+    """In which galleries templates are searched."""
+
+    sizes: list[int]
+    extrapolate: list[int]
+    metric: Metric
+    draws: int
+    seed: int
+
 
 def evaluate_templates(
-    new: Files,
-    old: Files | None,
-    dataset: Path | None,
-    rule: SearchRule,
-    *,
-    sizes: list[int],
-    extrapolate: list[int],
-    metric: Metric,
-    draws: int,
-    seed: int,
+    new: Files, old: Files | None, dataset: Path | None, rule: SearchRule, how: Galleries
 ) -> GalleriesFound:
     """Read the templates, search, measure and decide."""
     from workers.verdict.gallery import Asked, evaluate_galleries
@@ -40,31 +50,77 @@ def evaluate_templates(
     roles = None if dataset is None else _roles_of(dataset)
 
     def sides(files: Files) -> Sides:
-        for path in (files.templates, *files.distractors, *files.real_distractors):
-            if not path.is_file():
-                raise UsageProblem(f"{path} is no file")
+        _demand(files)
         return sides_of(
-            read_named(files.templates, metric),
-            [read_named(path, metric) for path in files.distractors],
-            [read_named(path, metric) for path in files.real_distractors],
+            read_named(files.templates, how.metric),
+            [read_named(path, how.metric) for path in files.distractors],
+            [read_named(path, how.metric) for path in files.real_distractors],
             roles=roles,
         )
 
-    if wrong := [size for size in (*sizes, *extrapolate) if size < 2]:
+    if wrong := [size for size in (*how.sizes, *how.extrapolate) if size < 2]:
         raise UsageProblem(f"a gallery of {wrong[0]} is none: --sizes and --extrapolate take numbers from 2 on")
-    if not 1 <= draws <= 1_000:
-        raise UsageProblem(f"--draws: {draws} is not between 1 and 1,000")
+    if not 1 <= how.draws <= 1_000:
+        raise UsageProblem(f"--draws: {how.draws} is not between 1 and 1,000")
     with Bars() as bars:
         asked = Asked(
-            sizes=tuple(sorted(set(sizes))),
-            extrapolate=tuple(sorted(set(extrapolate))),
-            metric=metric,
-            draws=draws,
-            seed=seed,
+            sizes=tuple(sorted(set(how.sizes))),
+            extrapolate=tuple(sorted(set(how.extrapolate))),
+            metric=how.metric,
+            draws=how.draws,
+            seed=how.seed,
             rule=rule,
             on_progress=partial(bars.amount, "searching"),
         )
         return evaluate_galleries(new.templates.name, sides(new), None if old is None else sides(old), asked)
+
+
+def evaluate_templates_there(
+    new: Files,
+    old: Files | None,
+    rule: SearchRule,
+    how: Galleries,
+    client: Client,
+    of: dict[str, str],
+    *,
+    name: str,
+    earlier: str | None,
+) -> GalleriesFound:
+    """Send the templates to the service, which searches them, and keeps what comes out."""
+    from workers.verdict.remote import evaluate_templates_remotely, upload
+
+    if old is not None and earlier is not None:
+        raise UsageProblem("the baseline: give files or an evaluation, not both")
+
+    def sent(files: Files) -> dict[str, Any]:
+        _demand(files)
+        ids = {}
+        for path in files.all:
+            with Bars() as bars:
+                size = path.stat().st_size
+                told = partial(bars.amount, f"sending {path.name}", total=size, unit="B")
+                ids[path] = upload(client, path, told)["upload"]
+        found: dict[str, Any] = {"upload": ids[files.templates]}
+        for field in ("distractors", "real_distractors"):
+            if paths := getattr(files, field):
+                found[field] = [ids[path] for path in paths]
+        return found
+
+    request: dict[str, Any] = {"name": name, **of, "searches": rule.model_dump(mode="json", exclude_defaults=True)}
+    asked = {option: getattr(how, option) for option in GalleriesAsked.model_fields}
+    request["templates"] = {**sent(new), **asked}
+    if old is not None:
+        request["baseline"] = sent(old)
+    elif earlier is not None:
+        request["baseline"] = {"evaluation": earlier}
+    with in_callers_words(options=OPTIONS):
+        return evaluate_templates_remotely(client, request)
+
+
+def _demand(files: Files) -> None:
+    for path in files.all:
+        if not path.is_file():
+            raise UsageProblem(f"{path} is no file")
 
 
 def numbers_of(texts: list[str] | None, option: str) -> list[int]:
@@ -85,3 +141,19 @@ def _roles_of(dataset: Path) -> dict[str, str]:
     if not dataset.is_dir():
         raise UsageProblem(f"{dataset} is no folder")
     return {row.id: row.role for row in Manifest(set_folder(dataset) / "manifest.json").samples()}
+
+
+OPTIONS = {
+    "name": "--name",
+    "release": "--release",
+    "dataset": "--dataset",
+    "templates": "--templates",
+    "baseline": "--baseline-templates",
+    "baseline.evaluation": "--baseline-evaluation",
+    "templates.real_distractors": "--real-distractors",
+    "baseline.distractors": "--baseline-distractors",
+    "baseline.real_distractors": "--baseline-real-distractors",
+    **{f"templates.{name}": f"--{name}" for name in (*GalleriesAsked.model_fields, "distractors")},
+    **{f"searches.{name}": f"--{name.replace('_', '-')}" for name in SearchRule.model_fields},
+}
+"""Field of what is sent to the option that sets it."""

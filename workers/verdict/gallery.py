@@ -3,8 +3,10 @@
 Legend: P probes, G sizes, R draws, M mated searches, S subjects.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 
 from app.dataset.candidates import RankPoint, SearchRule
 from app.dataset.galleries import Curve, GalleriesFound, GalleryPoint, HeldOut, Others, RanksFound
+from app.dataset.measures import DetPoint
+from app.errors import Cancelled
 from workers.biometrics import extremes
 from workers.biometrics.bootstrap import Bootstrap
 from workers.biometrics.errors import ScoresRefused, Unresolvable
@@ -24,8 +28,12 @@ from workers.biometrics.templates import Metric
 from workers.verdict.gallery_files import Sides
 from workers.verdict.outcomes import Outcome
 from workers.verdict.search_limits import Decided, SearchScores, decide_limits, mean_outcome, outcome_of
+from workers.verdict.searching import det_targets
 
 BOOTSTRAP = Bootstrap(replicates=1_000)
+
+DET_BOOTSTRAP = Bootstrap(replicates=200)
+"""Of each point of a DET, whose band is drawn and not told."""
 
 RANKS = (1, 2, 5, 10, 20, 50, 100)
 
@@ -55,48 +63,107 @@ class Asked:
     on_progress: Callable[[int, int], None] = field(default=lambda done, total: None)
 
 
-def evaluate_galleries(name: str, sides: Sides, baseline: Sides | None, asked: Asked) -> GalleriesFound:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """What searching one version's templates came to: what is needed to decide, and to be a later one's baseline."""
+
+    same: str
+    """Digest of who was searched, among how many, in which draws: two that have it can be compared."""
+    curves: tuple[Curve, ...]
+    mates: NDArray[np.float32]
+    """[P] score with the mate, NaN where there is none."""
+    best: NDArray[np.float32]
+    """[R, P] highest score of a non-mated search in the galleries that limits are about."""
+    subjects: NDArray[np.int64]
+    """[P] codes from 0 on."""
+    strangers: NDArray[np.bool_]
+    """[P] whose non-mated searches count."""
+    size: int
+    """Others in those galleries."""
+
+    @property
+    def mated(self) -> NDArray[np.bool_]:
+        """[P]"""
+        return ~np.isnan(self.mates)
+
+
+def evaluate_galleries(name: str, sides: Sides, baseline: "Sides | Measured | None", asked: Asked) -> GalleriesFound:
     """Search, measure, extrapolate and decide; the baseline's templates must be of the same samples.
 
     Limits are about the widest galleries: mixed where there are both kinds, of the largest size.
     Raises ScoresRefused where the baseline has other probes, Unresolvable for sizes that no pool allows.
     """
-    if baseline is not None and (baseline.probe_ids, *_sizes_of(baseline)) != (sides.probe_ids, *_sizes_of(sides)):
+    same_as(baseline, sides, asked)
+    new = search_galleries(sides, asked)
+    old = search_galleries(baseline, asked) if isinstance(baseline, Sides) else baseline
+    return decide_galleries(name, sides, new, old, asked)
+
+
+def same_as(baseline: "Sides | Measured | None", sides: Sides, asked: Asked) -> None:
+    """Raise ScoresRefused where a baseline is of other searches; before anything is searched."""
+    if baseline is None:
+        return
+    kept = baseline.same if isinstance(baseline, Measured) else digest_of(baseline, asked)
+    if kept != digest_of(sides, asked):
         raise ScoresRefused(
             "the baseline's templates are of other samples: the same probes, references and distractors must have one "
-            "in both, and failures of extraction must be the same ones"
+            "in both, and failures of extraction must be the same ones; sizes, draws and seed must be the same, too"
         )
+
+
+def digest_of(sides: Sides, asked: Asked) -> str:
+    """Of who is searched, among how many, in which draws."""
+    told = [sides.probe_ids, _sizes_of(sides), sides.strangers.tolist(), asked.sizes, asked.draws, asked.seed]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def search_galleries(sides: Sides, asked: Asked) -> Measured:
+    """Search and measure one version's templates; raises Unresolvable for sizes that no pool allows."""
     _check_sizes(sides, asked)
-    strangers = _strangers(sides)
-    decided_on = "mixed" if "mixed" in sides.pools else next(iter(sides.pools))
-    curves, last = _curves(sides, strangers, asked, decided_on)
-    before, last_before = ((), None) if baseline is None else _curves(baseline, strangers, asked, decided_on)
-    decided = _decided(asked.rule, last, last_before)
-    size = last.searches.sizes[-1]
+    strangers = sides.strangers if sides.strangers.any() else np.ones(len(sides.probes), bool)
+    curves, last = _curves(sides, strangers, asked)
+    return Measured(
+        same=digest_of(sides, asked),
+        curves=curves,
+        mates=last.searches.mates,
+        best=last.searches.best_non_mated[:, -1],
+        subjects=last.searches.subjects,
+        strangers=strangers,
+        size=last.searches.sizes[-1],
+    )
+
+
+def decide_galleries(name: str, sides: Sides, new: Measured, old: Measured | None, asked: Asked) -> GalleriesFound:
+    """What came of it, against the limits."""
+    decided = _decided(asked.rule, new, old)
     pools = sides.pools
     return GalleriesFound(
         name=name,
         metric=asked.metric,
         probes=len(sides.probes),
-        mated=int((~np.isnan(last.searches.mates)).sum()),
+        mated=int(new.mated.sum()),
         probes_failed=sides.probes_failed,
         references=len(sides.references),
         references_failed=sides.references_failed,
         real=len(pools.get("real", ())),
         synthetic=len(pools.get("synthetic", ())),
-        non_mated_are="mated searches, the mate put aside" if strangers is None else "probes without a mate",
+        non_mated_are="probes without a mate" if sides.strangers.any() else "mated searches, the mate put aside",
         draws=asked.draws,
         seed=asked.seed,
-        curves=curves,
+        curves=new.curves,
         rule=asked.rule,
-        decided_on=f"{decided_on} galleries of {size:,}",
-        baseline=before,
+        decided_on=f"{_decided_on(sides)} galleries of {new.size:,}",
+        baseline=() if old is None else old.curves,
         difference=decided.difference,
         limits=decided.limits,
         verdict=decided.verdict,
         reason=decided.reason,
-        notes=tuple(_notes(sides, curves, asked)),
+        notes=tuple(_notes(sides, new.curves, asked)),
     )
+
+
+def _decided_on(sides: Sides) -> str:
+    return "mixed" if "mixed" in sides.pools else next(iter(sides.pools))
 
 
 def _sizes_of(sides: Sides) -> tuple[int, ...]:
@@ -116,19 +183,12 @@ def _check_sizes(sides: Sides, asked: Asked) -> None:
         )
 
 
-def _strangers(sides: Sides) -> NDArray[np.bool_] | None:
-    """[P] whose non-mated searches count: probes without a reference, where there are such; None: all."""
-    return sides.strangers if sides.strangers.any() else None
-
-
-def _curves(
-    sides: Sides, strangers: NDArray[np.bool_] | None, asked: Asked, decided_on: str
-) -> tuple[tuple[Curve, ...], Found]:
+def _curves(sides: Sides, strangers: NDArray[np.bool_], asked: Asked) -> tuple[tuple[Curve, ...], Found]:
     """A curve a pool, and what searching the pool gave that limits are decided on."""
     curves, last = [], None
     for name, pool in sides.pools.items():
         largest = largest_gallery(pool, sides.probes)
-        wanted = [size for size in asked.sizes or _steps(largest) if size <= largest]
+        wanted = [size for size in asked.sizes or steps_to(largest) if size <= largest]
         if not wanted:
             continue
 
@@ -148,10 +208,10 @@ def _curves(
 
         found = search(pool, wanted, asked.draws)
         curves.append(_curve(cast(Others, name), pool, found, search, sides, asked))
-        if name == decided_on:
+        if name == _decided_on(sides):
             last = found
     if last is None:
-        raise Unresolvable(f"the {decided_on} galleries are too small for every size asked for")
+        raise Unresolvable(f"the {_decided_on(sides)} galleries are too small for every size asked for")
     return tuple(curves), last
 
 
@@ -181,7 +241,36 @@ def _curve(others: Others, pool: Pool, found: Found, search: Search, sides: Side
         points=tuple(_point(point) for point in points),
         ranks=tuple(_ranks(found, number) for number in range(len(found.searches.sizes))),
         held_out=tuple(held),
+        det=_det(found, asked.should_cancel),
     )
+
+
+def _det(found: Found, should_cancel: Callable[[], bool]) -> tuple[DetPoint, ...]:
+    """FNIR over FPIR in the largest galleries."""
+    searches = found.searches
+    widest = replace(
+        searches,
+        sizes=searches.sizes[-1:],
+        best_mated=searches.best_mated[:, -1:],
+        best_non_mated=searches.best_non_mated[:, -1:],
+    )
+    points = []
+    for fpir in det_targets(searches.searched):
+        if should_cancel():
+            raise Cancelled("the evaluation was called off")
+        (point,) = fnir_at_fpir(widest, fpir, bootstrap=DET_BOOTSTRAP)
+        points.append(
+            DetPoint(
+                target_fmr=fpir,
+                resolved=point.resolved,
+                fmr=point.fpir,
+                fnmr=point.fnir,
+                low=point.by_subject.low,
+                high=min(point.by_subject.high, 1.0),
+                by_subject=True,
+            )
+        )
+    return tuple(points)
 
 
 def _nested(pool: Pool, order: NDArray[np.int64], found: Found, search: Search, sides: Sides) -> list[Found]:
@@ -217,12 +306,6 @@ def _held_out(nested: list[Found], fpirs: tuple[float, ...], asked: Asked) -> li
         )
         for one, there in zip(foretold, measured, strict=True)
     ]
-
-
-def _beyond(
-    found: Found, sizes: Sequence[int], fpirs: Sequence[float], drifts: Mapping[float, float] | None, asked: Asked
-) -> list[IdentificationPoint]:
-    return beyond(found, sizes, fpirs, drifts=drifts, bootstrap=asked.tails, should_cancel=asked.should_cancel)
 
 
 def _thresholds(found: Found, fpirs: Sequence[float]) -> Mapping[float, float]:
@@ -267,39 +350,37 @@ def _ranks(found: Found, number: int) -> RanksFound:
     )
 
 
-def _decided(rule: SearchRule, new: Found, old: Found | None) -> Decided:
+def _decided(rule: SearchRule, new: Measured, old: Measured | None) -> Decided:
     same = old is not None and all(
-        np.array_equal(left, right, equal_nan=True)
-        for left, right in (
-            (new.searches.mates, old.searches.mates),
-            (new.searches.best_non_mated[:, -1], old.searches.best_non_mated[:, -1]),
-        )
+        np.array_equal(left, right, equal_nan=True) for left, right in ((new.mates, old.mates), (new.best, old.best))
     )
     before = None if old is None else _outcome(old, rule.at_fpir[0])
-    return decide_limits(rule, _outcome(new, rule.at_fpir[0]), before, new.searches.searched, same=same)
+    return decide_limits(rule, _outcome(new, rule.at_fpir[0]), before, int(new.strangers.sum()), same=same)
 
 
-def _outcome(found: Found, fpir: float) -> Outcome:
-    """In galleries of the largest size, the mean over draws."""
-    searches = found.searches
-    mated = ~np.isnan(searches.mates)
-    if not mated.any():
+def _outcome(found: Measured, fpir: float) -> Outcome:
+    """In the galleries that limits are about, the mean over draws."""
+    if not found.mated.any():
         raise Unresolvable("no probe has its mate among the references, so there is no FNIR")
-    outcomes = []
-    for draw in range(len(searches.best_non_mated)):
-        others, owners = searches.others(draw, len(searches.sizes) - 1)
-        scores = SearchScores(
-            mates=searches.mates[mated].astype(np.float64),
-            owners=searches.subjects[mated],
-            others=others.astype(np.float64),
-            others_owners=owners,
-            subjects=int(searches.subjects.max()) + 1,
-        )
-        outcomes.append(outcome_of(scores, fpir))
-    return mean_outcome(outcomes)
+    return mean_outcome(
+        [
+            outcome_of(
+                SearchScores(
+                    mates=found.mates[found.mated].astype(np.float64),
+                    owners=found.subjects[found.mated],
+                    others=best[found.strangers].astype(np.float64),
+                    others_owners=found.subjects[found.strangers],
+                    subjects=int(found.subjects.max()) + 1,
+                ),
+                fpir,
+            )
+            for best in found.best
+        ]
+    )
 
 
-def _steps(largest: int) -> list[int]:
+def steps_to(largest: int) -> list[int]:
+    """Sizes that are searched unless others are asked for: 10, 20, 50 … all."""
     if largest < 2:
         return []
     steps = [step * 10**power for power in range(1, 9) for step in (1, 2, 5)]

@@ -1,19 +1,20 @@
 """What searches over gallery sizes gave in words: lines for a terminal, Markdown and JUnit for a CI job."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from app.dataset.galleries import Curve, GalleriesFound, GalleryPoint
 from app.dataset.measures import Interval
 from workers.report.wording import between, percent, plain
 from workers.verdict.junit import Case, junit_of
 from workers.verdict.rule import points
+from workers.verdict.search_words import NO_PICTURES, shown
 from workers.verdict.wording import SIGNS, escaped, table
 
 
 def gallery_lines(found: GalleriesFound) -> list[str]:
     """The verdict and what it rests on, a line each."""
     lines = [f"{found.verdict}: {found.reason}"] if found.verdict else []
-    lines += [f"{name}: {value}" for name, value in _facts(found)]
+    lines += [f"{name}: {value}" for name, value in gallery_facts(found)]
     for title, curves in (("", found.curves), ("baseline, ", found.baseline)):
         for curve in curves:
             for point in curve.points:
@@ -25,23 +26,24 @@ def gallery_lines(found: GalleriesFound) -> list[str]:
                     f"{title}{curve.others} others, N = {ranks.size:,}: missed at rank one {missed}; "
                     f"found by rank {each}"
                 )
-    lines += [f"held out: {text}" for text in _held_out(found)]
+    lines += [f"held out: {text}" for text in gallery_held_out(found)]
     return [*lines, *(f"note: {note}" for note in found.notes)]
 
 
-def gallery_markdown(found: GalleriesFound) -> str:
-    """A summary for CI, the curves side by side. Text from outside is escaped."""
+def gallery_markdown(found: GalleriesFound, pictures: Mapping[str, str] = NO_PICTURES) -> str:
+    """A summary for CI, the curves side by side, charts by what they show. Text from outside is escaped."""
     sign = f"{SIGNS[found.verdict]} {found.verdict}" if found.verdict else "Searches"
     parts = [f"### {sign}: {escaped(found.name)}", "", escaped(found.reason), ""]
-    parts += [f"- {name}: {escaped(value)}" for name, value in _facts(found)]
+    parts += [f"- {name}: {escaped(value)}" for name, value in gallery_facts(found)]
+    parts += ["", *shown(pictures)]
     curves = [("", curve) for curve in found.curves] + [("baseline, ", curve) for curve in found.baseline]
     for fpir in found.rule.at_fpir:
         parts += ["", f"#### FNIR at FPIR {100 * fpir:g}%", ""]
         head = ["others in the gallery, N", *(f"{title}{curve.others}" for title, curve in curves)]
-        parts += table(head, list(_rows([curve for _, curve in curves], fpir)))
+        parts += table(head, list(gallery_rows([curve for _, curve in curves], fpir)))
     parts += ["", "#### Missed at rank one", ""]
-    parts += table(["N", *(f"{title}{curve.others}" for title, curve in curves)], list(_rank_rows(curves)))
-    if held := list(_held_out(found)):
+    parts += table(["N", *(f"{title}{curve.others}" for title, curve in curves)], list(gallery_rank_rows(curves)))
+    if held := list(gallery_held_out(found)):
         parts += ["", "Held out:", "", *(f"- {text}" for text in held)]
     if found.notes:
         parts += ["", "Notes:", "", *(f"- {escaped(note)}" for note in found.notes)]
@@ -55,7 +57,7 @@ def gallery_junit(found: GalleriesFound, seconds: float, timestamp: str | None) 
     return junit_of(found.name, cases, "\n".join(gallery_lines(found)), seconds=seconds, timestamp=timestamp)
 
 
-def _facts(found: GalleriesFound) -> Iterator[tuple[str, str]]:
+def gallery_facts(found: GalleriesFound) -> Iterator[tuple[str, str]]:
     yield "probes", f"{found.probes:,} of {found.name}, {found.mated:,} with a mate; non-mated: {found.non_mated_are}"
     yield (
         "galleries",
@@ -87,7 +89,7 @@ def _cell(value: float, interval: Interval) -> str:
     return f"{percent(value)} ({between(interval)})"
 
 
-def _rows(curves: list[Curve], fpir: float) -> Iterator[list[str]]:
+def gallery_rows(curves: list[Curve], fpir: float) -> Iterator[list[str]]:
     each = [{point.size: point for point in curve.at(fpir)} for curve in curves]
     for size in sorted({size for one in each for size in one}):
         cells = []
@@ -99,13 +101,13 @@ def _rows(curves: list[Curve], fpir: float) -> Iterator[list[str]]:
         yield [f"{size:,}{' (extrapolated)' if star else ''}", *cells]
 
 
-def _rank_rows(curves: list[tuple[str, Curve]]) -> Iterator[list[str]]:
+def gallery_rank_rows(curves: list[tuple[str, Curve]]) -> Iterator[list[str]]:
     each = [{ranks.size: ranks for ranks in curve.ranks} for _, curve in curves]
     for size in sorted({size for one in each for size in one}):
         yield [f"{size:,}", *(_cell(one[size].missed, one[size].interval) if size in one else "" for one in each)]
 
 
-def _held_out(found: GalleriesFound) -> Iterator[str]:
+def gallery_held_out(found: GalleriesFound) -> Iterator[str]:
     for curve in found.curves:
         for one in curve.held_out:
             error = one.foretold - one.measured

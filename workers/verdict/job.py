@@ -14,6 +14,7 @@ from app.storage import ObjectStore
 from workers.verdict.album import album_of
 from workers.verdict.compared import ComparedScores, compare
 from workers.verdict.evaluate import evaluate
+from workers.verdict.gallery_job import evaluate_stored_templates
 from workers.verdict.junit import junit_xml
 from workers.verdict.kept import pack, unpack
 from workers.verdict.list_job import evaluate_stored_lists
@@ -30,11 +31,14 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
     if accepted.candidates is not None:
         evaluate_stored_lists(store, accepted, accepted.candidates, should_cancel)
         return
+    if accepted.templates is not None:
+        evaluate_stored_templates(store, accepted, accepted.templates, should_cancel)
+        return
     if accepted.scores is None:
-        raise ValueError("neither scores nor candidate lists were accepted")
+        raise ValueError("neither scores, candidate lists nor templates were accepted")
     at = EvaluationKeys(accepted.tenant, accepted.id)
-    dataset = DatasetKeys(accepted.tenant, accepted.dataset)
-    summary = summary_of(store, accepted.tenant, accepted.dataset)
+    dataset = DatasetKeys(accepted.tenant, accepted.of)
+    summary = summary_of(store, accepted.tenant, accepted.of)
     _, rows = read_manifest(store.read(dataset.manifest))
     album = album_of(rows, lambda sample, file: f"/v1/datasets/{accepted.dataset}/samples/{sample}")
     file = ComparisonsFile(open=lambda: store.read(dataset.comparisons), sha256=summary.comparisons_sha256)
@@ -48,7 +52,7 @@ def evaluate_stored(store: ObjectStore, accepted: AcceptedEvaluation, should_can
     scores = scores_of(accepted.scores, "the scores")
     baseline = None if accepted.baseline is None else scores_of(accepted.baseline, "the baseline")
     of = EvaluatedSet(
-        dataset=accepted.dataset,
+        dataset=accepted.of,
         release=accepted.release,
         name=summary.name,
         comparisons=listed.count,

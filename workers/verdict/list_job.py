@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
+from app.charts.det import lists_det
 from app.dataset.evaluation import EvaluatedSet
 from app.dataset.keys import DatasetKeys, EvaluationKeys
 from app.dataset.manifest import read_manifest
@@ -15,6 +16,7 @@ from workers.verdict.candidate_files import ListBlock
 from workers.verdict.candidates import Searched, gather_lists
 from workers.verdict.enrolled import Enrolled, enrolled_of
 from workers.verdict.kept_lists import pack, unpack
+from workers.verdict.search_page import lists_page
 from workers.verdict.search_words import search_junit, search_markdown
 from workers.verdict.searching import evaluate_searches, same_searches
 
@@ -30,7 +32,7 @@ def evaluate_stored_lists(
     Raises ScoresRefused and so on for what no repetition would mend, ObjectNotFound where something is gone.
     """
     at = EvaluationKeys(accepted.tenant, accepted.id)
-    summary, rows = read_manifest(store.read(DatasetKeys(accepted.tenant, accepted.dataset).manifest))
+    summary, rows = read_manifest(store.read(DatasetKeys(accepted.tenant, accepted.of).manifest))
     labels = None if accepted.gallery is None else _labels(store.read(str(accepted.gallery.data)))
     enrolled = enrolled_of(summary, rows, labels)
 
@@ -47,7 +49,7 @@ def evaluate_stored_lists(
         )
     listed = summary.comparisons
     of = EvaluatedSet(
-        dataset=accepted.dataset,
+        dataset=accepted.of,
         release=accepted.release,
         name=summary.name,
         comparisons=listed.mated + listed.non_mated if listed else 0,
@@ -56,7 +58,12 @@ def evaluate_stored_lists(
     result = evaluate_searches(of, found, baseline, accepted.searches)
     store.put(at.compared, pack(found))
     store.put(at.junit, search_junit(result, 0.0, accepted.created_at), "application/xml")
-    store.put(at.markdown, search_markdown(result).encode(), "text/markdown; charset=utf-8")
+    pictures = {}
+    if det := lists_det(result):
+        pictures = {"DET": "det.svg"}
+        store.put(at.det, det.document().encode(), "image/svg+xml")
+    store.put(at.page, lists_page(result), "text/html; charset=utf-8")
+    store.put(at.markdown, search_markdown(result, pictures).encode(), "text/markdown; charset=utf-8")
     write_json(store, at.result, result)
 
 

@@ -13,6 +13,7 @@ from app.client.errors import ServiceUnreachable, UsageProblem
 from app.client.service import Client
 from app.dataset.candidates import SearchesFound
 from app.dataset.evaluation import Evaluation
+from app.dataset.galleries import GalleriesFound
 from workers.verdict.sources import chunks_of
 
 Found = TypeVar("Found", bound=BaseModel)
@@ -48,6 +49,11 @@ def evaluate_remotely(client: Client, request: dict[str, Any]) -> Evaluation:
 def evaluate_lists_remotely(client: Client, request: dict[str, Any]) -> SearchesFound:
     """Have candidate lists evaluated and wait for it; raises UsageProblem with the reason where it failed."""
     return _read(client, SearchesFound, wait_for(client, request).get("searches"))
+
+
+def evaluate_templates_remotely(client: Client, request: dict[str, Any]) -> GalleriesFound:
+    """Have templates searched and wait for it; raises UsageProblem with the reason where it failed."""
+    return _read(client, GalleriesFound, wait_for(client, request).get("galleries"))
 
 
 def wait_for(client: Client, request: dict[str, Any]) -> dict[str, Any]:

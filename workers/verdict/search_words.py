@@ -1,6 +1,8 @@
 """What came out of candidate lists in words: lines for a terminal, Markdown and JUnit for a CI job."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from urllib.parse import quote
 
 from app.dataset.candidates import SearchesFound
 from workers.report.wording import percent, plain, rate_text
@@ -8,25 +10,32 @@ from workers.verdict.junit import Case, junit_of
 from workers.verdict.rule import points
 from workers.verdict.wording import SIGNS, escaped, table
 
-Facts = list[tuple[str, str]]
+NO_PICTURES: Mapping[str, str] = MappingProxyType({})
 
 
 def search_lines(found: SearchesFound) -> list[str]:
     """The verdict and what it rests on, a line each."""
     head = [f"{found.verdict}: {found.reason}"] if found.verdict else []
-    lines = [f"{name}: {value}" for name, value in _facts(found)]
+    lines = [f"{name}: {value}" for name, value in search_facts(found)]
     return [*head, *lines, *(f"note: {note}" for note in found.notes)]
 
 
-def search_markdown(found: SearchesFound) -> str:
-    """A summary for CI. Text from outside is escaped."""
+def search_markdown(found: SearchesFound, pictures: Mapping[str, str] = NO_PICTURES) -> str:
+    """A summary for CI, with charts by what they show, where they lie. Text from outside is escaped."""
     sign = f"{SIGNS[found.verdict]} {found.verdict}" if found.verdict else "Searches"
     head = ["", "new", *(["baseline"] if found.baseline else [])]
-    rows = [[name, *cells] for name, cells in _rates(found)]
+    rows = [[name, *cells] for name, cells in search_rates(found)]
     notes = ["Notes:", "", *(f"- {escaped(note)}" for note in found.notes), ""] if found.notes else []
-    facts = [f"- {name}: {escaped(value)}" for name, value in _facts(found)]
+    facts = [f"- {name}: {escaped(value)}" for name, value in search_facts(found)]
     of = escaped(found.set.release or found.set.name)
-    return "\n".join([f"### {sign}: {of}", "", escaped(found.reason), "", *table(head, rows), "", *facts, "", *notes])
+    parts = [f"### {sign}: {of}", "", escaped(found.reason), "", *table(head, rows), ""]
+    return "\n".join([*parts, *shown(pictures), *facts, "", *notes])
+
+
+def shown(pictures: Mapping[str, str]) -> Iterator[str]:
+    """Charts, by what they show, as Markdown has them."""
+    for what, where in pictures.items():
+        yield from (f"![{escaped(what)}]({quote(where)})", "")
 
 
 def search_junit(found: SearchesFound, seconds: float, timestamp: str | None) -> bytes:
@@ -37,7 +46,7 @@ def search_junit(found: SearchesFound, seconds: float, timestamp: str | None) ->
     return junit_of(of, cases, "\n".join(search_lines(found)), seconds=seconds, timestamp=timestamp)
 
 
-def _facts(found: SearchesFound) -> Iterator[tuple[str, str]]:
+def search_facts(found: SearchesFound) -> Iterator[tuple[str, str]]:
     of = found.set
     yield "set", f"{of.release or of.name} ({of.dataset}), gallery of {found.gallery:,} references"
     yield (
@@ -66,7 +75,7 @@ def _facts(found: SearchesFound) -> Iterator[tuple[str, str]]:
         yield "change of FNIR", f"{sign}{points(change.increase)}, {ends} (each bound {sure}); {moved}"
 
 
-def _rates(found: SearchesFound) -> Iterator[tuple[str, list[str]]]:
+def search_rates(found: SearchesFound) -> Iterator[tuple[str, list[str]]]:
     both = [found, *([found.baseline] if found.baseline else [])]
     for number, point in enumerate(found.points):
         cells = [rate_text(one.points[number].fnir) for one in both]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from app.dataset.candidates import RankPoint, SearchesFound, SearchPoint, SearchRule
 from app.dataset.evaluation import EvaluatedSet
-from app.dataset.measures import Interval, Rate
+from app.dataset.measures import DetPoint, Interval, Rate
 from app.dataset.resolution import ERRORS
 from workers.biometrics.bootstrap import Bootstrap
 from workers.biometrics.errors import ScoresRefused, Unresolvable
@@ -20,6 +20,9 @@ from workers.verdict.candidates import Searched
 from workers.verdict.search_limits import SearchScores, decide_limits, outcome_of
 
 BOOTSTRAP = Bootstrap(replicates=2_000)
+
+DET_BOOTSTRAP = Bootstrap(replicates=200)
+"""Of each point of a DET, whose band is drawn and not told."""
 
 RANKS = (1, 2, 5, 10, 20, 50, 100)
 
@@ -113,6 +116,24 @@ def measure_searches(of: EvaluatedSet, found: Searched, fpirs: Sequence[float]) 
                 resolved=fpir * len(others) >= ERRORS,
             )
         )
+    det = []
+    for fpir in det_targets(len(others)):
+        at = fnmr_at_fmr(scores, fpir)
+        drawn = _replicates(mates, owners, others, others_owners, groups, fpir, DET_BOOTSTRAP)
+        band = _interval(drawn, at.fnmr.value, owners, groups) or exact_interval(
+            at.fnmr.errors, at.fnmr.trials, over="searches"
+        )
+        det.append(
+            DetPoint(
+                target_fmr=fpir,
+                resolved=fpir * len(others) >= ERRORS,
+                fmr=at.fmr.value,
+                fnmr=at.fnmr.value,
+                low=band.low,
+                high=min(band.high, 1.0),
+                by_subject=drawn is not None,
+            )
+        )
     ranks = found.mate_ranks[mated]
     missed = (ranks != 1).astype(np.float64)
     rank_one = Rate(
@@ -140,8 +161,15 @@ def measure_searches(of: EvaluatedSet, found: Searched, fpirs: Sequence[float]) 
             for rank in RANKS
             if rank <= max(int(found.lengths.max()), 1)
         ),
+        det=tuple(det),
         notes=tuple(_notes(found, points, aside)),
     )
+
+
+def det_targets(searched: int) -> list[float]:
+    """FPIRs of a DET, falling: 1, 0.5, 0.2, 0.1 … as long as so many non-mated searches have one false positive."""
+    steps = (lead * 10.0**-power for power in range(0, 9) for lead in (1.0, 0.5, 0.2))
+    return [fpir for fpir in steps if fpir * searched >= 1]
 
 
 def _rate(name: str, rate: Rate, side: str, by_subject: Interval | None = None) -> Rate:
@@ -171,7 +199,13 @@ def group_subjects(subjects: int) -> Codes:
 
 
 def _replicates(
-    mates: Floats, owners: Codes, others: Floats, others_owners: Codes, groups: int, fpir: float
+    mates: Floats,
+    owners: Codes,
+    others: Floats,
+    others_owners: Codes,
+    groups: int,
+    fpir: float,
+    bootstrap: Bootstrap = BOOTSTRAP,
 ) -> Floats | None:
     """FNIR [B], the threshold found anew in every replicate; None with fewer than two subjects.
 
@@ -184,9 +218,9 @@ def _replicates(
     reached = _table(others_owners, np.searchsorted(levels, others, "right"), groups, count)
     returned = np.cumsum(reached[:, ::-1], 1)[:, ::-1][:, 1:]
     missed = np.cumsum(_table(owners, np.searchsorted(levels, mates, "right"), groups, count), 1)
-    rates = np.full(BOOTSTRAP.replicates, np.nan)
+    rates = np.full(bootstrap.replicates, np.nan)
     try:
-        for part, weights in BOOTSTRAP.multiplicities(groups, count):
+        for part, weights in bootstrap.multiplicities(groups, count):
             # Weights are whole numbers; the margin lets 0.29 * 100 = 28.999999999999996 allow 29.
             permitted = np.floor(fpir * (weights @ reached.sum(1)) * (1 + 1e-12) + 1e-9)
             first = (weights @ returned <= permitted[:, None]).argmax(1)

@@ -17,11 +17,12 @@ from app.config import LimitSettings
 from app.dataset import keys
 from app.dataset.candidates import SearchesFound
 from app.dataset.evaluation import Evaluation, Verdict
-from app.dataset.evaluation_request import Earlier, EvaluationRequest, Uploaded, UploadedText
+from app.dataset.evaluation_request import Earlier, EvaluationRequest, TemplateFiles, Uploaded, UploadedText
+from app.dataset.galleries import GalleriesAsked, GalleriesFound, GalleryPoint
 from app.dataset.keys import EvaluationKeys
 from app.dataset.measures import Rate
-from app.errors import Conflict, FacsimileError, NotFound, RequestRefused, Withdrawn
-from app.jobs.evaluations.records import AcceptedEvaluation, Handed, indexed, read_evaluation, read_result
+from app.errors import Conflict, FacsimileError, NotFound, ObjectNotFound, RequestRefused, Withdrawn
+from app.jobs.evaluations.records import AcceptedEvaluation, Handed, Result, indexed, read_evaluation, read_result
 from app.jobs.idempotency import IdempotencyKeys
 from app.jobs.ids import EVALUATION, new_id
 from app.jobs.quota import UnfinishedQuota
@@ -31,6 +32,9 @@ from app.jobs.state import State, known_facts, state_of
 from app.jobs.uploads import UploadService
 from app.queue import EVALUATE, Task, TaskQueue
 from app.storage import ObjectStore
+
+Document = Literal["junit", "markdown", "det", "galleries", "rank_one", "page"]
+"""What an evaluation writes, by its key's name."""
 
 
 class EvaluationState(StrEnum):
@@ -51,15 +55,18 @@ class Shown(BaseModel):
     name: str
     state: EvaluationState
     created_at: str
-    dataset: str
+    dataset: str | None
+    """Null of templates whose file says whose they are."""
     release: str | None
     verdict: Verdict | None
     """Null until it has succeeded, and where no limit was given."""
     reason: str | None
     fnmr: Rate | None
-    """Generalised, at the rule's FMR or threshold; null of candidate lists."""
+    """Generalised, at the rule's FMR or threshold; null of searches."""
     fnir: Rate | None = None
     """Of candidate lists, at the first FPIR asked for."""
+    widest: GalleryPoint | None = None
+    """Of templates that were searched: FNIR in the galleries that limits are about, at the first FPIR."""
     increase: float | None
     """Of generalised FNMR, or of FNIR, over the baseline's."""
     failure: str | None
@@ -73,6 +80,8 @@ class ShownWhole(Shown):
     """What was measured of scores."""
     searches: SearchesFound | None = None
     """What was measured of candidate lists."""
+    galleries: GalleriesFound | None = None
+    """What was measured of templates that were searched."""
 
 
 class EvaluationService:
@@ -133,6 +142,7 @@ class EvaluationService:
             request=accepted.request,
             result=result if isinstance(result, Evaluation) else None,
             searches=result if isinstance(result, SearchesFound) else None,
+            galleries=result if isinstance(result, GalleriesFound) else None,
         )
 
     def list(
@@ -167,18 +177,22 @@ class EvaluationService:
         self._store.delete_prefix(at.prefix)
         self._store.delete(keys.unfinished_evaluation(tenant, evaluation))
 
-    def document(self, tenant: str, evaluation: str, name: Literal["junit", "markdown", "det"]) -> bytes:
+    def document(self, tenant: str, evaluation: str, name: Document) -> bytes:
         """What an evaluation wrote for people and machines; raises NotFound, and Conflict before it has succeeded."""
         accepted = read_evaluation(self._store, tenant, evaluation)
-        if name == "det" and accepted.candidates is not None:
-            raise NotFound(f"evaluation {evaluation!r} is of candidate lists, and a DET is of comparison scores")
         at = EvaluationKeys(tenant, evaluation)
         if not self._store.exists(at.result):
             raise Conflict(f"evaluation {evaluation!r} has not succeeded; it has this only once it has")
-        return self._store.get({"junit": at.junit, "markdown": at.markdown, "det": at.det}[name])
+        try:
+            return self._store.get(getattr(at, name))
+        except ObjectNotFound as exc:
+            text = f"evaluation {evaluation!r} is of {accepted.kind}, or of an older version, which has none"
+            raise NotFound(text) from exc
 
-    def _set(self, tenant: str, request: EvaluationRequest) -> tuple[str, str | None]:
-        """The dataset that is meant and, if it was named so, its release; raises RequestRefused."""
+    def _set(self, tenant: str, request: EvaluationRequest) -> tuple[str | None, str | None]:
+        """The dataset that is meant, if any, and, if it was named so, its release; raises RequestRefused."""
+        if request.release is None and request.dataset is None:
+            return None, None
         try:
             if request.release is None:
                 dataset, release = str(request.dataset), None
@@ -194,9 +208,9 @@ class EvaluationService:
                 plan = read_plan(self._store, tenant, dataset)
         except (NotFound, Withdrawn) as exc:
             raise RequestRefused([("release" if request.release else "dataset", str(exc))]) from exc
-        if request.candidates is not None:
+        if request.scores is None:
             if plan.samples_per_subject < 2:
-                text = "its subjects have one sample each, so there is no probe that could have been searched"
+                text = "its subjects have one sample each, so there is no probe that could be searched"
                 raise RequestRefused([("dataset", text)])
         elif plan.comparisons == "none":
             raise RequestRefused(
@@ -210,7 +224,7 @@ class EvaluationService:
         evaluation: str,
         request: EvaluationRequest,
         body: dict[str, Any],
-        dataset: str,
+        dataset: str | None,
         release: str | None,
     ) -> AcceptedEvaluation:
         baseline = None
@@ -233,29 +247,45 @@ class EvaluationService:
             else None,
             gallery=self._held(tenant, evaluation, "gallery.upload", request.gallery) if request.gallery else None,
             searches=request.searches,
+            templates=self._held(tenant, evaluation, "templates.upload", request.templates)
+            if request.templates
+            else None,
+            galleries=GalleriesAsked(**request.templates.model_dump(include=set(GalleriesAsked.model_fields)))
+            if request.templates
+            else GalleriesAsked(),
             keep_uploads=request.keep_uploads,
             request=body,
         )
 
-    def _held(self, tenant: str, evaluation: str, field: str, uploaded: Uploaded | UploadedText) -> Handed:
+    def _held(
+        self, tenant: str, evaluation: str, field: str, uploaded: Uploaded | UploadedText | TemplateFiles
+    ) -> Handed:
         try:
             data = self._uploads.hold(tenant, uploaded.upload, evaluation)
         except NotFound as exc:
             raise RequestRefused([(field, str(exc))]) from exc
-        return Handed(upload=uploaded.upload, data=data, metric=getattr(uploaded, "metric", None))
+        further: dict[str, tuple[Handed, ...]] = {}
+        if isinstance(uploaded, TemplateFiles):
+            for name in ("distractors", "real_distractors"):
+                files = [UploadedText(upload=one) for one in getattr(uploaded, name)]
+                at = field.removesuffix("upload") + name
+                further[name] = tuple(
+                    self._held(tenant, evaluation, f"{at}.{number}", file) for number, file in enumerate(files)
+                )
+        return Handed(upload=uploaded.upload, data=data, metric=getattr(uploaded, "metric", None), **further)
 
-    def _earlier(self, tenant: str, request: EvaluationRequest, evaluation: str, dataset: str) -> Handed:
+    def _earlier(self, tenant: str, request: EvaluationRequest, evaluation: str, dataset: str | None) -> Handed:
         try:
             before = read_evaluation(self._store, tenant, evaluation)
         except NotFound as exc:
             raise RequestRefused([("baseline.evaluation", str(exc))]) from exc
         if before.dataset != dataset:
-            text = f"evaluation {evaluation!r} is of dataset {before.dataset!r}, and this one of {dataset!r}"
+            was, now = (f"dataset {one!r}" if one else "no dataset" for one in (before.dataset, dataset))
+            text = f"evaluation {evaluation!r} is of {was}, and this one of {now}"
             raise RequestRefused([("baseline.evaluation", f"{text}; a baseline must be of the same comparisons")])
-        if (before.candidates is None) != (request.candidates is None):
-            kinds = "comparison scores", "candidate lists"
-            old, new = kinds if before.candidates is None else kinds[::-1]
-            raise RequestRefused([("baseline.evaluation", f"evaluation {evaluation!r} is of {old}, and this of {new}")])
+        if before.kind != request.kind:
+            text = f"evaluation {evaluation!r} is of {before.kind}, and this of {request.kind}"
+            raise RequestRefused([("baseline.evaluation", text)])
         if not self._store.exists(EvaluationKeys(tenant, evaluation).result):
             text = f"evaluation {evaluation!r} has not succeeded; wait for its end, or name its upload"
             raise RequestRefused([("baseline.evaluation", text)])
@@ -278,7 +308,7 @@ class EvaluationService:
                 self._store.delete(keys.UploadKeys(tenant, upload).user(evaluation))
             self._store.delete(keys.unfinished_evaluation(tenant, evaluation))
 
-    def _look(self, accepted: AcceptedEvaluation) -> tuple[Shown, Evaluation | SearchesFound | None]:
+    def _look(self, accepted: AcceptedEvaluation) -> tuple[Shown, Result | None]:
         at = EvaluationKeys(accepted.tenant, accepted.id)
         result, failure = read_result(self._store, accepted), None
         if result is not None:
@@ -300,6 +330,7 @@ class EvaluationService:
             reason=result and result.reason,
             fnmr=result.scores.points[0].generalised_fnmr if isinstance(result, Evaluation) else None,
             fnir=result.points[0].fnir if isinstance(result, SearchesFound) else None,
+            widest=result.widest if isinstance(result, GalleriesFound) else None,
             increase=result.difference.increase if result and result.difference else None,
             failure=failure,
         )

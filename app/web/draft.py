@@ -20,6 +20,8 @@ def request_of(form: Form) -> dict[str, Any]:
     request: dict[str, Any] = {}
     for name in ("name", "model"):
         _take(request, name, form[name].strip())
+    if matcher := form["templates_of"]:
+        request |= {"product": "templates", "matcher": matcher}
     for name in ("subjects", "samples_per_subject", "distractors", "seed"):
         _take(request, name, _number(form[name]))
     if request.get("distractors") == 0:
@@ -53,6 +55,8 @@ def form_of(request: dict[str, Any]) -> Form:
 
     for name in ("name", "model", "subjects", "samples_per_subject", "distractors", "seed", "retention_days"):
         put(name, request.get(name))
+    if request.get("product") == "templates":
+        put("templates_of", request.get("matcher"))
     variability = request.get("variability") or {}
     put("scale", variability.get("scale"))
     for factor, value in (variability.get("factors") or {}).items():

@@ -328,7 +328,8 @@ def test_a_set_of_templates_is_shown_without_pictures(
         ("/releases/crowd/1.0.0", "/v1/releases/crowd/1.0.0"),
     ):
         page = browser.get(base).text
-        assert "alone are kept of its samples" in page
+        assert "No image is kept of its samples" in page
+        assert "--distractors crowd/templates.npz" in page
         assert f'href="{api}/templates"' in page
         assert "contact-sheet" not in page
         assert f"{base}/gallery" not in page
@@ -339,3 +340,14 @@ def test_a_set_of_templates_is_shown_without_pictures(
             assert "there is nothing to look at" in refused.text
         assert browser.get(f"{api}/templates").content == b"PK"
     assert "nothing to look at" in browser.get(f"/compare?a={made}&b={made}").text
+    again = browser.get(f"/new?like={made}").text
+    assert '<option value="m" selected>its template by m alone, no image</option>' in again
+    shown = unescape(re.search(r"<pre[^>]*>(\{.*?\})</pre>", again, re.S)[1])  # type: ignore[index]
+    assert json.loads(shown) == body
+    form = {"name": "crowd", "subjects": "3", "samples_per_subject": "2", "templates_of": "m"}
+    refused = post("/new", **form, layouts="zip")
+    assert refused.status_code == 422
+    assert "layouts" in refused.text
+    path = post("/new", **form, checks="1", unique="1", face_found="1").headers["location"]
+    asked = browser.get(path.replace("/datasets", "/v1/datasets")).json()["request"]
+    assert {name: asked[name] for name in body} == body

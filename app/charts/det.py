@@ -76,7 +76,7 @@ def galleries_det(found: GalleriesFound) -> Chart | None:
     for curve in found.curves:
         measured = [point for point in curve.at(fpir) if not point.extrapolated]
         if curve.det and measured:
-            name = f"{curve.others}, N = {measured[-1].size:,}"
+            name = f"{curve.others} {measured[-1].size:,}"
             curves.append(Curve(name, OTHERS[curve.others], curve.det, (measured[-1].fpir, measured[-1].fnir)))
     before = [curve for curve in found.baseline if curve.others == found.decisive.others and curve.det]
     curves += [Curve("baseline", "c3", curve.det, dashed=True) for curve in before]

@@ -167,8 +167,8 @@ def measure_searches(of: EvaluatedSet, found: Searched, fpirs: Sequence[float]) 
 
 
 def det_targets(searched: int) -> list[float]:
-    """FPIRs of a DET, falling: 1, 0.5, 0.2, 0.1 … as long as so many non-mated searches have one false positive."""
-    steps = (lead * 10.0**-power for power in range(0, 9) for lead in (1.0, 0.5, 0.2))
+    """FPIRs of a DET, falling: 0.5, 0.2, 0.1 … as long as so many non-mated searches have one false positive."""
+    steps = (lead * 10.0**-power for power in range(1, 9) for lead in (5.0, 2.0, 1.0))
     return [fpir for fpir in steps if fpir * searched >= 1]
 
 

@@ -13,6 +13,8 @@ from fastapi.testclient import TestClient
 
 from app.cli.main import run
 from app.dataset import keys
+from workers.verdict import list_job
+from workers.verdict.reading_child import read_columns
 
 pytest.importorskip("pyarrow")
 
@@ -24,6 +26,12 @@ def dataset(submit: Callable[..., str], finish: Callable[[str], None]) -> str:
     found = submit(subjects=SUBJECTS, samples_per_subject=3, distractors=0)
     finish(found)
     return found
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are read in this process: a child each would take longer than all else."""
+    monkeypatch.setattr(list_job, "read_apart", read_columns)
 
 
 def lists(worse: float = 0.0, enrolled: int = SUBJECTS, **odd: str) -> str:
@@ -57,6 +65,7 @@ def ask(client: TestClient, **body: Any) -> str:
 RULE = {"at_fpir": [0.4], "max_fnir_increase": "0.05"}
 
 
+@pytest.mark.usefixtures("here")
 def test_from_upload_to_verdict(client: TestClient, dataset: str, worker: Any, memory_store: Any) -> None:
     old = ask(client, dataset=dataset, candidates=send(client, lists()), searches={"at_fpir": [0.4]}, name="matcher 1")
     assert worker.work() == 1
@@ -91,6 +100,7 @@ def test_from_upload_to_verdict(client: TestClient, dataset: str, worker: Any, m
     assert all(one["fnir"] for one in listed)
 
 
+@pytest.mark.usefixtures("here")
 def test_only_some_were_enrolled(client: TestClient, dataset: str, worker: Any) -> None:
     labels = "".join(f"S{subject:07d}_0000\n" for subject in range(30))
     made = ask(client, dataset=dataset, candidates=send(client, lists(enrolled=30)), gallery=send(client, labels))
@@ -141,6 +151,7 @@ def test_what_is_refused(
     assert not [key for key in memory_store.objects if key.startswith(keys.UNFINISHED_EVALUATIONS) or "/users/" in key]
 
 
+@pytest.mark.usefixtures("here")
 def test_scores_and_lists_are_no_baseline_of_each_other_and_without_probes_nothing_is_searched(
     client: TestClient, dataset: str, worker: Any, submit: Callable[..., str], finish: Callable[[str], None]
 ) -> None:
@@ -156,6 +167,7 @@ def test_scores_and_lists_are_no_baseline_of_each_other_and_without_probes_nothi
     assert "there is no probe" in client.post("/v1/evaluations", json=body).text
 
 
+@pytest.mark.usefixtures("here")
 def test_the_command_sends_lists_and_waits(
     client: TestClient,
     dataset: str,

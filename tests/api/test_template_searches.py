@@ -17,6 +17,7 @@ from app.cli.main import run
 from app.dataset import keys
 from app.dataset.galleries import GalleriesFound
 from workers.verdict import gallery_job
+from workers.verdict.reading_child import read_columns
 
 SUBJECTS, OTHERS = 60, 150
 
@@ -42,7 +43,8 @@ def crowd() -> bytes:
 
 def npz(**arrays: Any) -> bytes:
     out = io.BytesIO()
-    np.savez(out, **{name: np.array(array) for name, array in arrays.items()})
+    made: dict[str, Any] = {name: np.array(array) for name, array in arrays.items()}
+    np.savez(out, **made)
     return out.getvalue()
 
 
@@ -50,6 +52,12 @@ def send(client: TestClient, data: bytes) -> str:
     digest = hashlib.sha256(data).hexdigest()
     assert client.put(f"/v1/uploads/{digest}", content=data).status_code in (200, 201)
     return digest
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are read in this process: a child each would take longer than all else."""
+    monkeypatch.setattr(gallery_job, "read_apart", read_columns)
 
 
 HOW: dict[str, Any] = {"sizes": [20, 100], "draws": 2}
@@ -67,6 +75,7 @@ def shown(client: TestClient, evaluation: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.usefixtures("here")
 def test_from_upload_to_verdict(client: TestClient, worker: Any, memory_store: Any) -> None:
     def templates(worse: float = 0.0) -> dict[str, Any]:
         return {"upload": send(client, file_of(worse)), "distractors": [send(client, crowd())]}
@@ -104,6 +113,7 @@ def test_from_upload_to_verdict(client: TestClient, worker: Any, memory_store: A
     assert old not in {one["id"] for one in client.get("/v1/evaluations").json()["evaluations"]}
 
 
+@pytest.mark.usefixtures("here")
 def test_templates_of_a_set_are_searched_by_its_roles(
     client: TestClient, worker: Any, submit: Callable[..., str], finish: Callable[[str], None]
 ) -> None:
@@ -135,6 +145,7 @@ def test_files_that_are_none_fail_with_the_reason(client: TestClient, worker: An
     assert why in shown(client, made)["failure"]
 
 
+@pytest.mark.usefixtures("here")
 def test_more_than_is_searched_here_is_refused_before_the_search(
     client: TestClient, worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +189,7 @@ def test_what_is_refused(client: TestClient, memory_store: Any, change: dict[str
     assert not [key for key in memory_store.objects if key.startswith(keys.UNFINISHED_EVALUATIONS) or "/users/" in key]
 
 
+@pytest.mark.usefixtures("here")
 def test_the_command_sends_templates_and_finds_what_it_finds_here(
     client: TestClient,
     there: list[str],

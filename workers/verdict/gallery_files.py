@@ -17,8 +17,8 @@ from workers.biometrics.errors import ScoresRefused
 from workers.biometrics.galleries import Pool
 from workers.biometrics.templates import Metric, TemplateTable
 from workers.verdict.blocks import NOWHERE, place_of
-from workers.verdict.columns import MOST_ROWS, NPZ_MAGIC
-from workers.verdict.named_blocks import NamedBlock, joined, read_named_npz, read_named_parquet
+from workers.verdict.columns import MOST_ROWS
+from workers.verdict.named_blocks import NamedBlock, joined, read_named_blocks
 
 Floats32 = NDArray[np.float32]
 
@@ -68,14 +68,6 @@ class Sides:
 def read_named(path: Path, metric: Metric = "cosine", most: int = MOST_ROWS) -> Named:
     """Read a file of templates; raises ScoresRefused, which names the file."""
     return named_of(read_named_blocks(path, most), metric, str(path))
-
-
-def read_named_blocks(path: Path, most: int = MOST_ROWS) -> Iterator[NamedBlock]:
-    """Yield what is in a file of at most so many rows; raises ScoresRefused."""
-    with path.open("rb") as file:
-        npz = file.read(len(NPZ_MAGIC)) == NPZ_MAGIC
-        file.seek(0)
-        yield from (read_named_npz if npz else read_named_parquet)(file, most)
 
 
 def named_of(blocks: Iterator[NamedBlock], metric: Metric, what: str) -> Named:

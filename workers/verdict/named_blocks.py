@@ -5,13 +5,14 @@ Legend: n rows of a block, D dimensions of a template.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workers.biometrics.errors import ScoresRefused
-from workers.verdict.columns import MOST_ROWS, check_names, texts_of, texts_of_column
+from workers.verdict.columns import MOST_ROWS, NPZ_MAGIC, check_names, texts_of, texts_of_column
 from workers.verdict.npz import Array, open_npz
 from workers.verdict.parquet import NAME, TEMPLATE, batches, open_parquet
 from workers.verdict.template_files import ROWS, check_count, check_width, lists_of, stacked
@@ -27,6 +28,14 @@ class NamedBlock:
     """`ids` [n], and `subjects` [n] and `roles` [n] where the file has them."""
     templates: Floats32
     """[n, D]; [n, 1] of NaN where every extraction so far has failed, and no template told the width."""
+
+
+def read_named_blocks(path: Path, most: int = MOST_ROWS) -> Iterator[NamedBlock]:
+    """Yield what is in a file of at most so many rows; raises ScoresRefused."""
+    with path.open("rb") as file:
+        npz = file.read(len(NPZ_MAGIC)) == NPZ_MAGIC
+        file.seek(0)
+        yield from (read_named_npz if npz else read_named_parquet)(file, most)
 
 
 def read_named_npz(file: BinaryIO, most: int = MOST_ROWS) -> Iterator[NamedBlock]:

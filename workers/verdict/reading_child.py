@@ -18,7 +18,7 @@ from workers.generator.reading.child import limit_process
 from workers.verdict.candidate_files import get_ready, read_list_blocks
 from workers.verdict.columns import NPZ_MAGIC, read_npz, read_parquet
 from workers.verdict.frames import Kind, Part, write_part
-from workers.verdict.gallery_files import read_named_blocks
+from workers.verdict.named_blocks import read_named_blocks
 from workers.verdict.template_files import read_template_npz, read_template_parquet
 
 

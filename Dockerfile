@@ -24,6 +24,9 @@ RUN pip install --no-deps --force-reinstall .
 
 # --- build-worker: the same with the workers, torch and the matchers ------------------------------------------
 FROM build-api AS build-worker
+# Told anew: builders without BuildKit forget a stage's arguments in those that begin from it.
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
 # `cpu` takes the CPU build where the index has one; `cuda` takes the index's plain build.
 ARG TORCH_BUILD=cpu
 RUN python deploy/locked.py tracing oidc worker torch > /tmp/locked.txt \

@@ -81,6 +81,10 @@ def test_one_command_starts_the_store_here_and_on_a_cluster(services: dict[str, 
     there = [word.replace("$(FACSIMILE_STORE__BUCKET)", "facsimile") for word in container["command"]]
     assert [word.replace("-dir=/data", "-dir=/store/data") for word in there] == services["s3"]["entrypoint"]
     assert container["image"] == services["s3"]["image"]
+    given = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert services["s3"]["environment"]["GOMEMLIMIT"] == given["GOMEMLIMIT"] == "1536MiB"
+    assert container["resources"]["limits"]["memory"] == "2Gi"
+    assert int(services["s3"]["deploy"]["resources"]["limits"]["memory"]) == 2 * 2**30
 
 
 @pytest.fixture(scope="module")

@@ -311,6 +311,27 @@ class Clock:
         return self.now
 
 
+@pytest.fixture(scope="session")
+def routes_read_once() -> Iterator[None]:
+    """FastAPI reads a router's signatures anew for each application that includes it; here are a thousand of them."""
+    from app.api.openapi import DescribedAPI
+
+    include = DescribedAPI.include_router
+    read: dict[int, list[Any]] = {}
+
+    def include_as_read(self: Any, router: Any) -> None:
+        if id(router) not in read:
+            before = len(self.router.routes)
+            include(self, router)
+            read[id(router)] = self.router.routes[before:]
+        else:
+            self.router.routes.extend(read[id(router)])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DescribedAPI, "include_router", include_as_read)
+        yield
+
+
 @pytest.fixture(scope="module")
 def doubles() -> tuple[MemoryStore, MemoryQueue]:
     """A store and a queue that live as long as a module's tests."""

@@ -27,6 +27,11 @@ BODY: dict[str, Any] = {"name": "gate 7", "subjects": 3, "samples_per_subject": 
 
 
 @pytest.fixture(scope="session", autouse=True)
+def every_application(routes_read_once: None) -> None:
+    """Is made quickly."""
+
+
+@pytest.fixture(scope="session", autouse=True)
 def plain_tracebacks() -> None:
     """structlog's coloured ones take seconds each, and hours to read."""
     structlog.configure(

@@ -54,6 +54,9 @@ SMALLER = {"subjects": 10, "samples_per_subject": 2, "distractors": 1, "report":
 SMALLER_TWIN = " --subjects 20 --judged 0 --no-unique"
 """What is added where the documents make a twin of a gallery."""
 
+SMALLER_CROWD = " --distractors 16"
+"""What is added where the documents make a crowd of templates; the last word counts."""
+
 ENDS = {"facsimile diff": {1}, "facsimile evaluate": {0, 3}}
 """Exit codes of commands that do not end with 0: the releases differ, and 20 samples decide little."""
 
@@ -119,6 +122,8 @@ def prepare(line: str, here: Path, service: Any) -> str:
         photographs(here / "photographs")
     if "--like" in line:
         line += SMALLER_TWIN
+    if "--out crowd" in line:
+        line += SMALLER_CROWD
     if "old.csv" in line:
         shutil.copy(here / "new.csv", here / "old.csv")
     if "lists.csv" in line:
@@ -133,10 +138,10 @@ def prepare(line: str, here: Path, service: Any) -> str:
 
 
 def photographs(folder: Path) -> None:
-    """A gallery of 64 people, one picture each: nobody, cut out of a contact sheet."""
+    """A gallery of 40 people, one picture each: nobody, cut out of a contact sheet."""
     with Image.open(ROOT / "deploy" / "pictures" / "parametric.jpg") as sheet:
         side = sheet.size[0] // 8
-        for number in range(64):
+        for number in range(40):
             top, left = (part * side for part in divmod(number, 8))
             (folder / f"person-{number:02d}").mkdir(parents=True)
             sheet.crop((left, top, left + side, top + side)).save(folder / f"person-{number:02d}" / "001.jpg")

@@ -23,6 +23,11 @@ HOSTILE = '"><script>alert(1)</script>'
 
 
 @pytest.fixture(scope="session", autouse=True)
+def every_application(routes_read_once: None) -> None:
+    """Is made quickly."""
+
+
+@pytest.fixture(scope="session", autouse=True)
 def plain_tracebacks() -> None:
     """structlog's coloured ones take seconds each, and hours to read."""
     structlog.configure(

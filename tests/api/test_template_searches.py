@@ -153,7 +153,7 @@ def test_more_than_is_searched_here_is_refused_before_the_search(
         ("MOST_PRODUCTS", 10_000, "60 probes against 60 references of 16 numbers are more than is searched here"),
         ("MOST_SEARCHES", 100, "60 probes against 2 sizes and 1 FPIRs"),
         ("MOST_SCORES", 200, "60 probes against 2 sizes and 2 draws"),
-        ("MOST_BYTES", 1_000, "more than 0 GiB of templates"),
+        ("MOST_BYTES", 1_000, "more than 0 MiB of templates"),
         ("MOST_ROWS", 100, "there are 120 templates; at most 100"),
     ):
         with monkeypatch.context() as patch:

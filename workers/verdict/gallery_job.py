@@ -27,8 +27,8 @@ from workers.verdict.search_page import galleries_page
 MOST_ROWS = 2**21
 """Templates of a file."""
 
-MOST_BYTES = 3 * 2**30
-"""Of all templates of a version, as float32."""
+MOST_BYTES = 400 * 2**20
+"""Of all templates together, as float32: searching takes six times as much, and a worker may have 4 GiB."""
 
 MOST_PRODUCTS = 10**13
 """P · N · D: some minutes of two cores."""
@@ -63,8 +63,9 @@ def evaluate_stored_templates(
         should_cancel=should_cancel,
     )
 
+    files = _Files(store, how)
+
     def sides(handed: Handed, whose: str) -> Sides:
-        files = _Files(store, how)
         found = sides_of(
             files.read(handed, f"{whose}templates"),
             files.read_each(handed.distractors, f"{whose}distractors"),
@@ -100,7 +101,7 @@ PICTURES = {"FNIR over gallery sizes": "galleries.svg", "missed at rank one": "r
 
 
 class _Files:
-    """Reads a version's files, all of them together of at most MOST_BYTES."""
+    """Reads files, all of them together of at most MOST_BYTES."""
 
     def __init__(self, store: ObjectStore, how: GalleriesAsked) -> None:
         self._store = store
@@ -121,7 +122,7 @@ class _Files:
             self._left -= block.templates.nbytes
             if self._left < 0:
                 raise ScoresRefused(
-                    f"with this file there are more than {MOST_BYTES // 2**30} GiB of templates as float32; hand in "
+                    f"with this file there are more than {MOST_BYTES // 2**20} MiB of templates as float32; hand in "
                     "fewer distractors, or search them on your own machine: facsimile evaluate without --remote"
                 )
             yield block

@@ -93,6 +93,7 @@ OF_OTHERS = {
     "--target": "docker build",
     "--require-hashes": "pip",
     "--disk-mib": "tests/chaos/chaos.py",
+    "--light": "tests/bench/bench_million.py",
     "--rows": "tests/bench/bench_candidates.py",
 }
 """Options that documents name and that are no command's of ours, and whose they are."""

@@ -66,11 +66,32 @@ EXAMPLES: dict[str, dict[str, list[Any]]] = {
         "dataset": ["ds_06fa3k9x2m7q0v4c8d1e"],
         "scores": [{"upload": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
         "candidates": [{"upload": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
+        "templates": [
+            {
+                "upload": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                "distractors": ["2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"],
+            }
+        ],
         "gallery": [{"upload": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],
         "baseline": [{"evaluation": "ev_06fa3k9x2m7q0v4c8d1e"}],
         "keep_uploads": [False],
     },
     "UploadedText": {"upload": ["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]},
+    "TemplateFiles": {
+        "upload": ["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+        "distractors": [["2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"]],
+        "real_distractors": [[]],
+    },
+    "SearchedTemplates": {
+        "upload": ["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+        "distractors": [["2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"]],
+        "real_distractors": [[]],
+        "metric": ["cosine"],
+        "sizes": [[100, 1000]],
+        "extrapolate": [[1_000_000]],
+        "draws": [8],
+        "seed": [7],
+    },
     "SearchRule": {
         "at_fpir": [[0.01]],
         "max_fnir": [0.05],
@@ -126,7 +147,15 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _meanings(model: type[BaseModel]) -> dict[str, str]:
-    """Field to the docstring below it, in one line."""
+    """Field to the docstring below it, in one line; those that it has from models that it extends, too."""
+    found: dict[str, str] = {}
+    for part in reversed(model.__mro__):
+        if issubclass(part, BaseModel) and part is not BaseModel:
+            found |= _own_meanings(part)
+    return found
+
+
+def _own_meanings(model: type[BaseModel]) -> dict[str, str]:
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     return {
         node.target.id: " ".join(after.value.value.split())

@@ -132,14 +132,15 @@ def test_examples_about_sets_are_accepted(client: TestClient, request: pytest.Fi
         assert released.status_code == 201, released.text
     (digest,) = EXAMPLES["Uploaded"]["upload"]
     assert client.put(f"/v1/uploads/{digest}", content=b"test").status_code == 201
+    ((distractors,),) = EXAMPLES["SearchedTemplates"]["distractors"]
+    assert client.put(f"/v1/uploads/{distractors}", content=b"foo").status_code == 201
     base = {"dataset": dataset, "scores": {"upload": digest}, "baseline": {"upload": digest}, "keep_uploads": True}
     model = next(model for model in REQUESTS if model.__name__ == "EvaluationRequest")
     for path, examples in fields(model):
         for example in examples:
-            lists = path[0] in ("candidates", "gallery", "searches")
-            body = with_example(
-                base | ({"scores": None, "candidates": {"upload": digest}} if lists else {}), path, example
-            )
+            kind = "candidates" if path[0] in ("candidates", "gallery", "searches") else path[0]
+            others = {"scores": None, kind: {"upload": digest}} if kind in ("candidates", "templates") else {}
+            body = with_example(base | others, path, example)
             if path == ("release",):
                 del body["dataset"]
             if path[-1] == "baseline_threshold":

@@ -29,6 +29,9 @@ APART = frozenset({"torch", "anny"})
 CUDA = ("nvidia-", "cuda-", "triton")
 """What only a CUDA build of torch brings along; never pinned here."""
 
+PYTHONS: tuple[dict[str, str], ...] = ({}, {"python_full_version": "3.11.0", "python_version": "3.11"})
+"""This one, and the oldest that pyproject.toml allows: the lock is one for all, and Debian 12's is 3.11.2."""
+
 HEAD = """\
 # Every package of the extras worker, embedded, tracing, oidc, test and lint, each at one version and with the digests
 # of its files; above it stands which extras need it. deploy/locked.py reads it for pip:
@@ -36,7 +39,7 @@ HEAD = """\
 # torch and anny stand apart: deploy/setup.sh and the Dockerfile pin them.
 # To make it anew from what pyproject.toml allows:
 #     python3.11 -m venv /tmp/lock
-#     /tmp/lock/bin/pip install uv torch==2.13.0 '.[worker,embedded,tracing,oidc,test,lint]'
+#     /tmp/lock/bin/pip install uv torch==2.13.0 async-timeout '.[worker,embedded,tracing,oidc,test,lint]'
 #     /tmp/lock/bin/python .ci/lock.py write
 """
 
@@ -133,7 +136,9 @@ def _closure(roots: list[Requirement]) -> tuple[dict[str, str], list[str]]:
         for line in found.requires or []:
             further = Requirement(line)
             extras = ("", *wanted.extras)
-            if further.marker is None or any(further.marker.evaluate({"extra": extra}) for extra in extras):
+            if further.marker is None or any(
+                further.marker.evaluate({"extra": extra} | python) for extra in extras for python in PYTHONS
+            ):
                 waiting.append((further, name))
     return needed, problems
 

@@ -204,11 +204,11 @@ def get_evaluation_rank_one(tenant: Tenant, evaluation_id: EvaluationId, service
 def get_evaluation_report(tenant: Tenant, evaluation_id: EvaluationId, services: Serving) -> Response:
     """Verdict, charts and tables of candidate lists, or of templates that were searched."""
     page = services.evaluations.document(tenant, evaluation_id, "page")
-    # Its style stands in it, and nothing else of it may run or be fetched.
-    policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
-    return Response(page, media_type="text/html; charset=utf-8", headers=policy)
+    return _send(page, "text/html; charset=utf-8", styles="style-src 'unsafe-inline'; ")
 
 
-def _send(body: bytes, media_type: str) -> Response:
-    # It holds names that users chose: whatever they are, a browser must not run them.
-    return Response(body, media_type=media_type, headers={"Content-Security-Policy": "default-src 'none'; sandbox"})
+def _send(body: bytes, media_type: str, styles: str = "") -> Response:
+    # It holds names that users chose: whatever they are, a browser must not run them, or fetch anything.
+    return Response(
+        body, media_type=media_type, headers={"Content-Security-Policy": f"default-src 'none'; {styles}sandbox"}
+    )

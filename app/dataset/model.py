@@ -237,19 +237,21 @@ class ModelCard(_Data):
     @property
     def labels(self) -> dict[str, Attribute]:
         """What every sample is labelled with, by name: the attributes, and what scales call them."""
-        scales = {
-            name: ChoiceAttribute(kind="choice", latent=self.attributes[scale.attribute].latent, values=scale.values)
+        return self.attributes | {
+            name: self.attributes[scale.attribute].model_copy(update={"values": scale.values})
             for name, scale in self.scales.items()
         }
-        return self.attributes | scales
 
-    def choices(self, name: str) -> dict[str, tuple[float | None, float | None]]:
-        """Values that a request can ask of a choice attribute: its own, then those of scales."""
+    def asked_by_name(self, name: str) -> ChoiceAttribute:
+        """A choice attribute with all values that a request can ask of it: its own, then those of scales."""
         attribute = self.attributes[name]
-        found = dict(attribute.values) if isinstance(attribute, ChoiceAttribute) else {}
+        if not isinstance(attribute, ChoiceAttribute):
+            raise TypeError(f"{name} is no choice")
+        values = dict(attribute.values)
         for scale in self.scales.values():
-            found |= scale.values if scale.attribute == name else {}
-        return found
+            if scale.attribute == name:
+                values |= scale.values
+        return attribute.model_copy(update={"values": values})
 
     @property
     def source_type(self) -> SourceType:

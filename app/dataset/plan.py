@@ -372,6 +372,8 @@ class Plan(_Frozen):
 
     def shows(self, place: Place) -> dict[int, tuple[float, bool]]:
         """For the observation latents that decide what is worn: latent to its threshold, and whether it is reached."""
+        if not self.worn:
+            return {}
         probe = place.subject < self.subjects and place.sample > 0
         before = self.index(place) - place.subject - 1 if probe else 0  # probes: every subject has one reference
         return {

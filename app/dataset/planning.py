@@ -329,7 +329,7 @@ def _attributes(
             offered = ", ".join(card.attributes) or "none"
             problems.append((f"attributes.{name}", f"model {card.name!r} cannot honour it; its attributes: {offered}"))
         elif isinstance(attribute, ChoiceAttribute):
-            asked.extend(_choice(name, wish, attribute, identities, card, problems))
+            asked.extend(_choice(name, wish, card.asked_by_name(name), identities, card, problems))
         elif isinstance(attribute, RangeAttribute):
             asked.extend(_range(name, (wish.min, wish.max), attribute, identities, card, problems))
         else:
@@ -384,19 +384,17 @@ def _choice(
     card: ModelCard,
     problems: list[tuple[str, str]],
 ) -> Iterator[PlannedAttribute]:
-    choices = card.choices(name)
-    unknown = [value for value in wish if value not in choices]
+    unknown = [value for value in wish if value not in attribute.values]
     problems.extend(
         (
             f"attributes.{name}.{value}",
-            f"model {card.name!r} has no such value; it has {', '.join(choices)}",
+            f"model {card.name!r} has no such value; it has {', '.join(attribute.values)}",
         )
         for value in unknown
     )
     if not unknown:
         counts = apportion(wish, identities)
-        named = attribute.model_copy(update={"values": choices})
-        yield _planned(name, named, [(count, value) for value, count in counts.items()])
+        yield _planned(name, attribute, [(count, value) for value, count in counts.items()])
 
 
 def _range(

@@ -1,5 +1,6 @@
 """The application over fakes, a client with a key, and datasets at their various ends."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -157,3 +158,14 @@ def there(client: TestClient, worker: EvaluationWorker, monkeypatch: pytest.Monk
     monkeypatch.setattr(connect, "TRANSPORT", httpx.MockTransport(answer))
     monkeypatch.setattr("time.sleep", lambda seconds: worker.work())
     return ["--remote", "--url", "http://testserver", "--key", client.headers["authorization"][7:]]
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[], Any]:
+    """Reads what a command printed as JSON; the service of this process logs before it."""
+
+    def read() -> Any:
+        text = capsys.readouterr().out
+        return json.loads(text[text.index('{\n  "schema_version"') :])
+
+    return read

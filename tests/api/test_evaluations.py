@@ -319,6 +319,7 @@ def test_the_command_sends_files_and_waits(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    printed: Callable[[], Any],
 ) -> None:
     for name, worse in (("old", 0.0), ("new", 2.5)):
         digest = send(worse=worse)
@@ -332,8 +333,7 @@ def test_the_command_sends_files_and_waits(
     files = ["--scores", "new.csv", "--baseline", "old.csv"]
     command = ["evaluate", *files, *rule, "--dataset", dataset]
     assert run([*command, *there, "--name", "build 7", "--json", "--junit", "out.xml"]) == 1
-    text = capsys.readouterr().out  # the service of this process logs there too
-    found = json.loads(text[text.index('{\n  "schema_version"') :])
+    found = printed()
     assert (found["verdict"], found["set"]["dataset"]) == ("FAIL", dataset)
     assert ET.parse("out.xml").getroot().get("failures") == "1"
     made = client.get("/v1/evaluations").json()["evaluations"][0]

@@ -1,7 +1,6 @@
 """Candidate lists over HTTP: uploaded, read by the workers' own function against the set, held against a baseline."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,6 +174,7 @@ def test_the_command_sends_lists_and_waits(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    printed: Callable[[], Any],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("old.csv").write_text(lists())
@@ -183,8 +183,7 @@ def test_the_command_sends_lists_and_waits(
     command = ["evaluate", "--candidates", "new.csv", "--dataset", dataset, "--at-fpir", "0.4", *there]
     limit = ["--max-fnir-increase", "0.05"]
     assert run([*command, *limit, "--baseline-candidates", "old.csv", "--json", "--junit", "out.xml"]) == 1
-    text = capsys.readouterr().out
-    found = json.loads(text[text.index('{\n  "schema_version"') :])
+    found = printed()
     assert (found["verdict"], found["set"]["dataset"]) == ("FAIL", dataset)
     assert ET.parse("out.xml").getroot().get("failures") == "1"
     made = client.get("/v1/evaluations").json()["evaluations"][0]["id"]

@@ -196,6 +196,7 @@ def test_the_command_sends_templates_and_finds_what_it_finds_here(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    printed: Callable[[], Any],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name, data in (("old", file_of()), ("new", file_of(3.0)), ("crowd", crowd())):
@@ -210,13 +211,14 @@ def test_the_command_sends_templates_and_finds_what_it_finds_here(
     assert "![DET](../det.svg)" in Path("out/summary.md").read_text()
     assert Path("page.html").read_text().count("<svg") == 3
     assert run([*here, *before, *there, "--name", "new"]) == 1
-    text = capsys.readouterr().out
-    theirs = json.loads(text[text.index('{\n  "schema_version"') :])
+    theirs = printed()
     assert {**theirs, "name": ""} == {**mine, "name": ""}
     made = client.get("/v1/evaluations").json()["evaluations"][0]["id"]
     assert run([*here, *there, "--baseline-evaluation", made]) == 0
     capsys.readouterr()
     assert run([*here, *there]) == 2
     assert "max_fnir_increase is over a baseline" in capsys.readouterr().err
+    assert run([*here, *before, *there, "--baseline-evaluation", made]) == 2
+    assert "give a file or an evaluation, not both" in capsys.readouterr().err
     assert run([*here, *before, "--name", "x"]) == 2
     assert "with --remote also with --release, --name" in capsys.readouterr().err.replace("\n", " ")

@@ -54,14 +54,19 @@ def evaluate_lists(lists: Lists, rule: SearchRule) -> SearchesFound:
     return evaluate_searches(identify(lists.dataset, manifest), new, old, rule)
 
 
+def demand_one_baseline(handed: object | None, earlier: str | None) -> None:
+    """Raise UsageProblem where a baseline is given twice: as what is handed in, and as an evaluation made before."""
+    if handed is not None and earlier is not None:
+        raise UsageProblem("the baseline: give a file or an evaluation, not both")
+
+
 def evaluate_lists_there(
     lists: Lists, rule: SearchRule, client: Client, of: dict[str, str], *, name: str, earlier: str | None
 ) -> SearchesFound:
     """Send the lists to the service, which reads them against the set `of`, and keeps what comes out."""
     from workers.verdict.remote import evaluate_lists_remotely, upload
 
-    if lists.baseline is not None and earlier is not None:
-        raise UsageProblem("the baseline: give a file or an evaluation, not both")
+    demand_one_baseline(lists.baseline, earlier)
     request: dict[str, Any] = {"name": name, **of, "searches": rule.model_dump(mode="json", exclude_defaults=True)}
     for field, path in (("candidates", lists.candidates), ("gallery", lists.gallery), ("baseline", lists.baseline)):
         if path is None:

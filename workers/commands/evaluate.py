@@ -27,12 +27,11 @@ from app.client.files import write_whole
 from app.client.service import Client
 from app.dataset.candidates import SearchesFound, SearchRule
 from app.dataset.evaluation import DEFAULT_ALPHA, DEFAULT_FMR, Evaluation, Rule, Verdict
-from app.dataset.galleries import GalleriesFound
+from app.dataset.galleries import GalleriesAsked, GalleriesFound
 from app.errors import FacsimileError
-from workers.commands.candidates import Lists, evaluate_lists, evaluate_lists_there
+from workers.commands.candidates import Lists, demand_one_baseline, evaluate_lists, evaluate_lists_there
 from workers.commands.galleries import (
     Files,
-    Galleries,
     evaluate_templates,
     evaluate_templates_there,
     numbers_of,
@@ -213,8 +212,7 @@ def evaluate_command(
                 raise UsageProblem(
                     "--candidates goes with --baseline-candidates, --dataset, --gallery, --at-fpir, --max-fnir, "
                     "--max-fnir-increase, --alpha, --junit, --markdown, --det, --html and --json alone; with --remote "
-                    "also with "
-                    "--release, --name and --baseline-evaluation"
+                    "also with --release, --name and --baseline-evaluation"
                 )
             lists = Lists(candidates=candidates, baseline=baseline_candidates, dataset=dataset, gallery=gallery)
             search_rule = _search_rule(at_fpir, max_fnir, max_fnir_increase, alpha)
@@ -247,9 +245,10 @@ def evaluate_command(
             files = _files(templates, distractors, real_distractors)
             before = None if baseline_templates is None else _files(baseline_templates, *further)
             search_rule = _search_rule(at_fpir, max_fnir, max_fnir_increase, alpha)
-            how = Galleries(
-                sizes=[] if sizes in (None, ["all"]) else numbers_of(sizes, "--sizes"),
-                extrapolate=numbers_of(extrapolate, "--extrapolate"),
+            # Not checked as a request is: what is searched here may be larger than what the service takes.
+            how = GalleriesAsked.model_construct(
+                sizes=() if sizes in (None, ["all"]) else tuple(numbers_of(sizes, "--sizes")),
+                extrapolate=tuple(numbers_of(extrapolate, "--extrapolate")),
                 metric=metric,
                 draws=draws,
                 seed=seed,
@@ -368,8 +367,7 @@ def _there(
     """Let the service evaluate."""
     from workers.verdict.remote import evaluate_remotely, upload
 
-    if old is not None and earlier is not None:
-        raise UsageProblem("the baseline: give a file or an evaluation, not both")
+    demand_one_baseline(old, earlier)
     client = connect(url, key)
     of = _of(dataset, release, client)
     request: dict[str, Any] = {"name": name, **of, "rule": rule.model_dump(exclude_defaults=True)}

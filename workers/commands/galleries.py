@@ -1,6 +1,6 @@
 """`facsimile evaluate --templates FILE --sizes N`: 1:N searches made here, over gallery sizes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from app.client.errors import UsageProblem
 from app.client.service import Client
 from app.dataset.candidates import SearchRule
 from app.dataset.galleries import GalleriesAsked, GalleriesFound
-from workers.biometrics.templates import Metric
+from workers.commands.candidates import demand_one_baseline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +29,8 @@ class Files:
         return [self.templates, *self.distractors, *self.real_distractors]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Galleries:
-    """In which galleries templates are searched."""
-
-    sizes: list[int]
-    extrapolate: list[int]
-    metric: Metric
-    draws: int
-    seed: int
-
-
 def evaluate_templates(
-    new: Files, old: Files | None, dataset: Path | None, rule: SearchRule, how: Galleries
+    new: Files, old: Files | None, dataset: Path | None, rule: SearchRule, how: GalleriesAsked
 ) -> GalleriesFound:
     """Read the templates, search, measure and decide."""
     from workers.verdict.gallery import Asked, evaluate_galleries
@@ -63,15 +52,7 @@ def evaluate_templates(
     if not 1 <= how.draws <= 1_000:
         raise UsageProblem(f"--draws: {how.draws} is not between 1 and 1,000")
     with Bars() as bars:
-        asked = Asked(
-            sizes=tuple(sorted(set(how.sizes))),
-            extrapolate=tuple(sorted(set(how.extrapolate))),
-            metric=how.metric,
-            draws=how.draws,
-            seed=how.seed,
-            rule=rule,
-            on_progress=partial(bars.amount, "searching"),
-        )
+        asked = replace(Asked.of(how, rule), on_progress=partial(bars.amount, "searching"))
         return evaluate_galleries(new.templates.name, sides(new), None if old is None else sides(old), asked)
 
 
@@ -79,7 +60,7 @@ def evaluate_templates_there(
     new: Files,
     old: Files | None,
     rule: SearchRule,
-    how: Galleries,
+    how: GalleriesAsked,
     client: Client,
     of: dict[str, str],
     *,
@@ -89,8 +70,7 @@ def evaluate_templates_there(
     """Send the templates to the service, which searches them, and keeps what comes out."""
     from workers.verdict.remote import evaluate_templates_remotely, upload
 
-    if old is not None and earlier is not None:
-        raise UsageProblem("the baseline: give files or an evaluation, not both")
+    demand_one_baseline(old, earlier)
 
     def sent(files: Files) -> dict[str, Any]:
         _demand(files)
@@ -107,8 +87,7 @@ def evaluate_templates_there(
         return found
 
     request: dict[str, Any] = {"name": name, **of, "searches": rule.model_dump(mode="json", exclude_defaults=True)}
-    asked = {option: getattr(how, option) for option in GalleriesAsked.model_fields}
-    request["templates"] = {**sent(new), **asked}
+    request["templates"] = {**sent(new), **how.model_dump()}
     if old is not None:
         request["baseline"] = sent(old)
     elif earlier is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.dataset.candidates import RankPoint, SearchRule
-from app.dataset.galleries import Curve, GalleriesFound, GalleryPoint, HeldOut, Others, RanksFound
+from app.dataset.galleries import Curve, GalleriesAsked, GalleriesFound, GalleryPoint, HeldOut, Others, RanksFound
 from app.dataset.measures import DetPoint
 from app.errors import Cancelled
 from workers.biometrics import extremes
@@ -62,6 +62,18 @@ class Asked:
     should_cancel: Callable[[], bool] = field(default=lambda: False)
     on_progress: Callable[[int, int], None] = field(default=lambda done, total: None)
 
+    @classmethod
+    def of(cls, how: GalleriesAsked, rule: SearchRule) -> "Asked":
+        """As options or a request say."""
+        return cls(
+            sizes=tuple(sorted(set(how.sizes))),
+            extrapolate=tuple(sorted(set(how.extrapolate))),
+            metric=how.metric,
+            draws=how.draws,
+            seed=how.seed,
+            rule=rule,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Measured:
@@ -93,10 +105,18 @@ def evaluate_galleries(name: str, sides: Sides, baseline: "Sides | Measured | No
     Limits are about the widest galleries: mixed where there are both kinds, of the largest size.
     Raises ScoresRefused where the baseline has other probes, Unresolvable for sizes that no pool allows.
     """
-    same_as(baseline, sides, asked)
-    new = search_galleries(sides, asked)
-    old = search_galleries(baseline, asked) if isinstance(baseline, Sides) else baseline
+    new, old = measure_galleries(sides, baseline, asked)
     return decide_galleries(name, sides, new, old, asked)
+
+
+def measure_galleries(
+    sides: Sides, baseline: "Sides | Measured | None", asked: Asked
+) -> "tuple[Measured, Measured | None]":
+    """Search and measure both versions; raises as `evaluate_galleries`."""
+    same_as(baseline, sides, asked)
+    return search_galleries(sides, asked), (
+        search_galleries(baseline, asked) if isinstance(baseline, Sides) else baseline
+    )
 
 
 def same_as(baseline: "Sides | Measured | None", sides: Sides, asked: Asked) -> None:

@@ -5,6 +5,7 @@ before a search begins. Legend: P probes, N references, D dimensions.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import cast
 
 from app.charts.det import galleries_det
@@ -17,7 +18,7 @@ from app.jobs.records import write_json
 from app.storage import ObjectStore
 from workers.biometrics.errors import ScoresRefused
 from workers.verdict.apart import laid_down, read_apart
-from workers.verdict.gallery import Asked, Measured, decide_galleries, same_as, search_galleries, steps_to
+from workers.verdict.gallery import Asked, Measured, decide_galleries, measure_galleries, steps_to
 from workers.verdict.gallery_files import Named, Sides, named_of, sides_of
 from workers.verdict.gallery_words import gallery_junit, gallery_markdown
 from workers.verdict.kept_galleries import pack, unpack
@@ -53,16 +54,7 @@ def evaluate_stored_templates(
     if accepted.dataset is not None:
         summary, rows = read_manifest(store.read(DatasetKeys(accepted.tenant, accepted.dataset).manifest))
         name, roles = accepted.release or summary.name, {row.id: row.role for row in rows}
-    asked = Asked(
-        sizes=tuple(sorted(set(how.sizes))),
-        extrapolate=tuple(sorted(set(how.extrapolate))),
-        metric=how.metric,
-        draws=how.draws,
-        seed=how.seed,
-        rule=rule,
-        should_cancel=should_cancel,
-    )
-
+    asked = replace(Asked.of(how, rule), should_cancel=should_cancel)
     files = _Files(store, how)
 
     def sides(handed: Handed, whose: str) -> Sides:
@@ -81,9 +73,7 @@ def evaluate_stored_templates(
         old = unpack(store.get(EvaluationKeys(accepted.tenant, baseline.evaluation).compared))
     elif baseline is not None:
         old = sides(baseline, "the baseline's ")
-    same_as(old, new, asked)
-    measured = search_galleries(new, asked)
-    before = search_galleries(old, asked) if isinstance(old, Sides) else old
+    measured, before = measure_galleries(new, old, asked)
     found = decide_galleries(name, new, measured, before, asked)
     store.put(at.compared, pack(measured))
     store.put(at.junit, gallery_junit(found, 0.0, accepted.created_at), "application/xml")

@@ -1,17 +1,16 @@
 """What is kept of a matcher's scores, so that a later evaluation can take them for its baseline; no pickle."""
 
 import io
-import zipfile
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from app.errors import Corrupt
 from workers.biometrics.histogram import ScoreHistogram
 from workers.biometrics.scores import Failures
 from workers.verdict.compared import ComparedScores
 from workers.verdict.highest import Codes, Tail
+from workers.verdict.kept_file import opened
 
 VERSION = 1
 
@@ -43,33 +42,28 @@ def pack(scores: ComparedScores) -> bytes:
 
 def unpack(data: bytes) -> ComparedScores:
     """The scores again; raises Corrupt."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            if int(found["version"]) != VERSION:
-                raise Corrupt(f"these kept scores have form {found['version']}, and {VERSION} is read here")
-            first, exponent, bins = found["bins"].tolist()
-            counts = np.zeros(bins, np.int64)
-            counts[found["bins_held"]] = found["counts"]
-            total, subjects = found["totals"].tolist()
-            names = [field.name for field in fields(Failures)]
-            return ComparedScores(
-                mated=found["mated"],
-                mated_subjects=found["mated_subjects"].astype(np.int64),
-                tail=Tail(
-                    scores=found["tail"],
-                    references=found["tail_references"].astype(np.int64),
-                    probes=found["tail_probes"].astype(np.int64),
-                    cells=_cells(found),
-                ),
-                histogram=ScoreHistogram(first=first, exponent=exponent, counts=counts),
-                non_mated_total=total,
-                compared=found["compared"],
-                subjects=subjects,
-                failures=Failures(**dict(zip(names, found["failures"].tolist(), strict=True))),
-                digest=int(found["digest"]),
-            )
-    except (ValueError, KeyError, OSError, EOFError, IndexError, zipfile.BadZipFile) as exc:
-        raise Corrupt("the scores kept of an evaluation cannot be read") from exc
+    with opened(data, "version", VERSION, form="scores", what="scores") as found:
+        first, exponent, bins = found["bins"].tolist()
+        counts = np.zeros(bins, np.int64)
+        counts[found["bins_held"]] = found["counts"]
+        total, subjects = found["totals"].tolist()
+        names = [field.name for field in fields(Failures)]
+        return ComparedScores(
+            mated=found["mated"],
+            mated_subjects=found["mated_subjects"].astype(np.int64),
+            tail=Tail(
+                scores=found["tail"],
+                references=found["tail_references"].astype(np.int64),
+                probes=found["tail_probes"].astype(np.int64),
+                cells=_cells(found),
+            ),
+            histogram=ScoreHistogram(first=first, exponent=exponent, counts=counts),
+            non_mated_total=total,
+            compared=found["compared"],
+            subjects=subjects,
+            failures=Failures(**dict(zip(names, found["failures"].tolist(), strict=True))),
+            digest=int(found["digest"]),
+        )
 
 
 def _cells(found: Any) -> Codes | None:

@@ -1,14 +1,13 @@
 """What is kept of templates that were searched, so that a later evaluation can take it for its baseline; no pickle."""
 
 import io
-import zipfile
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from app.dataset.galleries import Curve
-from app.errors import Corrupt
 from workers.verdict.gallery import Measured
+from workers.verdict.kept_file import opened
 
 VERSION = 1
 
@@ -32,15 +31,10 @@ def pack(found: Measured) -> bytes:
 
 def unpack(data: bytes) -> Measured:
     """The searches again; raises Corrupt."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            if int(found["galleries_version"]) != VERSION:
-                raise Corrupt(f"these kept searches have form {found['galleries_version']}, and {VERSION} is read here")
-            return Measured(
-                **{name: found[name] for name in _COLUMNS},
-                size=int(found["size"]),
-                same=str(found["same"]),
-                curves=_CURVES.validate_json(found["curves"].tobytes()),
-            )
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, ValidationError) as exc:
-        raise Corrupt("the searches kept of an evaluation cannot be read") from exc
+    with opened(data, "galleries_version", VERSION, form="searches", what="searches") as found:
+        return Measured(
+            **{name: found[name] for name in _COLUMNS},
+            size=int(found["size"]),
+            same=str(found["same"]),
+            curves=_CURVES.validate_json(found["curves"].tobytes()),
+        )

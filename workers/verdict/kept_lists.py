@@ -1,12 +1,11 @@
 """What is kept of candidate lists, so that a later evaluation can take them for its baseline; no pickle."""
 
 import io
-import zipfile
 
 import numpy as np
 
-from app.errors import Corrupt
 from workers.verdict.candidates import Searched
+from workers.verdict.kept_file import opened
 
 VERSION = 1
 
@@ -29,18 +28,13 @@ def pack(found: Searched) -> bytes:
 
 def unpack(data: bytes) -> Searched:
     """The searches again; raises Corrupt."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            if int(found["lists_version"]) != VERSION:
-                raise Corrupt(f"these kept lists have form {found['lists_version']}, and {VERSION} is read here")
-            gallery, candidates, tied = found["totals"].tolist()
-            return Searched(
-                **{name: found[name] for name in _COLUMNS},
-                gallery=gallery,
-                gallery_digest=str(found["gallery_digest"]),
-                candidates=candidates,
-                ties=tuple(found["ties"].tolist()),
-                tied=tied,
-            )
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as exc:
-        raise Corrupt("the candidate lists kept of an evaluation cannot be read") from exc
+    with opened(data, "lists_version", VERSION, form="lists", what="candidate lists") as found:
+        gallery, candidates, tied = found["totals"].tolist()
+        return Searched(
+            **{name: found[name] for name in _COLUMNS},
+            gallery=gallery,
+            gallery_digest=str(found["gallery_digest"]),
+            candidates=candidates,
+            ties=tuple(found["ties"].tolist()),
+            tied=tied,
+        )
